@@ -1,0 +1,26 @@
+//! What every floor above shares: monotonic time, identities, address blocks, units, seeded
+//! randomness and histograms.
+//!
+//! Everything here is a value. No clock is read, no socket opened, no entropy drawn: the drivers
+//! pass time in as [`Instant`] and seeds in as numbers, so the same inputs give the same outputs on
+//! every machine and in the simulator.
+//!
+//! Not here: anything that knows what a message means. See `announce`, `http1`, `candidacy`.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod block;
+pub mod histogram;
+pub mod id;
+pub mod random;
+pub mod time;
+pub mod units;
+
+pub use block::{AddrBlock, AddrBlocks};
+pub use histogram::Histogram;
+pub use id::{Boot, MachineId};
+pub use random::Random;
+pub use time::Instant;
