@@ -1,0 +1,3 @@
+//! One client connection: heads in, decisions, responses out.
+
+pub(crate) mod stream;

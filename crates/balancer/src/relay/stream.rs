@@ -1,0 +1,123 @@
+//! One connection's bytes, whatever carries them.
+//!
+//! An enum and not a trait: TLS will be a third kind, and every call stays a direct one. All methods take
+//! `&self`: a connection is read and written within one task, so nothing is split or locked.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected stream of bytes in clear text.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Wraps a TCP connection and turns off the kernel's waiting for more to send: a response goes out in
+    /// one vectored write, so there is nothing worth waiting for.
+    pub(crate) fn tcp(stream: TcpStream) -> Self {
+        // Fails only on a connection that is already dead, which the next read will find out.
+        let _ = stream.set_nodelay(true);
+        Self::Tcp(stream)
+    }
+
+    /// Reads once. `Ok(0)` is the end.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(into);
+        ready!(match self {
+            Self::Tcp(s) => Pin::new(s).poll_read(cx, &mut buf),
+            Self::Unix(s) => Pin::new(s).poll_read(cx, &mut buf),
+        })?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Ready when a read is worth trying, so that an idle connection needs no buffer.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(s) => s.poll_read_ready(cx),
+            Self::Unix(s) => s.poll_read_ready(cx),
+        }
+    }
+
+    /// Ready when a write is worth trying.
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(s) => s.poll_write_ready(cx),
+            Self::Unix(s) => s.poll_write_ready(cx),
+        }
+    }
+
+    /// Writes once from several slices.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match (self, from) {
+            (Self::Tcp(s), [one]) => Pin::new(s).poll_write(cx, one),
+            (Self::Unix(s), [one]) => Pin::new(s).poll_write(cx, one),
+            (Self::Tcp(s), _) => Pin::new(s).poll_write_vectored(cx, from),
+            (Self::Unix(s), _) => Pin::new(s).poll_write_vectored(cx, from),
+        }
+    }
+
+    /// Tells the other side that nothing more will be sent.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+
+    /// Runs a system call that reads, with the readiness bookkeeping of the runtime.
+    pub(crate) fn try_read_with<R>(&self, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        match self {
+            Self::Tcp(s) => s.try_io(Interest::READABLE, call),
+            Self::Unix(s) => s.try_io(Interest::READABLE, call),
+        }
+    }
+
+    /// Runs a system call that writes, with the readiness bookkeeping of the runtime.
+    pub(crate) fn try_write_with<R>(&self, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        match self {
+            Self::Tcp(s) => s.try_io(Interest::WRITABLE, call),
+            Self::Unix(s) => s.try_io(Interest::WRITABLE, call),
+        }
+    }
+
+    /// Whether an idle connection can still be used: open, and nothing arrived unasked. Costs no system
+    /// call unless the runtime saw something happen.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut byte = [0];
+        matches!(self.poll_read(&mut cx, &mut byte), Poll::Pending)
+    }
+
+    /// Own and the other side's address; `None` for a Unix socket.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(s) => s.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(s) => s.as_fd(),
+            Self::Unix(s) => s.as_fd(),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Listening sockets, made by the supervisor and handed to the workers.
+//!
+//! Each address is first bound *without* `SO_REUSEPORT`: with it, a second program of the same user would
+//! share the port in silence and take half of the clients. Only then is one socket per worker made with
+//! it. A namespace, an upgrade or a privilege drop can supply the same set through [`Sockets::from_parts`].
+//!
+//! Not here: accepting. See `worker`.
+
+mod owner;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait in the kernel for a worker, per socket. The kernel caps it at
+/// `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// An address could not be listened on. Nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error(
+        "{what} address {address} is in use{by}; stop that program or choose another port under [{section}]"
+    )]
+    InUse {
+        /// Which listener: `client` or `peer`.
+        what: &'static str,
+        /// Where it is set.
+        section: &'static str,
+        /// The address as configured.
+        address: SocketAddr,
+        /// ` by NAME (process N)` where that could be found out, else empty.
+        by: String,
+    },
+    /// Ports below 1024 need a privilege.
+    #[error(
+        "no permission to listen on {what} address {address}: ports below {first} need a privilege; \
+         run as root, give the program the capability (setcap cap_net_bind_service=+ep FILE), \
+         lower net.ipv4.ip_unprivileged_port_start, or choose a higher port under [{section}]"
+    )]
+    Forbidden {
+        /// Which listener.
+        what: &'static str,
+        /// Where it is set.
+        section: &'static str,
+        /// The address as configured.
+        address: SocketAddr,
+        /// The first port that needs no privilege here.
+        first: u16,
+    },
+    /// No interface has this address.
+    #[error(
+        "{what} address {address} is not an address of this machine; it has {have}; correct [{section}], \
+         or listen on {any} for all of them"
+    )]
+    NotHere {
+        /// Which listener.
+        what: &'static str,
+        /// Where it is set.
+        section: &'static str,
+        /// The address as configured.
+        address: SocketAddr,
+        /// The addresses that it does have.
+        have: String,
+        /// The wildcard with the same port.
+        any: SocketAddr,
+    },
+    /// Anything else the kernel said.
+    #[error("cannot listen on {what} address {address}: {source}")]
+    Other {
+        /// Which listener.
+        what: &'static str,
+        /// The address as configured.
+        address: SocketAddr,
+        /// The kernel's word.
+        source: io::Error,
+    },
+}
+
+/// The listening sockets of all workers.
+#[derive(Debug)]
+pub struct Sockets {
+    pub(crate) workers: Vec<WorkerSockets>,
+    addresses: Vec<SocketAddr>,
+    peer: Option<SocketAddr>,
+}
+
+/// The listening sockets of one worker, one for each address.
+#[derive(Debug, Default)]
+pub struct WorkerSockets {
+    /// Where clients connect.
+    pub clients: Vec<TcpListener>,
+    /// Where peers connect; none when this machine takes nothing from peers.
+    pub peers: Vec<TcpListener>,
+}
+
+impl Sockets {
+    /// Binds these client and peer addresses for so many workers (at least one).
+    pub fn bind_addresses(
+        clients: &[SocketAddr],
+        peers: &[SocketAddr],
+        workers: usize,
+    ) -> Result<Self, BindError> {
+        let mut sockets = Self {
+            workers: (0..workers.max(1)).map(|_| WorkerSockets::default()).collect(),
+            addresses: Vec::new(),
+            peer: None,
+        };
+        for &address in clients {
+            let (bound, listeners) = bind_one("client", "http", address, workers.max(1))?;
+            sockets.addresses.push(bound);
+            let each = sockets.workers.iter_mut().zip(listeners);
+            each.for_each(|(worker, listener)| worker.clients.push(listener));
+        }
+        for &address in peers {
+            let (bound, listeners) = bind_one("peer", "peers", address, workers.max(1))?;
+            sockets.peer.get_or_insert(bound);
+            let each = sockets.workers.iter_mut().zip(listeners);
+            each.for_each(|(worker, listener)| worker.peers.push(listener));
+        }
+        Ok(sockets)
+    }
+
+    /// Sockets that were made elsewhere: one entry per worker, already listening.
+    pub fn from_parts(workers: Vec<WorkerSockets>) -> io::Result<Self> {
+        let first = workers.first();
+        let addresses = first
+            .map(|w| w.clients.iter().map(TcpListener::local_addr).collect::<io::Result<_>>())
+            .transpose()?
+            .unwrap_or_default();
+        let peer = first.and_then(|w| w.peers.first()).map(TcpListener::local_addr).transpose()?;
+        Ok(Self { workers, addresses, peer })
+    }
+
+    /// Where clients can connect, with the real ports.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where peers can connect, with the real port.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+}
+
+fn bind_one(
+    what: &'static str,
+    section: &'static str,
+    address: SocketAddr,
+    workers: usize,
+) -> Result<(SocketAddr, Vec<TcpListener>), BindError> {
+    let explain = |e: io::Error| explain(what, section, address, e);
+    // The claim: fails if anybody else is bound here. Closed again before it ever listens, so no
+    // client can be lost in it.
+    let claim = socket(address, false).map_err(explain)?;
+    let bound = claim.local_addr().map_err(explain)?.as_socket().unwrap_or(address);
+    drop(claim);
+    let listeners = (0..workers)
+        .map(|_| {
+            let socket = socket(bound, true)?;
+            socket.listen(BACKLOG)?;
+            Ok(TcpListener::from(socket))
+        })
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(explain)?;
+    Ok((bound, listeners))
+}
+
+fn socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Old connections in TIME_WAIT must not keep a restarted program from its port; a program that
+    // listens still does.
+    socket.set_reuse_address(true)?;
+    if reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        // Dual-stack only for the wildcard, unless the IPv4 wildcard is listed as well; the kernel
+        // would then refuse the second, and the user can name both by their addresses.
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn explain(
+    what: &'static str,
+    section: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+) -> BindError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            let by = owner::of_port(address.port());
+            BindError::InUse { what, section, address, by }
+        }
+        io::ErrorKind::PermissionDenied => {
+            BindError::Forbidden { what, section, address, first: owner::first_free_port() }
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            let any = if address.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
+            let any = SocketAddr::new(any, address.port());
+            BindError::NotHere { what, section, address, have: owner::addresses(), any }
+        }
+        _ => BindError::Other { what, address, source },
+    }
+}
+
+/// Raises the limit of file descriptors to what the administrator allows at most, and tells it. Each
+/// client and each peer connection needs one.
+pub fn raise_fd_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(_) => limit.current.unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_somebody_listens_on_is_refused_and_its_owner_named() {
+        let first = Sockets::bind_addresses(&["127.0.0.1:0".parse().unwrap()], &[], 2).unwrap();
+        let taken = first.addresses()[0];
+        let error = Sockets::bind_addresses(&[taken], &[], 2).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, BindError::InUse { .. }), "{text}");
+        assert!(text.contains(&taken.to_string()), "{text}");
+        assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused_and_the_own_ones_named() {
+        let error = Sockets::bind_addresses(&["192.0.2.77:0".parse().unwrap()], &[], 1);
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("192.0.2.77") && text.contains("127.0.0.1"), "{text}");
+    }
+
+    #[test]
+    fn a_low_port_without_permission_says_what_to_do() {
+        let address = "0.0.0.0:80".parse().unwrap();
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let text = explain("client", "http", address, denied).to_string();
+        assert!(text.contains("cap_net_bind_service") && text.contains("0.0.0.0:80"), "{text}");
+    }
+
+    #[test]
+    fn every_worker_gets_a_socket_on_the_same_port() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let sockets = Sockets::bind_addresses(&[any], &[any], 3).unwrap();
+        assert_eq!(sockets.workers.len(), 3);
+        for worker in &sockets.workers {
+            assert_eq!(worker.clients[0].local_addr().unwrap(), sockets.addresses()[0]);
+            assert_eq!(Some(worker.peers[0].local_addr().unwrap()), sockets.peer_address());
+        }
+    }
+
+    #[test]
+    fn the_limit_of_descriptors_is_raised_to_what_is_allowed() {
+        assert!(raise_fd_limit() >= 256);
+    }
+}
