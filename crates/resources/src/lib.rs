@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Knowing the machines: measuring this one, announcing it, and hearing of the others.
+//!
+//! Two threads work here. *Control* measures every second, announces, receives announcements, admits
+//! new machines by probes, watches who falls silent, and keeps the shared matrix up to date. The
+//! *answerer* answers probes and questions, and does nothing else, so that an answer is never late
+//! because something else was measured. The state machines behind both are cores (`announce`, `seal`,
+//! `candidacy`); here are only sockets, clocks, files and threads.
+//!
+//! The rest of the program holds a [`Handle`]: the matrix to decide with, the counters of the own
+//! load to keep, and a few words to say (*my load crossed a mark*, *that machine refused me*).
+//!
+//! Not here: what to do with a request. See `balancer`.
+
+pub mod clock;
+pub mod config;
+
+pub use clock::Clock;
+pub use config::Config;
