@@ -52,18 +52,23 @@ impl PageRequest {
     }
 }
 
-/// How the answer begins.
+/// How the answer begins, at the end where it comes out.
 #[derive(Debug)]
-pub(crate) struct PageHead {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: PageBody,
+pub struct PageHead {
+    /// The status code.
+    pub status: u16,
+    /// The header fields in order, without those of framing.
+    pub headers: Vec<(String, String)>,
+    /// What follows the head.
+    pub body: PageBody,
 }
 
 /// What the answer consists of.
 #[derive(Debug)]
-pub(crate) enum PageBody {
+pub enum PageBody {
+    /// All of it.
     Whole(Bytes),
+    /// Chunks until the sender is dropped.
     Stream(mpsc::Receiver<Bytes>),
 }
 
@@ -74,8 +79,8 @@ pub struct PageReply {
 }
 
 impl PageReply {
-    /// A reply and the end at which it comes out.
-    pub(crate) fn new() -> (Self, oneshot::Receiver<PageHead>) {
+    /// A reply and the end at which it comes out: for the connection, and for tests of an implementor.
+    pub fn new() -> (Self, oneshot::Receiver<PageHead>) {
         let (to, from) = oneshot::channel();
         (Self { to }, from)
     }
