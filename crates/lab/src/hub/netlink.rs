@@ -1,0 +1,120 @@
+//! The few words of netlink the switch needs.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::RawFd;
+
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
+use rtnetlink::packet_route::link::{BridgePortState, InfoData, InfoVeth};
+use rtnetlink::{
+    Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    RouteMessageBuilder,
+};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+
+/// Talks to the kernel about the network namespace this process is in right now.
+pub(super) fn run<T>(work: impl AsyncFnOnce(&Link) -> Result<T, String>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(|e| format!("netlink: {e}"))?;
+    runtime.block_on(async {
+        let (connection, handle, _) =
+            rtnetlink::new_connection().map_err(|e| format!("netlink: {e}"))?;
+        let connection = tokio::spawn(connection);
+        let outcome = work(&Link { handle }).await;
+        connection.abort();
+        outcome
+    })
+}
+
+/// The number of an interface of the current namespace.
+pub(super) fn index_of(name: &str) -> Result<u32, String> {
+    socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .and_then(|socket| netdevice::name_to_index(socket, name))
+        .map_err(|e| format!("interface {name}: {e}"))
+}
+
+/// An open conversation.
+pub(super) struct Link {
+    handle: Handle,
+}
+
+impl Link {
+    /// A bridge, up at once. It floods multicast to every port: there is no router to ask for membership.
+    pub(super) async fn add_switch(&self, name: &str, mtu: u32) -> Result<(), String> {
+        let message = LinkBridge::new(name).mcast_snooping(false).mtu(mtu).up().build();
+        self.handle.link().add(message).execute().await.map_err(|e| format!("a bridge: {e}"))
+    }
+
+    /// A cable whose far end is `inside` in the namespace `network`.
+    pub(super) async fn add_cable(
+        &self,
+        port: &str,
+        inside: &str,
+        network: RawFd,
+        mtu: u32,
+    ) -> Result<(), String> {
+        let far = LinkMessageBuilder::<LinkUnspec>::new()
+            .name(inside)
+            .mtu(mtu)
+            .setns_by_fd(network)
+            .build();
+        let message = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(VETH)
+            .name(port)
+            .mtu(mtu)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
+            .build();
+        self.handle.link().add(message).execute().await.map_err(|e| format!("cable {port}: {e}"))
+    }
+
+    pub(super) async fn plug_in(&self, port: &str, switch: &str) -> Result<(), String> {
+        let (port, switch) = (index_of(port)?, index_of(switch)?);
+        let message = LinkUnspec::new_with_index(port).controller(switch).up().build();
+        self.set(message).await
+    }
+
+    pub(super) async fn up_by_name(&self, name: &str) -> Result<(), String> {
+        self.set_up(index_of(name)?, true).await
+    }
+
+    pub(super) async fn set_up(&self, index: u32, up: bool) -> Result<(), String> {
+        let message = LinkUnspec::new_with_index(index);
+        self.set(if up { message.up() } else { message.down() }.build()).await
+    }
+
+    /// A port that does not forward drops every frame in both directions and keeps its carrier.
+    pub(super) async fn set_forwarding(&self, index: u32, forwards: bool) -> Result<(), String> {
+        let state = if forwards { BridgePortState::Forwarding } else { BridgePortState::Disabled };
+        let message = LinkBridgePort::new(index).state(state).build();
+        let request = self.handle.link().set_port(message);
+        request.execute().await.map_err(|e| format!("state of port {index}: {e}"))
+    }
+
+    pub(super) async fn add_address(
+        &self,
+        interface: &str,
+        address: IpAddr,
+        prefix: u8,
+    ) -> Result<(), String> {
+        let mut request = self.handle.address().add(index_of(interface)?, address, prefix);
+        if address.is_ipv6() {
+            // Usable at once: nobody else can have it.
+            let flags = AddressAttribute::Flags(AddressFlags::Nodad);
+            request.message_mut().attributes.push(flags);
+        }
+        request.execute().await.map_err(|e| format!("address {address}: {e}"))
+    }
+
+    /// So that multicast without a named interface, and packets to strangers, have somewhere to go.
+    pub(super) async fn add_default_route(&self, gateway: Ipv4Addr) -> Result<(), String> {
+        let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build();
+        let request = self.handle.route().add(route);
+        request.execute().await.map_err(|e| format!("default route: {e}"))
+    }
+
+    async fn set(&self, message: rtnetlink::packet_route::link::LinkMessage) -> Result<(), String> {
+        self.handle.link().set(message).execute().await.map_err(|e| format!("an interface: {e}"))
+    }
+}
+
+const VETH: rtnetlink::packet_route::link::InfoKind = rtnetlink::packet_route::link::InfoKind::Veth;

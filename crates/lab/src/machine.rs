@@ -1,0 +1,265 @@
+//! One machine of a running lab.
+
+use std::fs::{File, OpenOptions};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::burn;
+use crate::cgroup::{Group, Quota};
+use crate::error::LabError;
+use crate::process::{Process, Signal};
+use crate::role::{self, Role};
+use crate::running::Bench;
+use crate::spawn::{Output, Program, Spawn};
+use crate::wire::{Cut, Reply, Request, SpawnOrder};
+
+/// A handle on one machine; clones are the same machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    bench: Arc<Bench>,
+    index: usize,
+}
+
+impl Machine {
+    pub(crate) fn new(bench: Arc<Bench>, index: usize) -> Self {
+        Self { bench, index }
+    }
+
+    /// Its index, from 0.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its host name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.bench.names[self.index]
+    }
+
+    /// Its IPv4 address in the lab.
+    #[must_use]
+    pub fn address4(&self) -> Ipv4Addr {
+        self.bench.plan.machine(self.index)
+    }
+
+    /// The same as a general address.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        IpAddr::V4(self.address4())
+    }
+
+    /// Its IPv6 address, where the kernel has it and the lab has cables.
+    #[must_use]
+    pub fn address6(&self) -> Option<Ipv6Addr> {
+        self.bench.ipv6.then(|| self.bench.plan.machine6(self.index))
+    }
+
+    /// Starts a process here.
+    ///
+    /// # Errors
+    /// When an output file cannot be opened or the program cannot be started; the text says which and why.
+    pub fn spawn(&self, what: Spawn) -> Result<Process, LabError> {
+        let name = match &what.program {
+            Program::Named(name) => name.to_string_lossy().into_owned(),
+            Program::Myself => "this binary".to_owned(),
+        };
+        let label = format!("starting {name} in {}", self.name());
+        let (stdout, read_stdout) = stream(&what.stdout, std::io::stdout().as_fd(), &label)?;
+        let (stderr, read_stderr) = stream(&what.stderr, std::io::stderr().as_fd(), &label)?;
+        let procs = self.with_group(|group| group.procs_files()).unwrap_or(Ok(Vec::new()));
+        let procs = procs.map_err(LabError::io(label.as_str()))?;
+        let mut fds: Vec<BorrowedFd<'_>> = vec![stdout.as_fd(), stderr.as_fd()];
+        fds.extend(procs.iter().map(AsFd::as_fd));
+        let request = Request::Spawn(self.order(&what, &label)?);
+        let (reply, received) = self.bench.ask(&label, &request, &fds)?;
+        let mut received = received.into_iter();
+        match (reply, received.next(), received.next()) {
+            (Reply::Spawned(number), Some(handle), Some(status)) => Process::new(
+                self.bench.clone(),
+                number,
+                &handle,
+                status,
+                [read_stdout, read_stderr],
+            ),
+            (other, ..) => {
+                Err(LabError::Refused { what: label, why: format!("unexpected answer {other:?}") })
+            }
+        }
+    }
+
+    /// Starts a process that does nothing but use `threads` processors, as a noisy neighbour does.
+    ///
+    /// # Errors
+    /// When `threads` is not 1 to 256, or as [`Machine::spawn`].
+    pub fn burn(&self, threads: usize) -> Result<Process, LabError> {
+        if !(1..=burn::MAX_THREADS).contains(&threads) {
+            return Err(LabError::Config {
+                what: "the number of burning threads",
+                value: threads.to_string(),
+                remedy: "choose 1 to 256",
+            });
+        }
+        let burner = Spawn::myself()
+            .env(role::MARK, Role::Burner.name())
+            .env(burn::THREADS, threads.to_string())
+            .stdout(Output::Null);
+        self.spawn(burner)
+    }
+
+    /// Interrupts its cable. Both cuts may be made at once.
+    ///
+    /// # Errors
+    /// On a lab without cables, or when the lab has ended.
+    pub fn cut(&self, cut: Cut) -> Result<(), LabError> {
+        self.needs_cables("cutting a cable")?;
+        let what = format!("cutting the cable of {}", self.name());
+        self.bench.order(&what, &Request::Cut { machine: self.index, cut })
+    }
+
+    /// Mends its cable, whatever was cut. Frames flow again when this returns.
+    ///
+    /// # Errors
+    /// As [`Machine::cut`].
+    pub fn heal(&self) -> Result<(), LabError> {
+        self.needs_cables("mending a cable")?;
+        let what = format!("mending the cable of {}", self.name());
+        self.bench.order(&what, &Request::Heal { machine: self.index })
+    }
+
+    /// Stops every process here where it stands (SIGSTOP); the kernel goes on answering for them.
+    ///
+    /// # Errors
+    /// When the lab has ended.
+    pub fn freeze(&self) -> Result<(), LabError> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets every process here go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When the lab has ended.
+    pub fn thaw(&self) -> Result<(), LabError> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Kills every process here (SIGKILL). Cable and addresses stay.
+    ///
+    /// # Errors
+    /// When the lab has ended.
+    pub fn kill(&self) -> Result<(), LabError> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Sends a signal to every process here, those that were started by others included.
+    ///
+    /// # Errors
+    /// When the lab has ended.
+    pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
+        let what = format!("signalling {}", self.name());
+        let request = Request::SignalMachine { machine: self.index, signal: signal.as_raw() };
+        self.bench.order(&what, &request)
+    }
+
+    /// Gives all processes here together `quota` of processor time in each `period`.
+    ///
+    /// A machine *feels* slow only when the period is short against what it does: choose at most 5 ms.
+    ///
+    /// # Errors
+    /// When quota or period are below 1 ms, the period above 1 s, or without control groups (says why).
+    pub fn throttle(&self, quota: Duration, period: Duration) -> Result<(), LabError> {
+        let quota = Quota::new(quota, period)?;
+        self.grouped(|group| group.throttle(Some(quota)))
+    }
+
+    /// Lifts the quota.
+    ///
+    /// # Errors
+    /// Without control groups.
+    pub fn unthrottle(&self) -> Result<(), LabError> {
+        self.grouped(|group| group.throttle(None))
+    }
+
+    /// Limits the memory of all processes here together, in bytes.
+    ///
+    /// # Errors
+    /// Without a control group for memory.
+    pub fn limit_memory(&self, bytes: u64) -> Result<(), LabError> {
+        self.grouped(|group| group.limit_memory(bytes))
+    }
+
+    /// Processor time used by all processes here so far.
+    ///
+    /// # Errors
+    /// Without control groups.
+    pub fn cpu_used(&self) -> Result<Duration, LabError> {
+        self.grouped(Group::cpu_used)
+    }
+
+    /// The directories of this machine's control group, one per hierarchy; none without control groups.
+    #[must_use]
+    pub fn cgroup_dirs(&self) -> Vec<PathBuf> {
+        self.with_group(|group| group.dirs().map(Path::to_owned).collect()).unwrap_or_default()
+    }
+
+    fn needs_cables(&self, what: &'static str) -> Result<(), LabError> {
+        if self.bench.kind.has_cables() {
+            return Ok(());
+        }
+        Err(LabError::NotHere { what, kind: self.bench.kind })
+    }
+
+    fn with_group<T>(&self, use_it: impl FnOnce(&Group) -> T) -> Result<T, LabError> {
+        let cgroups = self.bench.cgroups.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cgroups {
+            Ok(cgroups) => Ok(use_it(cgroups.machine(self.index))),
+            Err(why) => Err(LabError::NoCgroups { why: why.clone() }),
+        }
+    }
+
+    fn grouped<T>(&self, use_it: impl FnOnce(&Group) -> Result<T, String>) -> Result<T, LabError> {
+        self.with_group(use_it)?.map_err(|why| LabError::NoCgroups { why })
+    }
+
+    fn order(&self, what: &Spawn, label: &str) -> Result<SpawnOrder, LabError> {
+        let cwd = match &what.cwd {
+            Some(cwd) => cwd.clone(),
+            None => std::env::current_dir().map_err(LabError::io(label))?,
+        };
+        Ok(SpawnOrder {
+            machine: self.index,
+            program: match &what.program {
+                Program::Named(name) => Some(name.into()),
+                Program::Myself => None,
+            },
+            args: what.args.iter().map(Into::into).collect(),
+            env: what.env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            clear_env: what.clear_env,
+            cwd: (&cwd.into_os_string()).into(),
+        })
+    }
+}
+
+/// What to give the process as a stream, and what the caller reads from it.
+fn stream(
+    output: &Output,
+    own: BorrowedFd<'_>,
+    label: &str,
+) -> Result<(OwnedFd, Option<File>), LabError> {
+    let opened = match output {
+        Output::Inherit => own.try_clone_to_owned().map(|fd| (fd, None)),
+        Output::Null => OpenOptions::new().write(true).open("/dev/null").map(|f| (f.into(), None)),
+        Output::File(path) => {
+            let file = OpenOptions::new().append(true).create(true).open(path);
+            let what = format!("{label}: {}", path.display());
+            return file.map(|f| (f.into(), None)).map_err(LabError::io(what));
+        }
+        Output::Pipe => rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map(|(read, write)| (write, Some(read.into())))
+            .map_err(Into::into),
+    };
+    opened.map_err(LabError::io(label))
+}

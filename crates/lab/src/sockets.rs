@@ -1,0 +1,126 @@
+//! Sockets that live in the lab and are used by the caller.
+//!
+//! A socket belongs to the network namespace in which it was made, whoever holds it. The hub makes them; the caller
+//! binds, connects and reads them like any other.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Socket, Type};
+
+use crate::config::Kind;
+use crate::error::LabError;
+use crate::running::{Bench, Lab};
+use crate::wire::Request;
+
+/// Where in the lab a socket is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// In the machine with this index.
+    Machine(usize),
+    /// At the switch, where the clients are; has [`Lab::client_address`].
+    Client,
+}
+
+/// Length of the accept queue of listeners made here.
+const BACKLOG: i32 = 1024;
+
+impl Lab {
+    /// Makes a blocking socket in `place`, neither bound nor connected.
+    ///
+    /// # Errors
+    /// When the lab has ended or the kernel has no such socket.
+    pub fn socket(&self, place: Place, domain: Domain, kind: Type) -> Result<Socket, LabError> {
+        self.bench().socket(place, domain, kind)
+    }
+
+    /// Connects from the client's place.
+    ///
+    /// # Errors
+    /// As [`Lab::connect_from`].
+    pub fn connect(&self, to: SocketAddr, patience: Duration) -> Result<TcpStream, LabError> {
+        self.connect_from(Place::Client, to, patience)
+    }
+
+    /// Connects from `place`.
+    ///
+    /// # Errors
+    /// When nobody listens there, or no answer came in time.
+    pub fn connect_from(
+        &self,
+        place: Place,
+        to: SocketAddr,
+        patience: Duration,
+    ) -> Result<TcpStream, LabError> {
+        let socket = self.bench().socket(place, Domain::for_address(to), Type::STREAM)?;
+        self.bench()
+            .settle(&socket, place, to)
+            .map_err(LabError::io(format!("source for {to}")))?;
+        socket
+            .connect_timeout(&to.into(), patience)
+            .map_err(LabError::io(format!("connecting to {to}")))?;
+        socket.set_tcp_nodelay(true).map_err(LabError::io("TCP_NODELAY"))?;
+        Ok(socket.into())
+    }
+
+    /// Listens in `place`. Port 0 lets the kernel choose.
+    ///
+    /// # Errors
+    /// When the address is taken or not in that place.
+    pub fn listen(&self, place: Place, at: SocketAddr) -> Result<TcpListener, LabError> {
+        let socket = self.bench().socket(place, Domain::for_address(at), Type::STREAM)?;
+        let listen = || -> io::Result<()> {
+            socket.set_reuse_address(true)?;
+            socket.bind(&at.into())?;
+            socket.listen(BACKLOG)
+        };
+        listen().map_err(LabError::io(format!("listening on {at}")))?;
+        Ok(socket.into())
+    }
+
+    /// Makes a bound datagram socket in `place`. Port 0 lets the kernel choose.
+    ///
+    /// # Errors
+    /// When the address is taken or not in that place.
+    pub fn udp(&self, place: Place, at: SocketAddr) -> Result<UdpSocket, LabError> {
+        let socket = self.bench().socket(place, Domain::for_address(at), Type::DGRAM)?;
+        socket.bind(&at.into()).map_err(LabError::io(format!("binding {at}")))?;
+        Ok(socket.into())
+    }
+}
+
+impl Bench {
+    pub(crate) fn socket(
+        &self,
+        place: Place,
+        domain: Domain,
+        kind: Type,
+    ) -> Result<Socket, LabError> {
+        if let Place::Machine(machine) = place
+            && machine >= self.names.len()
+        {
+            return Err(LabError::Config {
+                what: "the machine of a socket",
+                value: machine.to_string(),
+                remedy: "machines are counted from 0",
+            });
+        }
+        let request = Request::Socket { place, domain: domain.into(), kind: kind.into() };
+        let (_, fds) = self.ask("a socket", &request, &[])?;
+        fds.into_iter().next().map(Socket::from).ok_or(LabError::Ended)
+    }
+
+    /// On loopback the source address is what tells places apart; with cables the kernel knows it.
+    pub(crate) fn settle(&self, socket: &Socket, place: Place, to: SocketAddr) -> io::Result<()> {
+        if self.kind != Kind::Loopback || !to.is_ipv4() {
+            return Ok(());
+        }
+        let source: Ipv4Addr = match place {
+            Place::Machine(index) => self.plan.machine(index),
+            Place::Client => self.plan.client(),
+        };
+        socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())
+    }
+}

@@ -1,0 +1,96 @@
+//! The bench itself, tested for real: namespaces, cuts, frozen and killed processes, doors, quotas, and what is left.
+//!
+//! Each case runs on every kind of lab that this machine allows; what cannot run is listed as ignored, with the reason.
+
+mod cables;
+mod doors;
+mod leftovers;
+mod processes;
+mod quotas;
+mod support;
+
+use lab::{Kind, Lab, LabConfig, Wish};
+use libtest_mimic::{Arguments, Trial};
+
+type Case = (&'static str, fn(&Lab));
+
+const CABLED: &[Case] = &[
+    ("two_machines_hear_each_other_on_both_families", cables::two_machines_hear_each_other),
+    ("the_client_reaches_a_machine_and_is_seen_with_its_address", cables::client_reaches_a_machine),
+    ("a_pulled_cable_silences_a_machine_until_it_is_healed", cables::pulled_cable),
+    ("a_mute_port_keeps_the_carrier_and_passes_nothing", cables::mute_port),
+    ("both_cuts_at_once_are_healed_together", cables::both_cuts),
+    ("multicast_reaches_every_machine", cables::multicast),
+    ("a_machine_sees_its_own_name_and_interfaces", cables::own_name_and_interfaces),
+    ("processes_see_only_their_lab", processes::see_only_their_lab),
+];
+
+const ANYWHERE: &[Case] = &[
+    ("a_program_runs_with_its_arguments_environment_and_folder", processes::surroundings),
+    ("a_program_that_does_not_exist_is_named_in_the_error", processes::missing_program),
+    ("a_killed_process_says_by_which_signal_it_ended", processes::killed),
+    ("a_frozen_process_stands_still_and_goes_on", processes::frozen),
+    ("freezing_a_machine_stops_children_of_children", processes::frozen_family),
+    ("a_door_survives_the_death_of_its_target", doors::survives_its_target),
+    ("a_door_hangs_up_on_a_frozen_target", doors::hangs_up),
+    ("a_door_without_targets_turns_clients_away", doors::turns_away),
+    ("a_quota_slows_a_burner", quotas::slows_a_burner),
+    ("a_memory_limit_is_in_force", quotas::limits_memory),
+];
+
+fn main() {
+    lab::init();
+    leftovers::victim_if_asked();
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for (label, wish) in [
+        ("user", Wish::UserNamespaces),
+        ("root", Wish::RootNamespaces),
+        ("loopback", Wish::Loopback),
+    ] {
+        let ready = Lab::start(LabConfig { machines: 1, wish, ..LabConfig::default() });
+        let trouble = ready.err().map(|why| why.to_string());
+        let cabled = if wish == Wish::Loopback { &[][..] } else { CABLED };
+        for (name, case) in cabled.iter().chain(ANYWHERE) {
+            trials.push(trial(label, name, trouble.as_deref(), move || {
+                let config = LabConfig { machines: 3, wish, ..LabConfig::default() };
+                case(&Lab::start(config).map_err(|e| e.to_string())?);
+                Ok(())
+            }));
+        }
+        for (name, case) in leftovers::CASES {
+            trials.push(trial(label, name, trouble.as_deref(), move || {
+                case(label);
+                Ok(())
+            }));
+        }
+    }
+    trials.push(Trial::test("loopback::a_cut_is_refused_with_the_reason", || {
+        let lab = Lab::start(LabConfig { wish: Wish::Loopback, ..LabConfig::default() })?;
+        assert_eq!(lab.kind(), Kind::Loopback);
+        let error = lab.machine(0).cut(lab::Cut::Carrier).unwrap_err().to_string();
+        assert!(error.contains("loopback") && error.contains("run as root"), "{error}");
+        Ok(())
+    }));
+    trials.push(Trial::test("a_configuration_out_of_bounds_is_refused", || {
+        support::bad_configurations();
+        Ok(())
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trial(
+    label: &str,
+    name: &str,
+    trouble: Option<&str>,
+    run: impl FnOnce() -> Result<(), libtest_mimic::Failed> + Send + 'static,
+) -> Trial {
+    let full = format!("{label}::{name}");
+    match trouble {
+        None => Trial::test(full, run),
+        Some(why) => {
+            let first = why.split(';').next().unwrap_or(why);
+            Trial::test(full, run).with_ignored_flag(true).with_kind(first.to_owned())
+        }
+    }
+}
