@@ -35,7 +35,7 @@ impl Random {
 
     /// A number in `0..n`; zero when `n` is zero. The bias of the multiplication is below 2⁻³².
     pub fn below(&mut self, n: u32) -> u32 {
-        ((self.next_u64() >> 32) * u64::from(n) >> 32) as u32
+        (((self.next_u64() >> 32) * u64::from(n)) >> 32) as u32
     }
 
     /// A number in `[0, 1)`.

@@ -93,11 +93,11 @@ impl fmt::Display for Span {
             ("s", 1_000_000_000),
             ("ms", 1_000_000),
         ] {
-            if nanos >= size && nanos % size == 0 {
+            if nanos >= size && nanos.is_multiple_of(size) {
                 return write!(f, "{}{unit}", nanos / size);
             }
         }
-        if nanos % 1000 == 0 {
+        if nanos.is_multiple_of(1000) {
             write!(f, "{}us", nanos / 1000)
         } else {
             write!(f, "{}us", nanos as f64 / 1e3)
