@@ -13,6 +13,10 @@
 
 pub mod clock;
 pub mod config;
+pub mod crypto;
+pub mod measure;
+mod net;
+pub mod state;
 
 pub use clock::Clock;
 pub use config::Config;

@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::{AddrBlocks, Problem};
+use seal::ClusterKey;
 
 pub use advertised::{Advertised, AdvertisedError, NAME_MAX, is_host_name};
-pub use key::{KEY_MAX, KEY_MIN, KeyError, Secret};
+pub use key::{KeyFileError, read_key};
 pub use sections::{
     Announce, Cluster, Interval, IntervalError, Measure, Name, NameError, Port, Scope,
 };
@@ -71,17 +72,38 @@ pub struct Config {
 }
 
 /// How packets between machines are protected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Protection {
     /// By the cluster key.
-    Key(Secret),
+    Key(ClusterKey),
     /// Not at all, and only loopback addresses are spoken to and believed.
     Loopback,
     /// Not at all, on the network, because the file says so.
     Insecure,
 }
 
+impl Protection {
+    /// Whether only loopback addresses may be spoken to.
+    pub fn is_loopback(&self) -> bool {
+        matches!(self, Self::Loopback)
+    }
+
+    /// The key that packets are sealed with: without one of the cluster's own, the published key.
+    pub fn key(&self) -> ClusterKey {
+        match self {
+            Self::Key(key) => key.clone(),
+            Self::Loopback | Self::Insecure => ClusterKey::published(),
+        }
+    }
+}
+
 impl Config {
+    /// Whether packets and peer connections from `ip` may be believed, the key apart.
+    pub fn accepts(&self, ip: IpAddr) -> bool {
+        let local = !self.protection.is_loopback() || ip.to_canonical().is_loopback();
+        local && self.accept.contains(ip)
+    }
+
     /// Judges the three sections together and fills in what they leave open. Reads the key file and
     /// the host's name; changes nothing.
     ///
@@ -132,8 +154,8 @@ impl Found {
         let Some(file) = &cluster.key_file else {
             return if cluster.insecure { Protection::Insecure } else { Protection::Loopback };
         };
-        match Secret::read(file.get_ref()) {
-            Ok(secret) => Protection::Key(secret),
+        match read_key(file.get_ref()) {
+            Ok(key) => Protection::Key(key),
             Err(error) => {
                 let remedy = error.remedy();
                 let problem = Problem::new("cluster.key_file", error.to_string(), remedy);
@@ -153,7 +175,7 @@ impl Found {
             self.problems.push(Problem::new("announce.targets", message, remedy));
         }
         for (i, target) in list.iter().enumerate() {
-            if *protection == Protection::Loopback && !target.get_ref().is_loopback() {
+            if protection.is_loopback() && !target.get_ref().is_loopback() {
                 let message =
                     format!("{} is on the network but there is no cluster key", target.get_ref());
                 let remedy = "set cluster.key_file, or cluster.insecure = true if anyone may join";
@@ -188,7 +210,7 @@ impl Found {
             let message = format!("{ip} is not an address of one machine");
             let remedy = "name one of this machine's addresses, or leave the key out for all";
             self.problems.push(Problem::new(key, message, remedy).at(address.span()));
-        } else if *protection == Protection::Loopback && !ip.is_loopback() {
+        } else if protection.is_loopback() && !ip.is_loopback() {
             let message = format!("{ip} is on the network but there is no cluster key");
             let remedy = "set cluster.key_file, or cluster.insecure = true if anyone may join";
             self.problems.push(Problem::new(key, message, remedy).at(address.span()));
@@ -225,10 +247,10 @@ impl Found {
             }
             return AddrBlocks(blocks.clone());
         }
-        if *protection != Protection::Loopback {
+        if !protection.is_loopback() {
             self.assumed.push(format!("no cluster.accept: accepting {}", PRIVATE.join(", ")));
         }
-        let loopback = *protection == Protection::Loopback;
+        let loopback = protection.is_loopback();
         let blocks =
             PRIVATE.iter().filter(|text| !loopback || text.starts_with("127") || **text == "::1");
         AddrBlocks(blocks.filter_map(|text| text.parse().ok()).collect())

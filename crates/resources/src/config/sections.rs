@@ -34,10 +34,10 @@ pub struct Cluster {
     /// The file with the secret that all machines of the cluster share.
     ///
     /// Everything machines say to each other is sealed with keys derived from it: who does not have it
-    /// can neither be believed nor listen in. The file holds any text or bytes of at least 32
-    /// characters; spaces and line ends around it do not count. Only its owner may be able to read it
-    /// (mode 600). Make one with `head -c 32 /dev/urandom | base64 > cluster.key; chmod 600 cluster.key`
-    /// and copy it to each machine. Must be the same on all machines.
+    /// can neither be believed nor listen in. The file holds 64 hexadecimal digits or the base64 of
+    /// 32 bytes, and only its owner may be able to read it (mode 600). A pass phrase is refused, since one
+    /// recorded packet would let anybody try a dictionary. Make it once with
+    /// `(umask 077; openssl rand -hex 32 > cluster.key)` and copy it to each machine.
     ///
     /// Default: none. Without a key Backhand speaks to loopback addresses only; see `insecure`.
     pub key_file: Option<Spanned<PathBuf>>,

@@ -1,0 +1,67 @@
+//! Load as the kernel damps it, and its high-water mark.
+
+use std::time::Duration;
+
+/// The damped count of runnable threads, with the kernel's one-minute constant: what a control group
+/// would call its load average if it had one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Damped {
+    value: Option<f64>,
+}
+
+impl Damped {
+    /// Takes one count, `passed` after the one before. The first count stands for itself divided by
+    /// nothing: a machine that starts busy should not look idle for a minute.
+    pub(super) fn take(&mut self, runnable: u32, passed: Duration) -> u32 {
+        let n = f64::from(runnable);
+        let value = match self.value {
+            None => n,
+            Some(before) => n + (before - n) * (-passed.as_secs_f64() / 60.0).exp(),
+        };
+        self.value = Some(value);
+        (value * 1000.0).round() as u32
+    }
+}
+
+/// The smallest power of two that no load seen so far exceeded: the `L` of the cost-benefit framework.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HighWater(u32);
+
+impl Default for HighWater {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl HighWater {
+    /// Takes one load in thousandths and returns the mark in whole tasks, at least 1.
+    pub(super) fn take(&mut self, load_milli: u32) -> u32 {
+        let mark = load_milli.div_ceil(1000).max(1).checked_next_power_of_two().unwrap_or(1 << 31);
+        self.0 = self.0.max(mark);
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_damped_count_follows_with_the_kernels_minute() {
+        let mut load = Damped::default();
+        assert_eq!(load.take(0, Duration::ZERO), 0);
+        let after_a_minute = (0..60).map(|_| load.take(4, Duration::from_secs(1))).last().unwrap();
+        assert!((2_520..2_535).contains(&after_a_minute), "1 - 1/e of 4, got {after_a_minute}");
+        let later = load.take(4, Duration::from_secs(3600));
+        assert_eq!(later, 4_000, "an hour forgets what was before");
+    }
+
+    #[test]
+    fn the_mark_is_the_next_power_of_two_and_never_falls() {
+        let mut mark = HighWater::default();
+        for (load, expected) in [(0, 1), (1_000, 1), (1_001, 2), (4_000, 4), (4_100, 8), (10, 8)] {
+            assert_eq!(mark.take(load), expected, "after {load}");
+        }
+        assert_eq!(mark.take(u32::MAX), 1 << 23);
+    }
+}

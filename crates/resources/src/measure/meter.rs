@@ -1,0 +1,238 @@
+//! The meter: what is read when, and how two readings become a figure.
+
+use std::time::Duration;
+
+use base::Instant;
+
+use super::cgroup::{Group, Limits};
+use super::load::{Damped, HighWater};
+use super::proc::{self, CpuTimes};
+use super::psi::{self, Pressure, Stall};
+use super::{Root, Scope, place};
+
+/// What does not change while the program runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// CPUs in thousandths: those this process may use, at most its quota.
+    pub cpus_milli: u32,
+    /// Memory in bytes: the machine's, at most the limit.
+    pub total_memory: u64,
+    /// The CPU's model, for the cache of the measured speed.
+    pub cpu_model: String,
+    /// Whether the control group is measured rather than the machine.
+    pub cgroup: bool,
+}
+
+/// What is measured each second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// One-minute load average in thousandths of a task.
+    pub load_milli: u32,
+    /// The smallest power of two that no load so far exceeded, in tasks.
+    pub load_high_water: u32,
+    /// Share of the CPUs that was idle since the last reading, in thousandths.
+    pub cpu_idle_permille: u16,
+    /// Bytes of memory that a program could still get.
+    pub available_memory: u64,
+    /// Waiting for CPU, memory and disk.
+    pub pressure: Pressure,
+}
+
+/// Measures this machine or its control group.
+#[derive(Debug)]
+pub struct Meter {
+    root: Root,
+    facts: Facts,
+    group: Option<Group>,
+    high_water: HighWater,
+    damped: Damped,
+    before: Option<Before>,
+    last: Figures,
+}
+
+/// The last reading, to subtract.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    at: Instant,
+    cpu: CpuTimes,
+    used_micros: u64,
+    throttled: (u64, u64),
+    throttled_permille: f64,
+}
+
+impl Meter {
+    /// Finds out what there is to measure.
+    pub fn new(root: Root, scope: Scope) -> Self {
+        let text = |path: &str| root.read(path).unwrap_or_default();
+        let stat = text("/proc/stat");
+        let cpus = proc::online_cpus(&stat).unwrap_or(1);
+        let allowed = proc::allowed_cpus(&text("/proc/self/status")).unwrap_or(cpus);
+        let cpus_milli = cpus.min(allowed).max(1).saturating_mul(1000);
+        let total_memory = proc::memory(&text("/proc/meminfo")).map_or(0, |(total, _)| total);
+        let places = place::places(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"));
+        let (group, limits) = match scope {
+            Scope::Machine => (Group::default(), Limits::default()),
+            Scope::Auto | Scope::Cgroup => Group::find(&root, &places),
+        };
+        // A limit above what the machine has limits nothing.
+        let quota = limits.cpus_milli.filter(|&milli| milli < cpus_milli);
+        let memory = limits.memory.filter(|&bytes| bytes < total_memory);
+        let cgroup = match scope {
+            Scope::Machine => false,
+            Scope::Auto => quota.is_some() || memory.is_some(),
+            Scope::Cgroup => true,
+        };
+        let facts = Facts {
+            cpus_milli: quota.unwrap_or(cpus_milli),
+            total_memory: memory.unwrap_or(total_memory),
+            cpu_model: proc::cpu_model(&text("/proc/cpuinfo"))
+                .unwrap_or("unknown")
+                .chars()
+                .take(80)
+                .collect(),
+            cgroup,
+        };
+        Self {
+            root,
+            facts,
+            group: cgroup.then_some(group),
+            high_water: HighWater::default(),
+            damped: Damped::default(),
+            before: None,
+            last: Figures { cpu_idle_permille: 1000, load_high_water: 1, ..Figures::default() },
+        }
+    }
+
+    /// What does not change.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Reads everything once. A figure that cannot be read keeps its last value.
+    pub fn read(&mut self, now: Instant) -> Figures {
+        let passed = self.before.map(|before| now.since(before.at));
+        let cpu = proc::cpu_times(&self.text("/proc/stat"));
+        let memory = proc::memory(&self.text("/proc/meminfo"));
+        let mut figures = self.last;
+        match self.group.take() {
+            None => self.machine(&mut figures, cpu, memory, now),
+            Some(group) => {
+                self.in_group(&group, &mut figures, memory, passed, now);
+                self.group = Some(group);
+            }
+        }
+        figures.load_high_water = self.high_water.take(figures.load_milli);
+        self.last = figures;
+        figures
+    }
+
+    fn text(&self, path: &str) -> String {
+        self.root.read(path).unwrap_or_default()
+    }
+
+    fn machine(
+        &mut self,
+        figures: &mut Figures,
+        cpu: Option<CpuTimes>,
+        memory: Option<(u64, u64)>,
+        now: Instant,
+    ) {
+        if let Some(load) = proc::load_milli(&self.text("/proc/loadavg")) {
+            figures.load_milli = load;
+        }
+        if let Some(cpu) = cpu {
+            // The first reading compares with the machine's start.
+            let before = self.before.map_or(CpuTimes::default(), |before| before.cpu);
+            if let Some(idle) = proc::idle_permille(before, cpu) {
+                figures.cpu_idle_permille = idle;
+            }
+            self.before = Some(Before {
+                at: now,
+                cpu,
+                used_micros: 0,
+                throttled: (0, 0),
+                throttled_permille: 0.0,
+            });
+        }
+        if let Some((_, available)) = memory {
+            figures.available_memory = available;
+        }
+        let read = |file| psi::parse(&self.root.read(file)?);
+        figures.pressure = Pressure {
+            cpu: read("/proc/pressure/cpu"),
+            memory: read("/proc/pressure/memory"),
+            io: read("/proc/pressure/io"),
+        };
+    }
+
+    fn in_group(
+        &mut self,
+        group: &Group,
+        figures: &mut Figures,
+        memory: Option<(u64, u64)>,
+        passed: Option<Duration>,
+        now: Instant,
+    ) {
+        let asking = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0);
+        let runnable = group.runnable(&self.root, asking);
+        figures.load_milli = self.damped.take(runnable, passed.unwrap_or(Duration::ZERO));
+        let used_micros = group.used_micros(&self.root);
+        if let (Some(before), Some(passed), Some(used)) = (self.before, passed, used_micros)
+            && let Some(idle) =
+                idle_of(self.facts.cpus_milli, passed, used.saturating_sub(before.used_micros))
+        {
+            figures.cpu_idle_permille = idle;
+        }
+        if let Some((_, available)) = memory {
+            let left = group
+                .memory_used(&self.root)
+                .map(|used| self.facts.total_memory.saturating_sub(used));
+            figures.available_memory = left.map_or(available, |left| left.min(available));
+        }
+        let throttled = group.throttled(&self.root).unwrap_or_default();
+        let throttled_permille = self.before.map_or(0.0, |before| {
+            damp_throttling(
+                before.throttled,
+                throttled,
+                before.throttled_permille,
+                passed.unwrap_or_default(),
+            )
+        });
+        figures.pressure = group.pressure(&self.root).unwrap_or(Pressure {
+            // Without the group's own pressure (version 1), the share of periods in which the quota ran out
+            // says how often somebody waited for a CPU. The machine's pressure would be everybody's.
+            cpu: Some(Stall { some: throttled_permille.round() as u16, full: 0 }),
+            memory: None,
+            io: None,
+        });
+        let used_micros = used_micros.or(self.before.map(|b| b.used_micros)).unwrap_or(0);
+        self.before = Some(Before {
+            at: now,
+            cpu: CpuTimes::default(),
+            used_micros,
+            throttled,
+            throttled_permille,
+        });
+    }
+}
+
+/// The idle share of a quota, in thousandths.
+fn idle_of(cpus_milli: u32, passed: Duration, used_micros: u64) -> Option<u16> {
+    let may = passed.as_micros().checked_mul(u128::from(cpus_milli)).filter(|&may| may > 0)?;
+    let used = u128::from(used_micros) * 1_000_000;
+    Some(1000 - (used / may).min(1000) as u16)
+}
+
+/// A ten-second average of the throttled share of periods, damped as pressure is.
+fn damp_throttling(before: (u64, u64), now: (u64, u64), average: f64, passed: Duration) -> f64 {
+    let periods = now.0.saturating_sub(before.0);
+    let share = match periods {
+        0 => 0.0,
+        periods => (now.1.saturating_sub(before.1) as f64 / periods as f64).min(1.0) * 1000.0,
+    };
+    share + (average - share) * (-passed.as_secs_f64() / 10.0).exp()
+}
+
+#[cfg(test)]
+#[path = "meter_tests.rs"]
+mod tests;
