@@ -229,6 +229,8 @@ impl Machine {
             Some(cwd) => cwd.clone(),
             None => std::env::current_dir().map_err(LabError::io(label))?,
         };
+        // Said here, where it can be named; from the child it would look like a missing program.
+        std::fs::read_dir(&cwd).map_err(LabError::io(format!("{label}: {}", cwd.display())))?;
         Ok(SpawnOrder {
             machine: self.index,
             program: match &what.program {

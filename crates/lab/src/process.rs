@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use rustix::process::Signal;
-use rustix::process::{WaitStatus, waitpid};
+use rustix::process::{WaitOptions, WaitStatus};
 
 use crate::error::LabError;
 use crate::running::{Bench, readable};
@@ -206,7 +206,7 @@ fn pid_seen_here(handle: &OwnedFd) -> Result<u32, LabError> {
 
 /// Reaps one ended child of this process, if there is one.
 pub(crate) fn reap() -> Option<(i32, WaitStatus)> {
-    match waitpid(None, rustix::process::WaitOptions::NOHANG) {
+    match rustix::process::wait(WaitOptions::NOHANG) {
         Ok(Some((pid, status))) => Some((pid.as_raw_nonzero().get(), status)),
         Ok(None) | Err(_) => None,
     }

@@ -102,7 +102,7 @@ pub(crate) enum Reply {
 }
 
 /// Bytes of the operating system, which need not be UTF-8.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Text(Vec<u8>);
 
 impl From<&OsString> for Text {

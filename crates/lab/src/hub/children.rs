@@ -1,6 +1,6 @@
 //! The processes of the machines.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open,
-    set_parent_process_death_signal, waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, chdir, kill_process, kill_process_group, pidfd_open,
+    set_parent_process_death_signal, wait,
 };
 
 use super::network::Home;
@@ -59,9 +59,11 @@ impl Children {
             return Err("an order without streams".to_owned());
         };
         let machine = order.machine;
+        let cwd = CString::new(OsString::from(order.cwd.clone()).into_encoded_bytes())
+            .map_err(|_| "the working directory has a zero byte".to_owned())?;
         let mut command = command(order);
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
-        enter_before_exec(&mut command, home.duplicate()?, fds.map(File::from).collect());
+        enter_before_exec(&mut command, home.duplicate()?, fds.map(File::from).collect(), cwd);
         let child = command.spawn().map_err(|e| e.to_string())?;
         let number = child.id() as i32;
         self.watch(number, machine)
@@ -129,7 +131,7 @@ impl Children {
         }
         loop {
             kill_orphans();
-            match waitpid(None, WaitOptions::empty()) {
+            match wait(WaitOptions::empty()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(_) => return,
             }
@@ -172,24 +174,25 @@ fn command(order: SpawnOrder) -> Command {
     command.env_remove(role::MARK).env_remove(role::SETUP);
     command.args(order.args.into_iter().map(OsString::from));
     command.envs(order.env.into_iter().map(|(k, v)| (OsString::from(k), OsString::from(v))));
-    command.current_dir(OsString::from(order.cwd));
     command
 }
 
 /// What the child does between fork and exec: die with the hub, join its control groups, move into its machine.
-fn enter_before_exec(command: &mut Command, home: Home, groups: Vec<File>) {
+fn enter_before_exec(command: &mut Command, home: Home, groups: Vec<File>, cwd: CString) {
     let enter = move || -> io::Result<()> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         for mut group in &groups {
             // Zero stands for the writer.
             group.write_all(b"0")?;
         }
-        home.enter()
+        home.enter()?;
+        // Only now: moving into a mount namespace leads to its root.
+        chdir(&*cwd).map_err(io::Error::from)
     };
     // SAFETY: runs in the child after fork. The hub has one thread, so no lock can be held by another and even
     // allocation would be sound; the closure only makes system calls on descriptors it owns.
     #[allow(unsafe_code)]
     unsafe {
-        command.pre_exec(move || enter());
+        command.pre_exec(enter);
     }
 }

@@ -3,13 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::RawFd;
 
+use rtnetlink::packet_core::DefaultNla;
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
-use rtnetlink::packet_route::link::{BridgePortState, InfoData, InfoVeth};
-use rtnetlink::{
-    Handle, LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth,
-    RouteMessageBuilder,
+use rtnetlink::packet_route::link::{
+    BridgePortState, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage, LinkProtoInfoBridge,
 };
-use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+use rtnetlink::{
+    Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+};
+use rustix::net::{SocketFlags, SocketType, netdevice, socket_with};
+
+/// From linux/if_link.h.
+const IFLA_BRPORT_STATE: u16 = 1;
 
 /// Talks to the kernel about the network namespace this process is in right now.
 pub(super) fn run<T>(work: impl AsyncFnOnce(&Link) -> Result<T, String>) -> Result<T, String> {
@@ -29,7 +35,7 @@ pub(super) fn run<T>(work: impl AsyncFnOnce(&Link) -> Result<T, String>) -> Resu
 
 /// The number of an interface of the current namespace.
 pub(super) fn index_of(name: &str) -> Result<u32, String> {
-    socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+    socket_with(rustix::net::AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .and_then(|socket| netdevice::name_to_index(socket, name))
         .map_err(|e| format!("interface {name}: {e}"))
 }
@@ -59,7 +65,7 @@ impl Link {
             .mtu(mtu)
             .setns_by_fd(network)
             .build();
-        let message = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(VETH)
+        let message = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
             .name(port)
             .mtu(mtu)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(far)))
@@ -83,10 +89,20 @@ impl Link {
     }
 
     /// A port that does not forward drops every frame in both directions and keeps its carrier.
+    ///
+    /// Said in the bridge's own words. The same state set as a link attribute is undone at once, because the kernel
+    /// announces such a change to the bridge, which then finds a disabled port with a carrier and enables it; and a
+    /// port that is *blocking* is set free when another port changes.
     pub(super) async fn set_forwarding(&self, index: u32, forwards: bool) -> Result<(), String> {
         let state = if forwards { BridgePortState::Forwarding } else { BridgePortState::Disabled };
-        let message = LinkBridgePort::new(index).state(state).build();
-        let request = self.handle.link().set_port(message);
+        let state = DefaultNla::new(IFLA_BRPORT_STATE, vec![u8::from(state)]);
+        let message = LinkUnspec::new_with_index(index)
+            .interface_family(AddressFamily::Bridge)
+            .append_extra_attribute(LinkAttribute::ProtoInfoBridge(vec![
+                LinkProtoInfoBridge::Other(state),
+            ]))
+            .build();
+        let request = self.handle.link().set(message);
         request.execute().await.map_err(|e| format!("state of port {index}: {e}"))
     }
 
@@ -112,9 +128,7 @@ impl Link {
         request.execute().await.map_err(|e| format!("default route: {e}"))
     }
 
-    async fn set(&self, message: rtnetlink::packet_route::link::LinkMessage) -> Result<(), String> {
+    async fn set(&self, message: LinkMessage) -> Result<(), String> {
         self.handle.link().set(message).execute().await.map_err(|e| format!("an interface: {e}"))
     }
 }
-
-const VETH: rtnetlink::packet_route::link::InfoKind = rtnetlink::packet_route::link::InfoKind::Veth;

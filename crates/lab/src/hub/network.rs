@@ -186,8 +186,11 @@ impl Network {
                 cable.pulled = true;
             }
             Cut::PortMute => {
-                netlink::run(async |link| link.set_forwarding(port, false).await)?;
-                cable.mute = true;
+                // A port that is down has no state to change, and nothing left to silence.
+                if !cable.pulled {
+                    netlink::run(async |link| link.set_forwarding(port, false).await)?;
+                    cable.mute = true;
+                }
             }
         }
         Ok(())

@@ -37,6 +37,7 @@ pub(crate) fn survives_its_target(lab: &Lab) {
     assert_eq!(ask(&mut stream), "first");
     first.kill9().unwrap();
     assert_eq!(ask(&mut stream), "", "the connection ends with its server");
+    drop(stream);
     assert_eq!(ask(&mut knock(&door)), "second");
     eventually("all is counted", || door.stats().open == 0);
     let expected = DoorStats { accepted: 2, relayed: 2, passed_over: 1, turned_away: 0, open: 0 };

@@ -11,7 +11,10 @@ use crate::support::eventually;
 /// Tells a second start of this test to be the caller that is killed.
 const VICTIM: &str = "LAB_TEST_VICTIM";
 
-pub(crate) const CASES: &[(&str, fn(&str))] = &[
+/// A case that starts its labs itself, of the kind named.
+type Case = (&'static str, fn(&str));
+
+pub(crate) const CASES: &[Case] = &[
     ("nothing_is_left_after_the_lab_is_dropped", nothing_after_drop),
     ("nothing_is_left_after_its_caller_is_killed", nothing_after_kill),
     ("the_next_lab_removes_groups_of_a_killed_caller", next_lab_removes_groups),

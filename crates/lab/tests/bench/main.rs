@@ -2,6 +2,9 @@
 //!
 //! Each case runs on every kind of lab that this machine allows; what cannot run is listed as ignored, with the reason.
 
+// A failed unwrap in a test is a failed test with its line.
+#![allow(clippy::unwrap_used)]
+
 mod cables;
 mod doors;
 mod leftovers;
@@ -9,7 +12,7 @@ mod processes;
 mod quotas;
 mod support;
 
-use lab::{Kind, Lab, LabConfig, Wish};
+use lab::{CgroupWish, Kind, Lab, LabConfig, Wish};
 use libtest_mimic::{Arguments, Trial};
 
 type Case = (&'static str, fn(&Lab));
@@ -34,6 +37,9 @@ const ANYWHERE: &[Case] = &[
     ("a_door_survives_the_death_of_its_target", doors::survives_its_target),
     ("a_door_hangs_up_on_a_frozen_target", doors::hangs_up),
     ("a_door_without_targets_turns_clients_away", doors::turns_away),
+];
+
+const GROUPED: &[Case] = &[
     ("a_quota_slows_a_burner", quotas::slows_a_burner),
     ("a_memory_limit_is_in_force", quotas::limits_memory),
 ];
@@ -48,16 +54,24 @@ fn main() {
         ("root", Wish::RootNamespaces),
         ("loopback", Wish::Loopback),
     ] {
-        let ready = Lab::start(LabConfig { machines: 1, wish, ..LabConfig::default() });
-        let trouble = ready.err().map(|why| why.to_string());
-        let cabled = if wish == Wish::Loopback { &[][..] } else { CABLED };
-        for (name, case) in cabled.iter().chain(ANYWHERE) {
-            trials.push(trial(label, name, trouble.as_deref(), move || {
-                let config = LabConfig { machines: 3, wish, ..LabConfig::default() };
-                case(&Lab::start(config).map_err(|e| e.to_string())?);
-                Ok(())
-            }));
+        let config = move || LabConfig { machines: 3, wish, ..LabConfig::default() };
+        let (trouble, groups) = match Lab::start(config()) {
+            Ok(lab) => (None, lab.cgroup_trouble()),
+            Err(why) => (Some(why.to_string()), Some(why.to_string())),
+        };
+        let mut add = |cases: &[Case], trouble: Option<&str>| {
+            for &(name, case) in cases {
+                trials.push(trial(label, name, trouble, move || {
+                    case(&Lab::start(config()).map_err(|e| e.to_string())?);
+                    Ok(())
+                }));
+            }
+        };
+        if wish != Wish::Loopback {
+            add(CABLED, trouble.as_deref());
         }
+        add(ANYWHERE, trouble.as_deref());
+        add(GROUPED, groups.as_deref());
         for (name, case) in leftovers::CASES {
             trials.push(trial(label, name, trouble.as_deref(), move || {
                 case(label);
@@ -70,6 +84,13 @@ fn main() {
         assert_eq!(lab.kind(), Kind::Loopback);
         let error = lab.machine(0).cut(lab::Cut::Carrier).unwrap_err().to_string();
         assert!(error.contains("loopback") && error.contains("run as root"), "{error}");
+        Ok(())
+    }));
+    trials.push(Trial::test("loopback::a_quota_without_groups_is_refused_with_the_reason", || {
+        let cgroups = CgroupWish::No;
+        let wish = Wish::Loopback;
+        let config = LabConfig { wish, cgroups, ..LabConfig::default() };
+        quotas::refused_with_the_reason(&Lab::start(config)?);
         Ok(())
     }));
     trials.push(Trial::test("a_configuration_out_of_bounds_is_refused", || {
