@@ -14,9 +14,13 @@
 pub mod clock;
 pub mod config;
 pub mod crypto;
+mod error;
+mod gate;
 pub mod measure;
 mod net;
 pub mod state;
+mod wake;
 
 pub use clock::Clock;
 pub use config::Config;
+pub use error::StartError;

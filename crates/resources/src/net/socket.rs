@@ -139,6 +139,19 @@ impl Udp {
     }
 }
 
+impl Udp {
+    /// Leaves a group on one interface, also one that is gone. Not joined is as good.
+    pub(crate) fn leave(&self, group: IpAddr, index: u32) {
+        let socket = socket2::SockRef::from(&self.socket);
+        let _ = match group {
+            IpAddr::V4(group) => {
+                socket.leave_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index))
+            }
+            IpAddr::V6(group) => socket.leave_multicast_v6(&group, index),
+        };
+    }
+}
+
 impl AsFd for Udp {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -150,10 +163,6 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// The wildcard address of a family.
-pub(crate) fn any(ipv4: bool) -> IpAddr {
-    if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
-}
 
 #[cfg(test)]
 mod tests {
