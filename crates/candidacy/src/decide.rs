@@ -1,0 +1,196 @@
+//! The decision: a chain over the matrix.
+
+use core::time::Duration;
+
+use base::{Instant, Random};
+
+use crate::chain::Chain;
+use crate::explain::Explanation;
+use crate::hot::{Hot, Slot};
+use crate::request::RequestView;
+use crate::snapshot::Snapshot;
+
+/// What a decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The hot figures.
+    pub hot: &'a Hot,
+    /// The slow figures.
+    pub snapshot: &'a Snapshot,
+    /// Now.
+    pub now: Instant,
+    /// The route's typical service time: the unit in which hops and penalties are compared with
+    /// work. Zero = not known yet (10 ms is assumed).
+    pub service: Duration,
+}
+
+/// Machines that were tried for this request already and must not be named again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    slots: [Slot; Tried::MAX],
+    len: u8,
+}
+
+impl Tried {
+    /// Machines it can hold; a request that failed on so many is not helped by another.
+    pub const MAX: usize = 8;
+    /// None.
+    pub const NONE: Self = Self { slots: [Slot(0); Self::MAX], len: 0 };
+
+    /// Adds a machine; `false` if there is no room (then give up).
+    pub fn add(&mut self, slot: Slot) -> bool {
+        if self.contains(slot) {
+            return true;
+        }
+        let Some(place) = self.slots.get_mut(usize::from(self.len)) else { return false };
+        *place = slot;
+        self.len += 1;
+        true
+    }
+
+    /// Whether the machine was tried.
+    pub fn contains(&self, slot: Slot) -> bool {
+        self.slots[..usize::from(self.len)].contains(&slot)
+    }
+
+    /// How many were tried.
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// What to do with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Serve it on this machine.
+    Here,
+    /// Relay it to that machine.
+    Proxy(Slot),
+    /// Send the client there with a 302; [`Chain::location`] writes the address.
+    Redirect {
+        /// The machine.
+        slot: Slot,
+        /// The function of the chain that chose redirecting.
+        by: u8,
+    },
+    /// Answer 503 at once.
+    Refuse,
+}
+
+/// Why it came out so: a label for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The route is not balanced.
+    Off,
+    /// This machine came out first.
+    BestHere,
+    /// Another machine came out first.
+    BestThere,
+    /// This machine, because no remote one was usable.
+    OnlyHere,
+    /// Nothing was left and the route says to serve here.
+    EmptyHere,
+    /// Nothing was left and the route says to refuse.
+    EmptyRefused,
+    /// Decided on answers to questions.
+    Asked,
+    /// Asked, but nobody answered in time; decided on what was known.
+    AskedSilence,
+    /// The client addressed this machine by its own name, so it is not sent elsewhere.
+    OwnName,
+    /// Decided again after a machine failed the request.
+    Retry,
+}
+
+impl Reason {
+    /// All reasons, in order of [`index`](Self::index).
+    pub const ALL: [Self; 10] = [
+        Self::Off,
+        Self::BestHere,
+        Self::BestThere,
+        Self::OnlyHere,
+        Self::EmptyHere,
+        Self::EmptyRefused,
+        Self::Asked,
+        Self::AskedSilence,
+        Self::OwnName,
+        Self::Retry,
+    ];
+
+    /// A number for arrays of counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The label, `snake_case`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::BestHere => "best_here",
+            Self::BestThere => "best_there",
+            Self::OnlyHere => "only_here",
+            Self::EmptyHere => "empty_here",
+            Self::EmptyRefused => "empty_refused",
+            Self::Asked => "asked",
+            Self::AskedSilence => "asked_silence",
+            Self::OwnName => "own_name",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// The outcome of [`decide`] or of an [`asking`](crate::asking) round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What to do.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// A machine to probe now, without waiting, because what is known of it is old.
+    pub probe: Option<Slot>,
+    /// Age of the report behind the winner; `None` for this machine, or if nothing was heard.
+    pub age: Option<Duration>,
+    /// The function (index in the chain) that failed and was passed over. To be logged sparingly.
+    pub failed: Option<u8>,
+}
+
+/// A worker's working space: allocated once, reused by every decision.
+#[derive(Debug, Default)]
+pub struct Scratch {}
+
+impl Scratch {
+    /// Working space for any matrix.
+    pub fn new() -> Self {
+        Self {}
+    }
+
+    /// The candidates of the last decision, best first (the winner among them). Ranked only as far
+    /// as the decision needed.
+    pub fn rest(&self) -> impl Iterator<Item = Slot> + '_ {
+        core::iter::empty()
+    }
+}
+
+/// Runs the chain. To retry after a failure, call it again with the machines `tried`: the second
+/// look uses what was learned meanwhile.
+///
+/// Never names a machine that is dead, draining, unhealthy, ejected, over its limit or tried. The
+/// outcome follows from the arguments alone (`random` included).
+pub fn decide<R: RequestView>(
+    chain: &Chain,
+    view: &View<'_>,
+    request: &R,
+    tried: &Tried,
+    random: &mut Random,
+    scratch: &mut Scratch,
+    explanation: Option<&mut Explanation>,
+) -> Decision {
+    let _ = (chain, view, request, tried, random, scratch, explanation);
+    Decision { verdict: Verdict::Here, reason: Reason::Off, probe: None, age: None, failed: None }
+}
