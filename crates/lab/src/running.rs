@@ -47,6 +47,7 @@ pub(crate) struct Bench {
     pub(crate) plan: Plan,
     pub(crate) names: Vec<String>,
     pub(crate) ipv6: bool,
+    process_namespace: bool,
     /// Set before the lab is handed out, dropped after its last process.
     pub(crate) cgroups: Mutex<Result<Cgroups, String>>,
     /// `None` once the lab has ended.
@@ -127,6 +128,16 @@ impl Lab {
     #[must_use]
     pub fn client_address6(&self) -> Option<Ipv6Addr> {
         self.bench.ipv6.then(|| self.bench.plan.client6())
+    }
+
+    /// Whether the lab's processes have a process table of their own.
+    ///
+    /// They have none on loopback, and where `/proc` cannot be mounted (some containers). Everything works without,
+    /// only the last certainty is missing: a process that leaves its group and its parents may outlive the hub if the
+    /// hub itself is killed.
+    #[must_use]
+    pub fn has_process_namespace(&self) -> bool {
+        self.bench.process_namespace
     }
 
     /// Why machines have no control groups, if they have none.
@@ -291,6 +302,7 @@ fn attempt(kind: Kind, setup: &Setup) -> Result<Bench, Attempt> {
         plan: setup.plan,
         names: setup.names.clone(),
         ipv6: false,
+        process_namespace: setup.process_namespace,
         cgroups: Mutex::new(Err("not made yet".to_owned())),
         control: Mutex::new(Some(control)),
         keeper: Mutex::new(Some(keeper)),

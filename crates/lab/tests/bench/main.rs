@@ -25,7 +25,6 @@ const CABLED: &[Case] = &[
     ("both_cuts_at_once_are_healed_together", cables::both_cuts),
     ("multicast_reaches_every_machine", cables::multicast),
     ("a_machine_sees_its_own_name_and_interfaces", cables::own_name_and_interfaces),
-    ("processes_see_only_their_lab", processes::see_only_their_lab),
 ];
 
 const ANYWHERE: &[Case] = &[
@@ -38,6 +37,8 @@ const ANYWHERE: &[Case] = &[
     ("a_door_hangs_up_on_a_frozen_target", doors::hangs_up),
     ("a_door_without_targets_turns_clients_away", doors::turns_away),
 ];
+
+const SECLUDED: &[Case] = &[("processes_see_only_their_lab", processes::see_only_their_lab)];
 
 const GROUPED: &[Case] = &[
     ("a_quota_slows_a_burner", quotas::slows_a_burner),
@@ -54,11 +55,22 @@ fn main() {
         ("root", Wish::RootNamespaces),
         ("loopback", Wish::Loopback),
     ] {
+        // Runners that give each test a process of its own name one exactly; the other kinds need no trial start.
+        if arguments.exact && !arguments.filter.as_ref().is_some_and(|f| f.starts_with(label)) {
+            continue;
+        }
         let config = move || LabConfig { machines: 3, wish, ..LabConfig::default() };
-        let (trouble, groups) = match Lab::start(config()) {
-            Ok(lab) => (None, lab.cgroup_trouble()),
-            Err(why) => (Some(why.to_string()), Some(why.to_string())),
+        let started = Lab::start(config()).map_err(|why| why.to_string());
+        let trouble = started.as_ref().err().cloned();
+        let groups = started.as_ref().map_or_else(|why| Some(why.clone()), Lab::cgroup_trouble);
+        let secluded = match &started {
+            Ok(lab) if lab.has_process_namespace() => None,
+            _ => Some("/proc cannot be mounted here, so there is no process namespace"),
         };
+        drop(started);
+        explain(label, "all cases", trouble.as_deref());
+        explain(label, "quotas", groups.as_deref().filter(|_| trouble.is_none()));
+        explain(label, "process namespaces", secluded.filter(|_| trouble.is_none()));
         let mut add = |cases: &[Case], trouble: Option<&str>| {
             for &(name, case) in cases {
                 trials.push(trial(label, name, trouble, move || {
@@ -69,6 +81,7 @@ fn main() {
         };
         if wish != Wish::Loopback {
             add(CABLED, trouble.as_deref());
+            add(SECLUDED, secluded);
         }
         add(ANYWHERE, trouble.as_deref());
         add(GROUPED, groups.as_deref());
@@ -106,12 +119,12 @@ fn trial(
     trouble: Option<&str>,
     run: impl FnOnce() -> Result<(), libtest_mimic::Failed> + Send + 'static,
 ) -> Trial {
-    let full = format!("{label}::{name}");
-    match trouble {
-        None => Trial::test(full, run),
-        Some(why) => {
-            let first = why.split(';').next().unwrap_or(why);
-            Trial::test(full, run).with_ignored_flag(true).with_kind(first.to_owned())
-        }
+    Trial::test(format!("{label}::{name}"), run).with_ignored_flag(trouble.is_some())
+}
+
+/// Why the cases of one kind of lab are ignored; on standard error, which lists of tests do not use.
+fn explain(label: &str, what: &str, trouble: Option<&str>) {
+    if let Some(why) = trouble {
+        eprintln!("{label}: {what} are ignored: {why}");
     }
 }
