@@ -1,1 +1,82 @@
-//! Placeholder.
+//! The configuration of this crate: five sections of the file, checked into one immutable value.
+//!
+//! The `…Section` types are what the file says, and their fields' documentation is the reference of each
+//! key. [`Config::check`] judges them all and returns either a [`Config`], which needs no further
+//! question, or every mistake there is. A worker gets the whole value; nothing in it ever changes.
+//!
+//! Not here: the file itself, its line numbers and carets (the binary), and other crates' sections.
+
+mod access_log;
+mod found;
+mod http;
+mod local;
+mod peers;
+mod read;
+mod route;
+#[cfg(test)]
+mod tests;
+
+use base::Problem;
+use serde::Deserialize;
+
+pub use access_log::{AccessLog, AccessLogSection, LogFormat, LogTarget};
+pub use http::{DEFAULT_PORT, Http, HttpSection, LISTEN_MAX, WORKERS_MAX};
+pub use local::{Health, HealthCheck, Itself, Local, LocalSection, Service};
+pub use peers::{PRECONNECT_MAX, PeerListen, PeerListenText, Peers, PeersSection};
+pub use read::read;
+pub use route::{Asking, Empty, ROUTES_MAX, Route, RouteSection};
+
+use found::Found;
+
+/// The sections of this crate as they stand in the file. The binary, whose file has further sections,
+/// puts one together.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sections {
+    /// `[http]`.
+    pub http: HttpSection,
+    /// `[peers]`.
+    pub peers: PeersSection,
+    /// `[local]`.
+    pub local: LocalSection,
+    /// `[[route]]`, in order; the first that matches counts.
+    pub route: Vec<RouteSection>,
+    /// `[access_log]`.
+    pub access_log: AccessLogSection,
+}
+
+/// The checked configuration of the balancer.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Clients.
+    pub http: Http,
+    /// Peers.
+    pub peers: Peers,
+    /// The local service.
+    pub local: Local,
+    /// The routes in order, and last the one for whatever matches none.
+    pub routes: Vec<Route>,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// What was not said in the file and is therefore assumed, one sentence each, for the log.
+    pub assumed: Vec<String>,
+}
+
+impl Config {
+    /// Judges all sections. Opens the directory to be served, to see whether it can be; changes nothing.
+    ///
+    /// # Errors
+    /// Every mistake found, each with its key, its place, its value and a remedy.
+    pub fn check(sections: &Sections) -> Result<Self, Vec<Problem>> {
+        let mut found = Found::default();
+        let http = sections.http.check(&mut found);
+        let peers = sections.peers.check(&mut found);
+        let local = sections.local.check(&mut found);
+        let routes = route::check(&sections.route, &http, &mut found);
+        let access_log = sections.access_log.check(&mut found);
+        if !found.problems.is_empty() {
+            return Err(found.problems);
+        }
+        Ok(Self { http, peers, local, routes, access_log, assumed: found.assumed })
+    }
+}

@@ -1,0 +1,1 @@
+//! The sections read from real text, good and bad.
