@@ -1,0 +1,168 @@
+//! Where requests go: six unequal machines with antagonists, every rival before the same application, open-loop load.
+
+mod app;
+mod arrivals;
+mod load;
+mod report;
+mod rivals;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use lab::{CgroupWish, Lab, LabConfig, Output, Process, Spawn, Wish};
+
+use report::Cell;
+use rivals::{APP_PORT, Rival};
+
+/// Processor time per 5 ms of each machine, in microseconds. The kernel gives no quota below 1 ms, so the slow machines have that.
+const QUOTAS: [u64; 6] = [1000, 1000, 1000, 1000, 1500, 2000];
+const PERIOD: Duration = Duration::from_millis(5);
+/// An antagonist burns for this long, then rests for four times as long.
+const BURN: Duration = Duration::from_secs(1);
+
+/// Compares where Backhand, HAProxy and nginx send requests. Needs root, control groups, and the Debian packages haproxy and nginx-light.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Requests per cell; the 99.9th percentile is printed from 20,000 up
+    #[arg(long, default_value_t = 20_000)]
+    requests: usize,
+    /// Loads as shares of the machines' capacity
+    #[arg(long, value_delimiter = ',', default_values_t = [0.7, 0.9, 1.0, 1.1])]
+    loads: Vec<f64>,
+    /// Only rivals whose name contains this
+    #[arg(long)]
+    rival: Option<String>,
+    /// A run whose load was later than this at its 99th percentile is void, in milliseconds
+    #[arg(long, default_value_t = 5.0)]
+    lateness: f64,
+    /// The Backhand binary
+    #[arg(long, default_value = "target/release/backhand")]
+    backhand: PathBuf,
+    /// Where the JSON results go
+    #[arg(long, default_value = "docs/benchmarks/balance.json")]
+    json: PathBuf,
+    /// Where the table goes
+    #[arg(long, default_value = "docs/benchmarks/balance.md")]
+    table: PathBuf,
+    #[arg(long, hide = true)]
+    app: Option<SocketAddr>,
+}
+
+fn main() -> Result<()> {
+    lab::init();
+    let args = Args::parse();
+    if let Some(at) = args.app {
+        return app::serve(at);
+    }
+    let binary = args.backhand.canonicalize().with_context(|| format!("{} is not there: cargo build --release", args.backhand.display()))?;
+    let folder = tempfile::tempdir()?;
+    let capacity = QUOTAS.iter().sum::<u64>() as f64 / PERIOD.as_micros() as f64 * 1e6 / arrivals::MEAN_MICROS;
+    eprintln!("capacity without antagonists: {capacity:.1} requests per second");
+    let mut cells = Vec::new();
+    for (n, &load) in args.loads.iter().enumerate() {
+        let plan = arrivals::plan(n as u64 + 1, capacity * load, args.requests, QUOTAS.len());
+        for rival in Rival::ALL.into_iter().filter(|r| args.rival.as_ref().is_none_or(|only| r.name().contains(only.as_str()))) {
+            let got = run(rival, folder.path(), &binary, &plan)?;
+            let cell = Cell::new(rival.name(), load, got, args.lateness);
+            eprintln!("{}", report::table(std::slice::from_ref(&cell)).lines().last().unwrap_or_default());
+            cells.push(cell);
+            report::write(&cells, &args.json, &args.table)?;
+        }
+    }
+    println!("{}", report::table(&cells));
+    Ok(())
+}
+
+/// One cell: fresh machines, the application, the rival, antagonists, the load.
+fn run(rival: Rival, folder: &Path, binary: &Path, plan: &[arrivals::Arrival]) -> Result<load::Outcome> {
+    let config = LabConfig { machines: QUOTAS.len(), cgroups: CgroupWish::Required, wish: Wish::RootNamespaces, ..LabConfig::default() };
+    let lab = Arc::new(Lab::start(config)?);
+    let mut processes = Vec::new();
+    for (i, quota) in QUOTAS.iter().enumerate() {
+        let machine = lab.machine(i);
+        machine.throttle(Duration::from_micros(*quota), PERIOD)?;
+        let at = SocketAddr::from((machine.address(), APP_PORT));
+        processes.push(machine.spawn(Spawn::myself().args(["--app", &at.to_string()]))?);
+        wait_for(&lab, at)?;
+        if let Some(spawn) = rival.spawn(&lab, i, folder, binary)? {
+            let said = folder.join(format!("balancer{i}.log"));
+            let process = machine.spawn(spawn.stdout(Output::File(said.clone())).stderr(Output::File(said)))?;
+            leave_quota(&lab, i, &process)?;
+            processes.push(process);
+        }
+    }
+    let entries = rival.entries(&lab);
+    entries.iter().try_for_each(|&at| wait_for(&lab, at))?;
+    // A few requests through each entry, so that connections and knowledge are there as in a cluster that has been running.
+    let warm = arrivals::plan(99, 50.0, 300, QUOTAS.len());
+    load::run(&lab, &entries, &warm)?;
+    let antagonists = Antagonists::start(&lab)?;
+    let got = load::run(&lab, &entries, plan)?;
+    drop(antagonists);
+    drop(processes);
+    Ok(got)
+}
+
+fn wait_for(lab: &Lab, at: SocketAddr) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while lab.connect(at, Duration::from_millis(200)).is_err() {
+        if Instant::now() > deadline {
+            bail!("nothing accepts on {at}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Moves a balancer out of its machine's control group, as all rivals' balancers are.
+fn leave_quota(lab: &Lab, i: usize, process: &Process) -> Result<()> {
+    for group in lab.machine(i).cgroup_dirs() {
+        let parent = group.parent().and_then(Path::parent).context("a control group without parents")?;
+        std::fs::write(parent.join("cgroup.procs"), process.pid().to_string())
+            .with_context(|| format!("the balancer cannot leave {}", group.display()))?;
+    }
+    Ok(())
+}
+
+/// One burner a machine, each working a fifth of the time, one after the other.
+struct Antagonists {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Antagonists {
+    fn start(lab: &Arc<Lab>) -> Result<Self> {
+        let burners: Vec<Process> = (0..QUOTAS.len()).map(|i| lab.machine(i).burn(1)).collect::<Result<_, _>>()?;
+        burners.iter().try_for_each(Process::stop)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        let thread = std::thread::spawn(move || {
+            // Machine n begins n * 5/6 s after the first, so that at any moment one or two are disturbed.
+            let start = Instant::now();
+            let cycle = BURN * 5;
+            while !told.load(Relaxed) {
+                for (n, burner) in burners.iter().enumerate() {
+                    let shift = cycle * n as u32 / QUOTAS.len() as u32;
+                    let phase = (start.elapsed() + cycle - shift).as_nanos() % cycle.as_nanos();
+                    let _ = if phase < BURN.as_nanos() { burner.cont() } else { burner.stop() };
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Antagonists {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The figures of every cell, and their ratios.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::load::Outcome;
+
+/// With fewer requests a 99.9th percentile is a matter of luck and is not printed.
+const ENOUGH_FOR_P999: usize = 20_000;
+
+/// One rival at one load.
+#[derive(Debug, Serialize)]
+pub(crate) struct Cell {
+    pub(crate) rival: String,
+    pub(crate) load: f64,
+    pub(crate) requests: usize,
+    pub(crate) mean_ms: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: Option<f64>,
+    /// Answers in time, per second.
+    pub(crate) goodput: f64,
+    pub(crate) errors: usize,
+    /// 99th percentile of the load's own lateness.
+    pub(crate) late_p99_ms: f64,
+    /// Whether the load was too late for the figures to mean anything.
+    pub(crate) void: bool,
+}
+
+impl Cell {
+    pub(crate) fn new(rival: &str, load: f64, mut got: Outcome, lateness_bound_ms: f64) -> Self {
+        got.seconds.sort_by(f64::total_cmp);
+        got.lateness.sort_by(f64::total_cmp);
+        let n = got.seconds.len();
+        let late_p99_ms = at(&got.lateness, 0.99);
+        Self {
+            rival: rival.into(),
+            load,
+            requests: n,
+            mean_ms: got.seconds.iter().sum::<f64>() / n.max(1) as f64 * 1e3,
+            p50_ms: at(&got.seconds, 0.5),
+            p99_ms: at(&got.seconds, 0.99),
+            p999_ms: (n >= ENOUGH_FOR_P999).then(|| at(&got.seconds, 0.999)),
+            goodput: (n - got.errors) as f64 / got.span.max(1e-9),
+            errors: got.errors,
+            late_p99_ms,
+            void: late_p99_ms > lateness_bound_ms,
+        }
+    }
+}
+
+fn at(sorted: &[f64], q: f64) -> f64 {
+    let rank = (sorted.len() as f64 * q).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN) * 1e3
+}
+
+/// All cells as Markdown, a table a load.
+pub(crate) fn table(cells: &[Cell]) -> String {
+    let mut text = String::new();
+    let mut loads: Vec<f64> = cells.iter().map(|c| c.load).collect();
+    loads.sort_by(f64::total_cmp);
+    loads.dedup();
+    for load in loads {
+        text += &format!("\n### Load {load}\n\n| balancer | mean ms | p50 | p99 | p99.9 | answers/s | errors | load late p99 ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n");
+        for cell in cells.iter().filter(|c| c.load == load) {
+            if cell.void {
+                text += &format!("| {} | void: the load was {:.1} ms late | | | | | | |\n", cell.rival, cell.late_p99_ms);
+                continue;
+            }
+            let p999 = cell.p999_ms.map_or_else(|| "–".into(), |p| format!("{p:.0}"));
+            text += &format!(
+                "| {} | {:.1} | {:.1} | {:.0} | {p999} | {:.1} | {} | {:.2} |\n",
+                cell.rival, cell.mean_ms, cell.p50_ms, cell.p99_ms, cell.goodput, cell.errors, cell.late_p99_ms
+            );
+        }
+    }
+    text
+}
+
+/// Writes the JSON results and the table.
+pub(crate) fn write(cells: &[Cell], json: &Path, markdown: &Path) -> Result<()> {
+    for folder in [json, markdown].iter().filter_map(|file| file.parent()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(json, serde_json::to_string_pretty(cells)? + "\n")?;
+    let head = "# How well requests are spread\n\nMade by `cargo run --release -p bench-balance`; what is compared and how stands in `bench/balance/README.md`.\n";
+    Ok(std::fs::write(markdown, head.to_owned() + &table(cells))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_requests_have_no_extreme_percentile_and_a_late_load_voids() {
+        let got = Outcome { seconds: vec![0.001; 100], errors: 10, lateness: vec![0.5; 100], span: 10.0 };
+        let cell = Cell::new("x", 0.9, got, 5.0);
+        assert_eq!((cell.p999_ms, cell.goodput, cell.void), (None, 9.0, true));
+        assert!(table(&[cell]).contains("void"));
+    }
+}
