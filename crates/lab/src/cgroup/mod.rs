@@ -46,10 +46,10 @@ impl Cgroups {
             tops: Vec::new(),
         };
         let top_name = format!("{PREFIX}{}-{}-{count}", process_namespace(), std::process::id());
-        let mut troubles = Vec::new();
+        let mut trouble = None;
         for tree in trees {
-            if let Err(trouble) = this.plant(tree, &top_name, names) {
-                troubles.push(trouble);
+            if let Err(why) = this.plant(tree, &top_name, names) {
+                trouble.get_or_insert(why);
             }
         }
         let has_cpu =
@@ -57,12 +57,11 @@ impl Cgroups {
         if has_cpu {
             return Ok(this);
         }
-        if troubles.is_empty() {
-            troubles.push("no tree of control groups with the cpu controller is mounted".into());
-        }
+        let why = trouble.unwrap_or_else(|| {
+            "no tree of control groups with the cpu controller is mounted".to_owned()
+        });
         Err(format!(
-            "{}; run as root, or in a delegated group (systemd-run --user --scope -p Delegate=yes)",
-            troubles.join("; ")
+            "{why}; run as root, or in a delegated group (systemd-run --user --scope -p Delegate=yes)"
         ))
     }
 

@@ -2,12 +2,17 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::RawFd;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
 
 use rtnetlink::packet_core::DefaultNla;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{
-    BridgePortState, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage, LinkProtoInfoBridge,
+    BridgePortState, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVeth, LinkAttribute,
+    LinkInfo, LinkMessage, LinkProtoInfoBridge, State,
 };
 use rtnetlink::{
     Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
@@ -17,10 +22,13 @@ use rustix::net::{SocketFlags, SocketType, netdevice, socket_with};
 /// From linux/if_link.h.
 const IFLA_BRPORT_STATE: u16 = 1;
 
+/// How long the kernel may take to notice a carrier; usually well below a millisecond.
+const CARRIER_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Talks to the kernel about the network namespace this process is in right now.
 pub(super) fn run<T>(work: impl AsyncFnOnce(&Link) -> Result<T, String>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
+        .enable_all()
         .build()
         .map_err(|e| format!("netlink: {e}"))?;
     runtime.block_on(async {
@@ -106,6 +114,30 @@ impl Link {
         request.execute().await.map_err(|e| format!("state of port {index}: {e}"))
     }
 
+    /// Waits until an interface passes frames.
+    ///
+    /// A carrier is noticed by the kernel a moment after the cable is in; until then frames are lost without a word.
+    pub(super) async fn wait_until_passing(&self, index: u32) -> Result<(), String> {
+        let deadline = tokio::time::Instant::now() + CARRIER_PATIENCE;
+        while !self.is_passing(index).await? {
+            if tokio::time::Instant::now() > deadline {
+                return Err(format!("interface {index} has no carrier after {CARRIER_PATIENCE:?}"));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    async fn is_passing(&self, index: u32) -> Result<bool, String> {
+        let mut answers = pin!(self.handle.link().get().match_index(index).execute());
+        let trouble = |e| format!("state of interface {index}: {e}");
+        let Some(link) = answers.next().await.transpose().map_err(trouble)? else {
+            return Ok(false);
+        };
+        let up = link.attributes.contains(&LinkAttribute::OperState(State::Up));
+        Ok(up && port_state(&link).is_none_or(|state| state == BridgePortState::Forwarding))
+    }
+
     pub(super) async fn add_address(
         &self,
         interface: &str,
@@ -131,4 +163,20 @@ impl Link {
     async fn set(&self, message: LinkMessage) -> Result<(), String> {
         self.handle.link().set(message).execute().await.map_err(|e| format!("an interface: {e}"))
     }
+}
+
+/// What the bridge says of an interface, if it is one of its ports.
+fn port_state(link: &LinkMessage) -> Option<BridgePortState> {
+    let infos = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    })?;
+    let port = infos.iter().find_map(|info| match info {
+        LinkInfo::PortData(InfoPortData::BridgePort(port)) => Some(port),
+        _ => None,
+    })?;
+    port.iter().find_map(|info| match info {
+        InfoBridgePort::State(state) => Some(*state),
+        _ => None,
+    })
 }

@@ -142,8 +142,20 @@ impl Network {
         });
         self.come_back()?;
         self.ipv6 &= inside?;
-        self.cables.push(Cable { home, port, pulled: false, mute: false });
+        let cable = Cable { home, port, pulled: false, mute: false };
+        self.wait_for(&cable)?;
+        self.cables.push(cable);
         Ok(())
+    }
+
+    /// Waits until frames pass through both ends of a cable.
+    fn wait_for(&self, cable: &Cable) -> Result<(), String> {
+        netlink::run(async |link| link.wait_until_passing(cable.port).await)?;
+        cable.home.enter_network().map_err(|e| e.to_string())?;
+        let inside =
+            netlink::run(async |link| link.wait_until_passing(netlink::index_of(INTERFACE)?).await);
+        self.come_back()?;
+        inside
     }
 
     fn come_back(&self) -> Result<(), String> {
@@ -207,7 +219,7 @@ impl Network {
         if std::mem::take(&mut cable.mute) {
             netlink::run(async |link| link.set_forwarding(port, true).await)?;
         }
-        Ok(())
+        self.wait_for(&self.cables[machine])
     }
 }
 
