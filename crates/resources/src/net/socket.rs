@@ -163,7 +163,6 @@ pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
