@@ -11,10 +11,11 @@ mod found;
 mod http;
 mod local;
 mod peers;
-mod read;
+pub mod read;
 mod route;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use base::Problem;
 use serde::Deserialize;
@@ -22,9 +23,10 @@ use serde::Deserialize;
 pub use access_log::{AccessLog, AccessLogSection, LogFormat, LogTarget};
 pub use http::{DEFAULT_PORT, Http, HttpSection, LISTEN_MAX, WORKERS_MAX};
 pub use local::{Health, HealthCheck, Itself, Local, LocalSection, Service};
-pub use peers::{PRECONNECT_MAX, PeerListen, PeerListenText, Peers, PeersSection};
+pub use peers::{PRECONNECT_MAX, PeerListen, Peers, PeersSection};
 pub use read::read;
-pub use route::{Asking, Empty, ROUTES_MAX, Route, RouteSection};
+pub use route::{Asking, ROUTES_MAX, Route, RouteSection, Routes};
+pub use texts::Texts;
 
 use found::Found;
 
@@ -54,8 +56,8 @@ pub struct Config {
     pub peers: Peers,
     /// The local service.
     pub local: Local,
-    /// The routes in order, and last the one for whatever matches none.
-    pub routes: Vec<Route>,
+    /// The routes.
+    pub routes: Routes,
     /// The access log.
     pub access_log: AccessLog,
     /// What was not said in the file and is therefore assumed, one sentence each, for the log.
@@ -72,11 +74,9 @@ impl Config {
         let http = sections.http.check(&mut found);
         let peers = sections.peers.check(&mut found);
         let local = sections.local.check(&mut found);
-        let routes = route::check(&sections.route, &http, &mut found);
         let access_log = sections.access_log.check(&mut found);
-        if !found.problems.is_empty() {
-            return Err(found.problems);
-        }
+        let routes = route::check(&sections.route, &http, &mut found);
+        let Some(routes) = routes else { return Err(found.problems) };
         Ok(Self { http, peers, local, routes, access_log, assumed: found.assumed })
     }
 }

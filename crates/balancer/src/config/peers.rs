@@ -1,17 +1,16 @@
 //! `[peers]`: connections between the machines of the cluster.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use base::units::Span;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use candidacy::asking::AskingRules;
+use serde::Deserialize;
 use toml::Spanned;
 
 use super::found::Found;
 use super::http::addresses;
+use super::texts::Texts;
 
 /// Most machines to which connections are made ahead.
 pub const PRECONNECT_MAX: u32 = 16;
@@ -29,7 +28,7 @@ pub struct PeersSection {
     /// anything on it is believed, and only blocks of `cluster.accept` may try.
     ///
     /// Default "exchange".
-    pub listen: Option<Spanned<PeerListenText>>,
+    pub listen: Option<Spanned<Texts>>,
 
     /// Whether connections to peers are kept for further requests.
     ///
@@ -69,35 +68,12 @@ pub struct PeersSection {
     /// Relaying costs little, but each holds two descriptors. It has nothing to do with `local.limit`,
     /// which counts requests served here. 1 to 1000000. Default 16384.
     pub relay_limit: Option<Spanned<i64>>,
-}
 
-/// Where peers connect, as written: a word or a list.
-#[derive(Clone, Debug)]
-pub enum PeerListenText {
-    /// `"exchange"` or `"off"`.
-    Word(String),
-    /// Addresses and ports.
-    List(Vec<Spanned<String>>),
-}
-
-impl<'de> Deserialize<'de> for PeerListenText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By hand: an untagged enum would lose the places of the list's entries.
-        struct WordOrList;
-        impl<'de> Visitor<'de> for WordOrList {
-            type Value = PeerListenText;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"exchange\", \"off\" or a list of addresses with ports")
-            }
-            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<PeerListenText, E> {
-                Ok(PeerListenText::Word(word.into()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<PeerListenText, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(list)).map(PeerListenText::List)
-            }
-        }
-        deserializer.deserialize_any(WordOrList)
-    }
+    /// The longest wait for answers when machines are asked before one is chosen; see `route.asking`.
+    ///
+    /// The wait in force is learned from the answers and usually far shorter. Over lines slower than a LAN
+    /// asking pays only for slow requests, and needs a longer wait. 100us to 100ms. Default 1ms.
+    pub ask_wait: Option<Spanned<Span>>,
 }
 
 /// Where peers connect.
@@ -126,6 +102,8 @@ pub struct Peers {
     pub connect_timeout: Duration,
     /// Requests relayed at one time, all workers together.
     pub relay_limit: u32,
+    /// When asking is worth it, and how long to wait for answers.
+    pub asking: AskingRules,
 }
 
 impl PeersSection {
@@ -137,6 +115,7 @@ impl PeersSection {
             found.count("peers.preconnect", &self.preconnect, PRECONNECT_MAX, 0..=PRECONNECT_MAX);
         Peers {
             listen: self.listen(found),
+            asking: self.asking(found),
             pool_size: if pool { pool_size } else { 0 },
             pool_idle: found.span(
                 "peers.pool_idle",
@@ -155,18 +134,25 @@ impl PeersSection {
         }
     }
 
+    fn asking(&self, found: &mut Found) -> AskingRules {
+        let rules = AskingRules::default();
+        let bounds = Duration::from_micros(100)..=Duration::from_millis(100);
+        let longest_wait = found.span("peers.ask_wait", &self.ask_wait, rules.longest_wait, bounds);
+        AskingRules { longest_wait, ..rules }
+    }
+
     fn listen(&self, found: &mut Found) -> PeerListen {
         let Some(written) = &self.listen else { return PeerListen::Exchange };
         match written.get_ref() {
-            PeerListenText::Word(word) if word == "exchange" => PeerListen::Exchange,
-            PeerListenText::Word(word) if word == "off" => PeerListen::Off,
-            PeerListenText::Word(word) => {
+            Texts::One(word) if word == "exchange" => PeerListen::Exchange,
+            Texts::One(word) if word == "off" => PeerListen::Off,
+            Texts::One(word) => {
                 let message = format!("{word:?} is neither \"exchange\" nor \"off\"");
                 let remedy = "write one of these, or a list such as [\"10.0.5.7:4446\"]";
                 found.wrong_at(written, "peers.listen", message, remedy);
                 PeerListen::Exchange
             }
-            PeerListenText::List(list) => {
+            Texts::Many(list) => {
                 let list = Spanned::new(written.span(), list.clone());
                 PeerListen::At(addresses("peers.listen", &list, found))
             }

@@ -1,1 +1,287 @@
 //! The sections read from real text, good and bad.
+
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::local::files;
+
+fn check(text: &str) -> Result<Config, Vec<Problem>> {
+    Config::check(&read::<Sections>(text)?)
+}
+
+fn good(text: &str) -> Config {
+    check(text).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+fn bad(text: &str) -> Vec<Problem> {
+    check(text).err().unwrap_or_else(|| panic!("nothing was found wrong in {text}"))
+}
+
+/// The one mistake in a text: what it marks, and its words.
+fn only(text: &str) -> (String, String) {
+    let problems = bad(text);
+    assert_eq!(problems.len(), 1, "{text}: {problems:#?}");
+    let marked = problems[0].at.clone().map(|at| text[at].to_owned()).unwrap_or_default();
+    (marked, problems[0].to_string())
+}
+
+#[test]
+fn an_empty_file_is_a_working_configuration_that_says_what_it_assumed() {
+    let config = good("");
+    assert_eq!(config.http.listen[0].port(), DEFAULT_PORT);
+    assert!(config.http.workers >= 1);
+    assert_eq!(config.peers.listen, PeerListen::Exchange);
+    assert_eq!(config.peers.preconnect, 16);
+    assert_eq!(config.access_log.target, LogTarget::Stdout);
+    assert_eq!(config.routes.all().len(), 1);
+    assert!(matches!(config.local.service, Service::Files(_)));
+    assert!(config.assumed.iter().any(|line| line.contains("http.listen")), "{:?}", config.assumed);
+    assert!(config.assumed.iter().any(|line| line.contains("local.")), "{:?}", config.assumed);
+}
+
+#[test]
+fn a_full_file_means_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        r#"
+        [http]
+        listen = ["10.0.5.7:80", "[fd00::7]:80"]
+        workers = 3
+        head_timeout = "5s"
+        max_body = "10MiB"
+        trusted = ["10.0.0.0/8"]
+        retry_after = "1.5s"
+        [peers]
+        listen = ["10.0.5.7:4446"]
+        pool = false
+        ask_wait = "500us"
+        [local]
+        directory = {:?}
+        limit = 100
+        health = "/ready"
+        types = {{ MD = "text/markdown" }}
+        links = "none"
+        [[route]]
+        name = "writes"
+        method = ["POST", "PUT"]
+        header = "Cookie: session="
+        chain = ["byHostname ^db", "byFresh"]
+        empty = "refuse"
+        response_timeout = "2m"
+        [[route]]
+        path = "/static/"
+        chain = "off"
+        [access_log]
+        to = "/var/log/backhand.log"
+        format = "json"
+        "#,
+        dir.path()
+    );
+    let config = good(&text);
+    assert_eq!(config.http.listen.len(), 2);
+    assert_eq!((config.http.workers, config.http.retry_after_secs), (3, 2));
+    assert_eq!(config.http.max_body, Some(10 << 20));
+    assert!(config.http.trusted.contains("10.9.9.9".parse().unwrap()));
+    assert_eq!(config.peers.listen, PeerListen::At(vec!["10.0.5.7:4446".parse().unwrap()]));
+    assert_eq!((config.peers.pool_size, config.peers.preconnect), (0, 0));
+    assert_eq!(config.peers.asking.longest_wait, Duration::from_micros(500));
+    let Service::Files(files) = &config.local.service else { panic!("{:?}", config.local) };
+    assert_eq!(files.root.as_deref(), Some(dir.path()));
+    assert_eq!(files.types["md"], "text/markdown");
+    assert_eq!(files.links, files::Links::None);
+    assert_eq!(config.local.health.check, HealthCheck::Path("/ready".into()));
+    let names: Vec<_> = config.routes.all().iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(names, ["writes", "route2", "default"]);
+    assert_eq!(config.routes.all()[0].response_timeout, Duration::from_secs(120));
+    assert_eq!(config.routes.all()[1].asking, Asking::Never);
+    assert_eq!(config.routes.table.all().len(), 3);
+    assert_eq!(config.access_log.target, LogTarget::File("/var/log/backhand.log".into()));
+    assert_eq!(config.access_log.format, LogFormat::Json);
+}
+
+#[test]
+fn every_mistake_is_found_at_once_and_at_its_place() {
+    let text = r#"
+[http]
+lisen = ["[::]:80"]
+workers = 0
+head_timeout = 10
+[local]
+server = "web1:9000"
+heelth = "tcp"
+[acces_log]
+to = "stdout"
+[[route]]
+name = "a b"
+[[route]]
+asking = "sometimes"
+"#;
+    let forms = read::<Sections>(text).unwrap_err();
+    let keys: Vec<_> = forms.iter().map(|p| p.key.as_str()).collect();
+    assert_eq!(keys.len(), 4, "{forms:#?}");
+    for key in ["http.lisen", "http.head_timeout", "local.heelth", "acces_log"] {
+        assert!(keys.contains(&key), "{key}: {keys:?}");
+    }
+    let text = text.replace("lisen", "listen").replace("heelth", "health");
+    let text = text.replace("acces_log", "access_log").replace("= 10", "= \"10s\"");
+    let problems = bad(&text);
+    let marked: Vec<_> = problems.iter().map(|p| &text[p.at.clone().unwrap()]).collect();
+    assert_eq!(marked, ["0", "\"web1:9000\"", "\"a b\"", "\"sometimes\""]);
+}
+
+#[test]
+fn an_unknown_key_gets_the_one_that_was_meant() {
+    for (text, marked, remedy) in [
+        ("[http]\nhead-timeout = \"5s\"", "head-timeout", "did you mean head_timeout?"),
+        ("[http]\nfrobnicate = []", "frobnicate", "http knows listen, workers"),
+        ("[acess_log]", "acess_log", "did you mean access_log?"),
+        ("[[route]]\nchian = []", "chian", "did you mean chain?"),
+        ("[local]\nDirectory = \"/\"", "Directory", "did you mean directory?"),
+    ] {
+        let (place, words) = only(text);
+        assert_eq!(place, marked);
+        assert!(words.contains("no such key") && words.contains(remedy), "{words}");
+    }
+}
+
+#[test]
+fn every_mistake_names_what_to_write_instead() {
+    for (text, marked, words) in [
+        ("[http]\nlisten = [\":80\"]", "\":80\"", "write \"[::]:80\""),
+        ("[http]\nlisten = [\"10.0.0.1\"]", "\"10.0.0.1\"", "add the port: \"10.0.0.1:8080\""),
+        ("[http]\nlisten = [\"fd00::1\"]", "\"fd00::1\"", "\"[fd00::1]:8080\""),
+        ("[http]\nlisten = [\"web:80\"]", "\"web:80\"", "not a name"),
+        ("[http]\nlisten = []", "[]", "list 1 to 64"),
+        (
+            "[http]\nlisten = [\"[::]:80\", \"0.0.0.0:80\"]",
+            "\"0.0.0.0:80\"",
+            "keep the one that begins with [::]",
+        ),
+        ("[http]\nlisten = [\"1.1.1.1:80\", \"1.1.1.1:80\"]", "\"1.1.1.1:80\"", "listed twice"),
+        ("[http]\nworkers = 257", "257", "257 is not between 1 and 256"),
+        (
+            "[http]\nhead_timeout = \"6m\"",
+            "\"6m\"",
+            "6m is not between 1s and 5m; write 1s to 5m, or leave it out for 10s",
+        ),
+        ("[http]\nmax_head = \"1MiB\"", "\"1MiB\"", "not between 1KiB and 256KiB"),
+        ("[http]\nhead_timeout = \"5\"", "\"5\"", "expected a unit"),
+        ("[http]\ntrusted = [\"10.0.0.1/8\"]", "\"10.0.0.1/8\"", "did you mean 10.0.0.0/8"),
+        ("[peers]\nlisten = \"on\"", "\"on\"", "neither \"exchange\" nor \"off\""),
+        ("[peers]\npreconnect = 17", "17", "not between 0 and 16"),
+        ("[local]\ndirectory = \"www\"", "\"www\"", "write the whole path"),
+        (
+            "[local]\ndirectory = \"/nowhere/at/all\"",
+            "\"/nowhere/at/all\"",
+            "does not exist; create it",
+        ),
+        ("[local]\ndirectory = \"/etc/passwd\"", "\"/etc/passwd\"", "is not a directory"),
+        (
+            "[local]\nserver = \"https://127.0.0.1:1\"",
+            "\"https://127.0.0.1:1\"",
+            "names and https are not known",
+        ),
+        ("[local]\nunix = \"app.sock\"", "\"app.sock\"", "is relative"),
+        ("[local]\nself = \"proxy\"", "", "add proxy_to"),
+        ("[local]\nproxy_to = \"127.0.0.1:1\"", "\"127.0.0.1:1\"", "no effect"),
+        ("[local]\nself = \"twice\"", "\"twice\"", "write \"direct\" or \"proxy\""),
+        ("[local]\nhealth = \"http\"", "\"http\"", "write \"tcp\", \"off\" or \"/path\""),
+        ("[local]\nindex = [\"../x\"]", "\"../x\"", "not a plain file name"),
+        ("[local]\ntypes = { \".md\" = \"text/x\" }", "\".md\"", "without the dot"),
+        ("[local]\ntypes = { md = \"text\" }", "\"text\"", "not a type of content"),
+        ("[local]\ncache_control = \"a\\r\\nb\"", "\"a\\r\\nb\"", "cannot stand in a header"),
+        ("[[route]]\nname = \"default\"", "\"default\"", "another route is named \"default\""),
+        ("[[route]]\nchain = []", "[]", "the chain is empty"),
+        ("[[route]]\nempty = \"no\"", "\"no\"", "write \"here\" or \"refuse\""),
+        ("[access_log]\nto = \"log\"", "\"log\"", "such as \"/var/log/backhand/log\""),
+        ("[access_log]\nformat = \"xml\"", "\"xml\"", "write \"combined\" or \"json\""),
+        ("[access_log]\nbuffer = \"1B\"", "\"1B\"", "not between 64KiB and 1GiB"),
+    ] {
+        let (place, said) = only(text);
+        assert_eq!(place, marked, "{text}: {said}");
+        assert!(said.contains(words), "{text}: {said}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_chain_is_marked_at_its_function() {
+    for (text, marked) in [
+        ("[[route]]\nchain = [\"byFresh\", \"byMagic\"]", "\"byMagic\""),
+        ("[[route]]\nchain = \"byMagic\"", "\"byMagic\""),
+        ("[[route]]\nregex = \"(\"", "\"(\""),
+        ("[[route]]\nheader = \"Cookie: (\"", "\"Cookie: (\""),
+    ] {
+        let (place, said) = only(text);
+        assert_eq!(place, marked, "{said}");
+        assert!(said.starts_with("route[0]."), "{said}");
+    }
+}
+
+#[test]
+fn two_local_services_are_one_too_many() {
+    let (_, said) = only("[local]\nserver = \"127.0.0.1:9000\"\nunix = \"/run/app.sock\"");
+    assert!(said.contains("local.server and local.unix are given together"), "{said}");
+}
+
+#[test]
+fn a_directory_that_may_not_be_read_is_an_error_with_the_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0)).unwrap();
+    if std::fs::read_dir(dir.path()).is_ok() {
+        // Root reads everything; the words are still checked.
+        let said = files::OpenError::Forbidden(dir.path().into());
+        assert!(said.remedy().contains("namei -l"), "{said}");
+        return;
+    }
+    let (_, said) = only(&format!("[local]\ndirectory = {:?}", dir.path()));
+    assert!(said.contains("cannot be read by this user") && said.contains("namei -l"), "{said}");
+}
+
+#[test]
+fn what_is_no_toml_is_marked_where_it_stops_being_it() {
+    let problems = bad("[http]\nworkers = = 3\nlisten = [\n");
+    assert!(problems[0].at.is_some(), "{problems:#?}");
+    assert!(read::<Sections>(&"#".repeat(read::TEXT_MAX + 1)).is_err());
+}
+
+#[test]
+fn deep_nesting_is_refused_and_not_followed() {
+    for text in ["a.".repeat(100_000) + "a = 1", "x = ".to_owned() + &"[".repeat(100_000)] {
+        assert!(read::<Sections>(&text).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_reading_or_checking_panic(text in "[\\[\\]a-z_.=\"{}0-9,\n]{0,200}") {
+        let _ = check(&text);
+    }
+
+    #[test]
+    fn places_are_always_within_the_text(key in "[a-z]{1,8}", value in "[ -~]{0,20}") {
+        let text = format!("[http]\n{key} = {value:?}\n[local]\n{key} = 1\n");
+        for problem in check(&text).err().unwrap_or_default() {
+            let at = problem.at.clone().unwrap_or_default();
+            prop_assert!(text.get(at).is_some(), "{problem:?}");
+        }
+    }
+}
+
+/// The corpus of the fuzz target, replayed: whatever once made trouble stays harmless.
+#[test]
+fn the_corpus_of_the_fuzz_target_is_read_without_panic() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/configuration");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&corpus).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            let _ = check(text);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "the corpus at {} has {seen} texts", corpus.display());
+}
