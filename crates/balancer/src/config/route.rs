@@ -97,6 +97,10 @@ pub enum Asking {
 pub struct Route {
     /// Its name.
     pub name: String,
+    /// Its conditions as a person would say them; empty if it takes everything that comes to it.
+    pub conditions: String,
+    /// What happens when its chain leaves nobody.
+    pub empty: Empty,
     /// Whether machines are asked first.
     pub asking: Asking,
     /// Until the response begins.
@@ -146,6 +150,8 @@ pub(super) fn check(sections: &[RouteSection], http: &Http, found: &mut Found) -
         };
         settings.push(Route {
             name,
+            conditions: conditions(&rule),
+            empty: rule.empty,
             asking: section.asking(i, asks, found),
             response_timeout: found.span(
                 &format!("route[{i}].response_timeout"),
@@ -158,6 +164,8 @@ pub(super) fn check(sections: &[RouteSection], http: &Http, found: &mut Found) -
     }
     settings.push(Route {
         name: DEFAULT_NAME.into(),
+        conditions: String::new(),
+        empty: Empty::Here,
         asking: Asking::Auto,
         response_timeout: http.response_timeout,
     });
@@ -273,6 +281,29 @@ impl RouteSection {
 fn texts(written: &Option<Spanned<Texts>>) -> Vec<String> {
     let all = written.as_ref().map(Texts::all).unwrap_or_default();
     all.into_iter().map(Spanned::into_inner).collect()
+}
+
+/// What a rule asks for, for the status page: `host a.org or b.org, path /shop, method POST`.
+fn conditions(rule: &RouteRule) -> String {
+    let any = |what: &str, of: &[String]| {
+        (!of.is_empty()).then(|| format!("{what} {}", of.join(" or ")))
+    };
+    let headers = rule.headers.iter().map(|header| match &header.value {
+        Some(value) => format!("header {} ~ {value}", header.name),
+        None => format!("header {}", header.name),
+    });
+    [
+        any("host", &rule.hosts),
+        any("path", &rule.prefixes),
+        rule.regex.as_ref().map(|regex| format!("path ~ {regex}")),
+        any("extension", &rule.extensions),
+        any("method", &rule.methods),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(headers)
+    .collect::<Vec<_>>()
+    .join(", ")
 }
 
 /// `Name`, or `Name: regular expression`.

@@ -97,6 +97,7 @@ fn a_full_file_means_what_it_says() {
     assert_eq!(names, ["writes", "route2", "default"]);
     assert_eq!(config.routes.all()[0].response_timeout, Duration::from_secs(120));
     assert_eq!(config.routes.all()[1].asking, Asking::Never);
+    assert_eq!(config.routes.all()[1].conditions, "path /static/");
     assert_eq!(config.routes.table.all().len(), 3);
     assert_eq!(config.access_log.target, LogTarget::File("/var/log/backhand.log".into()));
     assert_eq!(config.access_log.format, LogFormat::Json);
