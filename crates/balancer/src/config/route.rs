@@ -285,9 +285,8 @@ fn texts(written: &Option<Spanned<Texts>>) -> Vec<String> {
 
 /// What a rule asks for, for the status page: `host a.org or b.org, path /shop, method POST`.
 fn conditions(rule: &RouteRule) -> String {
-    let any = |what: &str, of: &[String]| {
-        (!of.is_empty()).then(|| format!("{what} {}", of.join(" or ")))
-    };
+    let any =
+        |what: &str, of: &[String]| (!of.is_empty()).then(|| format!("{what} {}", of.join(" or ")));
     let headers = rule.headers.iter().map(|header| match &header.value {
         Some(value) => format!("header {} ~ {value}", header.name),
         None => format!("header {}", header.name),
