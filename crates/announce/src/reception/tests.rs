@@ -1,0 +1,1 @@
+//! A reception among honest, past, doubled and hostile senders.
