@@ -16,13 +16,18 @@
 //! (`candidacy`), how a message is read (`http1`), what the status page shows (`console`).
 
 pub mod access_log;
+mod asking;
 pub mod config;
 pub mod local;
 pub mod pages;
+mod peers;
 mod relay;
+mod running;
 pub mod sockets;
 pub mod stats;
 mod worker;
 
-pub use pages::{PageReply, PageRequest, PageStream, Pages};
+pub use config::Config;
+pub use pages::{NoPages, PageReply, PageRequest, PageStream, Pages};
+pub use running::{Balancer, Explained, Running, StartError, View};
 pub use sockets::{BindError, Sockets};

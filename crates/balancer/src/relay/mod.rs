@@ -1,3 +1,16 @@
 //! One client connection: heads in, decisions, responses out.
 
+pub(crate) mod conn;
+mod download;
+pub(crate) mod exchange;
+mod heads;
+pub(crate) mod http;
+pub(crate) mod io;
+mod local;
+pub(crate) mod page;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod splice;
 pub(crate) mod stream;
+mod tunnel;
+mod upload;

@@ -4,7 +4,6 @@
 //! `&self`: a connection is read and written within one task, so nothing is split or locked.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -104,11 +103,11 @@ impl Stream {
         matches!(self.poll_read(&mut cx, &mut byte), Poll::Pending)
     }
 
-    /// Own and the other side's address; `None` for a Unix socket.
-    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(s) => s.local_addr().ok(),
-            Self::Unix(_) => None,
+    /// Lets the closing of this connection look like the failure that it is.
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(s) = self {
+            // If it cannot be had, the connection ends as any other.
+            let _ = socket2::SockRef::from(s).set_linger(Some(std::time::Duration::ZERO));
         }
     }
 }

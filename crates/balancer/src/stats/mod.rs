@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use base::Histogram;
 use base::histogram::Counts;
+use candidacy::Reason;
 
 /// A counter that one thread writes and any number read.
 #[derive(Debug, Default)]
@@ -25,6 +26,10 @@ impl Counter {
     /// Takes `n` away, for gauges. Only the owning thread may.
     pub fn sub(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+    /// Sets a gauge. Only the owning thread may.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
     }
     /// The value now.
     pub fn get(&self) -> u64 {
@@ -106,6 +111,8 @@ counters! {
     tunnels,
     /// Attempts at another machine after one failed.
     retries,
+    /// Machines kept out for a while after failures.
+    ejections,
     /// Attempts that the retry budget did not allow.
     retries_denied,
     /// Requests that a peer refused (over limit, draining) and went on to the next.
@@ -150,6 +157,10 @@ pub(crate) struct Worker {
     pub(crate) routes: Box<[Histogram]>,
     /// Age of the report that the chosen machine was judged by.
     pub(crate) age: Histogram,
+    /// Decisions by reason, in the order of `candidacy::Reason::ALL`.
+    pub(crate) reasons: [Counter; Reason::ALL.len()],
+    /// Time in the local service.
+    pub(crate) here: Histogram,
 }
 
 impl Worker {
@@ -159,6 +170,8 @@ impl Worker {
             peers: (0..machines).map(|_| std::sync::OnceLock::new()).collect(),
             routes: (0..routes).map(|_| Histogram::new()).collect(),
             age: Histogram::new(),
+            reasons: Default::default(),
+            here: Histogram::new(),
         }
     }
 
@@ -197,6 +210,10 @@ pub struct Stats {
     pub routes: Vec<RouteStats>,
     /// Age of the information each decision rested on.
     pub information_age: Counts,
+    /// Decisions by reason, as (label, count).
+    pub reasons: Vec<(&'static str, u64)>,
+    /// Time of requests in this machine's local service.
+    pub here: Counts,
 }
 
 impl Stats {
@@ -206,7 +223,10 @@ impl Stats {
         for worker in workers {
             stats.totals.add(&worker.counters);
             stats.information_age.merge(&worker.age.snapshot());
+            stats.here.merge(&worker.here.snapshot());
         }
+        let of = |reason: Reason| workers.iter().map(|w| w.reasons[reason.index()].get()).sum();
+        stats.reasons = Reason::ALL.iter().map(|&reason| (reason.as_str(), of(reason))).collect();
         for slot in 0..machines {
             let mut turnaround = Counts::default();
             workers

@@ -65,6 +65,11 @@ impl Inbox {
         }
     }
 
+    /// Forgets all but the first `n` bytes.
+    pub(crate) fn truncate(&mut self, n: usize) {
+        self.end = self.end.min(self.start + n);
+    }
+
     /// Room to read into: what is left after the bytes held, after moving them to the front if that gives
     /// more, or after doubling if they fill the buffer. Never beyond `limit` bytes in all; empty then.
     pub(crate) fn room(&mut self, buffers: &Buffers, limit: usize) -> &mut [u8] {
@@ -89,6 +94,9 @@ impl Inbox {
 
     /// Puts bytes behind those held, growing as needed.
     pub(crate) fn put(&mut self, buffers: &Buffers, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         if self.data.is_empty() {
             self.data = buffers.take();
         }
@@ -101,6 +109,17 @@ impl Inbox {
         }
         self.data[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
+    }
+
+    /// These bytes and then those of another.
+    pub(crate) fn followed_by(mut self, mut other: Self, buffers: &Buffers) -> Self {
+        if self.is_empty() {
+            self.rest(buffers);
+            return other;
+        }
+        self.put(buffers, other.bytes());
+        other.clear(buffers);
+        self
     }
 
     /// Gives the storage back if nothing is held.

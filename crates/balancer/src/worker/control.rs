@@ -19,7 +19,7 @@ pub(crate) enum Interrupt {
     Deadline,
     /// The machine waited for died or left.
     Death,
-    /// This machine drains, and the connection was idle; or the drain's own deadline passed.
+    /// This machine drains, and its time for that is over.
     Drain,
 }
 
@@ -164,13 +164,18 @@ impl Controls {
         });
     }
 
-    /// Interrupts every connection, or only the idle ones.
-    pub(crate) fn drain(&self, all: bool) {
+    /// Lets every idle connection look again: this machine drains.
+    pub(crate) fn wake_idle(&self) {
         self.each(|c| {
-            if all || c.idle.get() {
-                c.raise(Interrupt::Drain);
+            if c.idle.get() {
+                c.wake();
             }
         });
+    }
+
+    /// Interrupts every connection: the time for draining is over.
+    pub(crate) fn end_all(&self) {
+        self.each(|c| c.raise(Interrupt::Drain));
     }
 }
 
@@ -211,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_ends_idle_connections_first() {
+    fn the_end_of_a_drain_interrupts_everybody() {
         let controls = Rc::new(Controls::default());
         let (idle, busy) = (controls.open(), controls.open());
         idle.set_idle(true);
-        controls.drain(false);
-        assert_eq!((idle.interrupt(), busy.interrupt()), (Some(Interrupt::Drain), None));
-        controls.drain(true);
+        controls.wake_idle();
+        assert_eq!((idle.interrupt(), busy.interrupt()), (None, None));
+        controls.end_all();
         assert_eq!(busy.interrupt(), Some(Interrupt::Drain));
     }
 }

@@ -1,0 +1,275 @@
+//! One client connection: its bytes, its waiting, its end. What a request means is told elsewhere.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http1::Scan;
+
+use super::http::{Rejected, Request};
+use super::reply::Reply;
+use super::stream::Stream;
+use crate::worker::Worker;
+use crate::worker::admission::Ticket;
+use crate::worker::buffers::Inbox;
+use crate::worker::control::{Interrupt, Slot};
+use crate::worker::judge::{Relaying, Sent};
+
+/// Bytes a client may send ahead while its request is being served.
+const AHEAD: usize = 8 * 1024;
+/// Bytes thrown away after a response that came before the end of the request, so that the kernel does
+/// not reset the connection under the response.
+const LINGER_BYTES: usize = 512 * 1024;
+/// How long that may take.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a new connection may take to its first request while this machine drains.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long a peer may let its connection to us rest. Peers close theirs long before: this is for those that
+/// vanished without a word.
+const PEER_IDLE: Duration = Duration::from_secs(2 * 3600);
+
+/// Which listener a connection came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Anybody.
+    Client,
+    /// A machine of the cluster that proved it holds the key: its marks are believed.
+    Peer,
+}
+
+/// What came next on a connection.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A request; its head is at the front of the inbox.
+    Request(Request),
+    /// Something that is not one.
+    Reject(Rejected),
+    /// Nothing: the client ended, was too slow, or this machine drains.
+    End,
+}
+
+/// What is counted while a request is in somebody's hands, until dropped.
+#[derive(Default)]
+pub(crate) struct Holding {
+    /// A place in this machine's local service.
+    pub(crate) ticket: Option<Ticket<resources::Handle>>,
+    /// A request at another machine, relayed by this one.
+    pub(crate) sent: Option<(Sent, Relaying)>,
+}
+
+/// A client connection.
+pub(crate) struct Conn {
+    pub(crate) w: Rc<Worker>,
+    pub(crate) stream: Stream,
+    pub(crate) slot: Slot,
+    /// Bytes received and not used.
+    pub(crate) inbox: Inbox,
+    /// The head of the request being served.
+    pub(crate) head: Inbox,
+    /// Bytes to send that the kernel would not take yet.
+    pub(crate) out: Inbox,
+    pub(crate) remote: IpAddr,
+    pub(crate) entry: Entry,
+    /// The client has ended its direction, or its connection failed.
+    pub(crate) gone: bool,
+    /// A response broke off: the connection is reset, so that nobody takes it for whole.
+    pub(crate) cut: bool,
+    /// Whether any request came on it yet.
+    pub(crate) served: bool,
+    /// The true client of the current request.
+    pub(crate) client: IpAddr,
+    pub(crate) holding: Holding,
+}
+
+impl Conn {
+    pub(crate) async fn new(
+        w: Rc<Worker>,
+        stream: Stream,
+        remote: SocketAddr,
+        entry: Entry,
+    ) -> Self {
+        let slot = w.controls.open();
+        poll_fn(|cx| {
+            slot.attach(cx.waker());
+            Poll::Ready(())
+        })
+        .await;
+        let remote = remote.ip().to_canonical();
+        let (inbox, head, out) = Default::default();
+        Self {
+            w,
+            stream,
+            slot,
+            inbox,
+            head,
+            out,
+            remote,
+            entry,
+            gone: false,
+            cut: false,
+            served: false,
+            client: remote,
+            holding: Holding::default(),
+        }
+    }
+
+    /// Sets the deadline so far ahead of now.
+    pub(crate) fn due_in(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.slot.set_deadline(self.w.now().as_nanos().saturating_add(nanos));
+    }
+
+    /// Waits for the next request head.
+    pub(crate) async fn next(&mut self) -> Next {
+        // A count of this thread's own; the configuration's is shared by all and would be contended.
+        let w = self.w.clone();
+        let http = &w.config.http;
+        let idle = if self.entry == Entry::Peer { PEER_IDLE } else { http.idle_timeout };
+        // Pipelined bytes may hold a whole head already.
+        let mut seen = 0;
+        let mut scan = Scan::default();
+        let fresh = self.inbox.is_empty();
+        self.due_in(if fresh { idle } else { http.head_timeout });
+        self.slot.set_idle(fresh);
+        let next = poll_fn(|cx| {
+            loop {
+                if self.inbox.len() > seen {
+                    if seen == 0 && fresh {
+                        self.slot.set_idle(false);
+                        self.due_in(http.head_timeout);
+                    }
+                    seen = self.inbox.len();
+                    match w.parse(self.inbox.bytes(), self.entry, &mut scan) {
+                        Ok(Some(request)) => return Poll::Ready(Next::Request(request)),
+                        Ok(None) => {}
+                        Err(reject) => return Poll::Ready(Next::Reject(reject)),
+                    }
+                }
+                match self.slot.interrupt() {
+                    Some(Interrupt::Deadline) if !self.inbox.is_empty() => {
+                        return Poll::Ready(Next::Reject(Rejected::too_slow()));
+                    }
+                    Some(_) => return Poll::Ready(Next::End),
+                    // Whoever was accepted last is still heard, if it speaks soon.
+                    None if self.inbox.is_empty() && self.w.is_draining() => {
+                        if self.served {
+                            return Poll::Ready(Next::End);
+                        }
+                        self.due_in(LAST_WORD);
+                    }
+                    None => {}
+                }
+                let limit = http.max_head;
+                let read = super::io::poll_fill(
+                    &mut self.stream,
+                    cx,
+                    &mut self.inbox,
+                    &self.w.buffers,
+                    limit,
+                );
+                match ready!(read) {
+                    Ok(None) => {
+                        return Poll::Ready(Next::Reject(http1::Reject::HeadTooLarge.into()));
+                    }
+                    Ok(Some(0)) | Err(_) => {
+                        self.gone = true;
+                        return Poll::Ready(Next::End);
+                    }
+                    Ok(Some(_)) => {}
+                }
+            }
+        })
+        .await;
+        self.slot.set_idle(false);
+        self.slot.clear_deadline();
+        next
+    }
+
+    /// Sets the head of the current request apart from what came behind it.
+    pub(crate) fn set_head_apart(&mut self, length: usize) {
+        let mut rest = Inbox::default();
+        rest.put(&self.w.buffers, &self.inbox.bytes()[length..]);
+        self.head = std::mem::replace(&mut self.inbox, rest);
+        self.head.truncate(length);
+    }
+
+    /// Notices a client that goes away while it is being served, and lets it send a little ahead. Ready
+    /// when it has gone.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.gone {
+            let read =
+                super::io::poll_fill(&mut self.stream, cx, &mut self.inbox, &self.w.buffers, AHEAD);
+            match ready!(read) {
+                Ok(Some(0)) | Err(_) => self.gone = true,
+                Ok(Some(_)) => {}
+                // Enough sent ahead; its end will show when the response is written.
+                Ok(None) => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Sends what is pending, within the time a client may take.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.due_in(self.w.config.http.body_timeout);
+        poll_fn(|cx| {
+            let before = self.out.len();
+            let flushed =
+                super::io::poll_flush(&mut self.stream, cx, &mut self.out, &self.w.buffers);
+            if self.out.len() < before {
+                self.due_in(self.w.config.http.body_timeout);
+            }
+            if flushed.is_pending() && self.slot.interrupt() == Some(Interrupt::Deadline) {
+                self.w.stats.counters.timed_out.bump();
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            flushed
+        })
+        .await
+    }
+
+    /// Sends one of our own responses and says how long its body was.
+    pub(crate) async fn reply(&mut self, reply: Reply<'_>) -> io::Result<u64> {
+        let length = {
+            let mut text = self.w.text.borrow_mut();
+            text.clear();
+            let length = reply.append(&self.w.date, &mut text);
+            self.out.put(&self.w.buffers, &text);
+            length
+        };
+        self.flush().await?;
+        Ok(length as u64)
+    }
+
+    /// Ends the connection in good order: everything sent, our direction ended, and what the client still
+    /// sends thrown away for a moment.
+    pub(crate) async fn finish(mut self) {
+        if self.cut {
+            self.stream.reset_on_close();
+        } else if !self.gone && self.flush().await.is_ok() {
+            self.due_in(LINGER);
+            let mut budget = LINGER_BYTES;
+            poll_fn(|cx| {
+                let _ = ready!(self.stream.poll_shutdown(cx));
+                loop {
+                    if self.slot.interrupt().is_some() {
+                        return Poll::Ready(());
+                    }
+                    let read = self.w.scratch.with(16 * 1024, |to| self.stream.poll_read(cx, to));
+                    match ready!(read) {
+                        Ok(n) if n > 0 && n <= budget => budget -= n,
+                        _ => return Poll::Ready(()),
+                    }
+                }
+            })
+            .await;
+        }
+        self.inbox.clear(&self.w.buffers);
+        self.head.clear(&self.w.buffers);
+        self.out.clear(&self.w.buffers);
+    }
+}

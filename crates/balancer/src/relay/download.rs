@@ -1,0 +1,268 @@
+//! The response body on its way to the client.
+//!
+//! Reads go into the worker's scratch and out again in the same step. They begin small and double while
+//! both sides keep up; whatever the client would not take is copied aside, and the next reads are small
+//! again, so a slow client costs little memory however large the body is. When much is left of a body
+//! of known length, it moves through a pipe instead.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use http1::Decoder;
+
+use super::splice::{Pipe, Pipes, WORTH};
+use super::stream::Stream;
+use crate::worker::buffers::{Buffers, Inbox, SCRATCH_MAX, Scratch};
+
+/// The first read of a body.
+const FIRST: usize = 32 * 1024;
+
+/// Which side failed.
+#[derive(Debug)]
+pub(crate) enum DownloadError {
+    /// The client went away.
+    Client(io::Error),
+    /// The response broke off or was not understood.
+    Origin(io::ErrorKind),
+}
+
+/// The state of one response's body.
+#[derive(Debug)]
+pub(crate) struct Download {
+    body: Option<Decoder>,
+    pending: Inbox,
+    want: usize,
+    pipe: Option<Pipe>,
+    /// The pipe was tried and is not to be had, or does not work with this kind of socket.
+    no_pipe: bool,
+    /// Chunked coding is taken off, for a client that does not know it.
+    plain: bool,
+    /// More bytes than the body has were received: the connection must not be used again.
+    pub(crate) excess: bool,
+    /// Bytes passed to the client, chunk framing included.
+    pub(crate) bytes: u64,
+}
+
+impl Download {
+    /// A body with this framing; `None` for a response without one.
+    pub(crate) fn new(body: Option<Decoder>, plain: bool) -> Self {
+        Self {
+            body,
+            pending: Inbox::default(),
+            want: FIRST,
+            pipe: None,
+            no_pipe: false,
+            plain,
+            excess: false,
+            bytes: 0,
+        }
+    }
+
+    /// Sends the head and what of the body came with it. `head_rest` is what came behind the head.
+    pub(crate) fn begin(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Stream,
+        buffers: &Buffers,
+        head: &[u8],
+        head_rest: &[u8],
+    ) -> Result<(), DownloadError> {
+        if self.plain && self.body.is_some() {
+            self.pending.put(buffers, head);
+            return self.unchunk(buffers, head_rest);
+        }
+        let used = self.decode(head_rest)?;
+        super::io::send(client, cx, &mut self.pending, buffers, head, &head_rest[..used])
+            .map(drop)
+            .map_err(DownloadError::Client)
+    }
+
+    /// The same, behind bytes that the client has not taken yet.
+    pub(crate) fn begin_behind(
+        &mut self,
+        pending: Inbox,
+        buffers: &Buffers,
+        head: &[u8],
+        head_rest: &[u8],
+    ) -> Result<(), DownloadError> {
+        self.pending = pending;
+        self.pending.put(buffers, head);
+        if self.plain {
+            return self.unchunk(buffers, head_rest);
+        }
+        let used = self.decode(head_rest)?;
+        self.pending.put(buffers, &head_rest[..used]);
+        Ok(())
+    }
+
+    /// How many of these bytes belong to the body.
+    fn decode(&mut self, bytes: &[u8]) -> Result<usize, DownloadError> {
+        let Some(body) = &mut self.body else {
+            self.excess |= !bytes.is_empty();
+            return Ok(0);
+        };
+        let passed =
+            body.pass(bytes).map_err(|_| DownloadError::Origin(io::ErrorKind::InvalidData))?;
+        if passed.done {
+            self.body = None;
+        }
+        self.excess |= passed.used < bytes.len();
+        self.bytes += passed.used as u64;
+        Ok(passed.used)
+    }
+
+    fn unchunk(&mut self, buffers: &Buffers, bytes: &[u8]) -> Result<(), DownloadError> {
+        let Some(body) = &mut self.body else { return Ok(()) };
+        let pending = &mut self.pending;
+        let before = pending.len();
+        let passed = body
+            .data(bytes, |data| pending.put(buffers, data))
+            .map_err(|_| DownloadError::Origin(io::ErrorKind::InvalidData))?;
+        self.bytes += (self.pending.len() - before) as u64;
+        self.excess |= passed.used < bytes.len();
+        if passed.done {
+            self.body = None;
+        }
+        Ok(())
+    }
+
+    /// Moves what can be moved. Ready when everything is with the client's kernel. `moved` is set when bytes
+    /// moved, for the deadline.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        origin: &mut Stream,
+        client: &mut Stream,
+        buffers: &Buffers,
+        scratch: &Scratch,
+        pipes: &Pipes,
+        moved: &mut bool,
+    ) -> Poll<Result<(), DownloadError>> {
+        loop {
+            if !self.pending.is_empty() {
+                let before = self.pending.len();
+                let flushed = super::io::poll_flush(client, cx, &mut self.pending, buffers);
+                *moved |= self.pending.len() < before;
+                ready!(flushed).map_err(DownloadError::Client)?;
+            }
+            if self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0) {
+                ready!(self.poll_pipe_out(cx, client, moved))?;
+                continue;
+            }
+            let Some(body) = &self.body else {
+                self.release_pipe(pipes);
+                return Poll::Ready(Ok(()));
+            };
+            let left = body.unread();
+            if !self.no_pipe && left.is_some_and(|left| left >= WORTH) || self.pipe.is_some() {
+                match ready!(self.poll_pipe_in(cx, origin, pipes, left.unwrap_or(0)))? {
+                    true => *moved = true,
+                    false => self.no_pipe = true,
+                }
+                continue;
+            }
+            ready!(self.poll_copy(cx, origin, client, buffers, scratch))?;
+            *moved = true;
+        }
+    }
+
+    fn poll_copy(
+        &mut self,
+        cx: &mut Context<'_>,
+        origin: &mut Stream,
+        client: &mut Stream,
+        buffers: &Buffers,
+        scratch: &Scratch,
+    ) -> Poll<Result<(), DownloadError>> {
+        scratch.with(self.want, |piece| {
+            let n =
+                ready!(origin.poll_read(cx, piece)).map_err(|e| DownloadError::Origin(e.kind()))?;
+            if n == 0 {
+                return Poll::Ready(self.origin_ended());
+            }
+            if self.plain {
+                return Poll::Ready(self.unchunk(buffers, &piece[..n]));
+            }
+            let used = self.decode(&piece[..n])?;
+            let all = super::io::send(client, cx, &mut self.pending, buffers, &piece[..used], &[])
+                .map_err(DownloadError::Client)?;
+            self.want = match (all, n == piece.len()) {
+                (true, true) => (self.want * 2).min(SCRATCH_MAX),
+                (true, false) => self.want,
+                (false, _) => FIRST,
+            };
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    fn origin_ended(&mut self) -> Result<(), DownloadError> {
+        match self.body.take() {
+            Some(body) if !body.ends_with_connection() => {
+                Err(DownloadError::Origin(io::ErrorKind::UnexpectedEof))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fills the pipe; `false` if there is none to be had.
+    fn poll_pipe_in(
+        &mut self,
+        cx: &mut Context<'_>,
+        origin: &Stream,
+        pipes: &Pipes,
+        left: u64,
+    ) -> Poll<Result<bool, DownloadError>> {
+        let Some(mut pipe) = self.pipe.take().or_else(|| pipes.take()) else {
+            return Poll::Ready(Ok(false));
+        };
+        let filled = pipe.poll_fill(cx, origin, left);
+        self.pipe = Some(pipe);
+        match filled {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(0)) => Poll::Ready(self.origin_ended().map(|()| true)),
+            Poll::Ready(Ok(n)) => {
+                self.bytes += n as u64;
+                if let Some(body) = &mut self.body {
+                    body.skip(n as u64);
+                    if body.is_done() {
+                        self.body = None;
+                    }
+                }
+                Poll::Ready(Ok(true))
+            }
+            // Some kinds of file do not splice: copy instead.
+            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::InvalidInput => {
+                self.pipe = None;
+                Poll::Ready(Ok(false))
+            }
+            Poll::Ready(Err(e)) => Poll::Ready(Err(DownloadError::Origin(e.kind()))),
+        }
+    }
+
+    fn poll_pipe_out(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &Stream,
+        moved: &mut bool,
+    ) -> Poll<Result<(), DownloadError>> {
+        let more = self.body.is_some();
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
+        while pipe.held() > 0 {
+            ready!(pipe.poll_empty(cx, client, more)).map_err(DownloadError::Client)?;
+            *moved = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn release_pipe(&mut self, pipes: &Pipes) {
+        if let Some(pipe) = self.pipe.take() {
+            pipes.give(pipe);
+        }
+    }
+
+    /// Gives borrowed memory back.
+    pub(crate) fn release(&mut self, buffers: &Buffers, pipes: &Pipes) {
+        self.pending.clear(buffers);
+        self.release_pipe(pipes);
+    }
+}

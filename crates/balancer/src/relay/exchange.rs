@@ -1,0 +1,463 @@
+//! One request given to one machine or to the local service, and its response.
+//!
+//! Request body and response are moved at the same time, in one task that polls both sockets: a response
+//! may come before the body is complete, and then it is what counts. Until its first byte the exchange can
+//! fail without the client noticing; [`Failure`] then says what another attempt may assume.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::conn::{Conn, Holding};
+use super::download::{Download, DownloadError};
+use super::http::{Request, Response};
+use super::tunnel::Way;
+use super::upload::{Upload, UploadError};
+use crate::peers::Upstream;
+use crate::peers::pool::Key;
+use crate::worker::buffers::Inbox;
+use crate::worker::control::Interrupt;
+
+/// The longest response head that is understood.
+const RESPONSE_HEAD: usize = 64 * 1024;
+/// What a piece of response is read with while its head is awaited.
+const PIECE: usize = 32 * 1024;
+
+/// Why an exchange failed before any byte of a response went to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No connection could be made: nothing was sent.
+    Connect {
+        /// Somebody said no, rather than nobody answering.
+        refused: bool,
+    },
+    /// The connection ended before a response. Connections that had rested may simply have been too old.
+    Reset {
+        /// Whether it came from the pool.
+        rested: bool,
+    },
+    /// No response in time.
+    Timeout,
+    /// The machine was found dead meanwhile.
+    Died,
+    /// The peer refused and says that it has done nothing.
+    Refused,
+    /// What came is not a response.
+    Malformed,
+}
+
+impl Failure {
+    /// Whether the request certainly was not begun to be served.
+    pub(crate) fn nothing_done(self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Refused)
+    }
+
+    /// Whether the machine is known to be out of service, rather than suspected: such moves draw on no budget.
+    pub(crate) fn is_certain(self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Died | Self::Refused | Self::Reset { rested: true }
+        )
+    }
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The response is with the client.
+    Done {
+        status: u16,
+        /// Whether the client's connection can go on.
+        keep: bool,
+        /// Bytes of body sent.
+        bytes: u64,
+    },
+    /// Nothing of a response went to the client.
+    Failed(Failure),
+    /// The request itself is at fault; this status tells the client.
+    BadRequest(u16),
+    /// The client went away.
+    Gone,
+    /// The response broke off in the middle: the client's connection is cut, so that it notices.
+    Cut { status: u16, bytes: u64 },
+}
+
+/// What an exchange with one target needs to know.
+pub(crate) struct Target {
+    pub(crate) key: Key,
+    /// For one that believes marks, the reservation to send along (0 = none).
+    pub(crate) mark: Option<u32>,
+    /// Time from the request's last byte to the response's first.
+    pub(crate) patience: Duration,
+}
+
+enum Head {
+    /// The response's head and the rest of what was read are with the client.
+    Begun {
+        response: Response,
+        download: Download,
+    },
+    /// Both ways are open; this came behind the head.
+    Upgraded {
+        response: Response,
+        rest: Inbox,
+    },
+    Ended(Ended),
+}
+
+impl Conn {
+    /// Gives the request to `up` and its response to the client.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: &Request,
+        upload: &mut Upload,
+        mut up: Upstream,
+        target: &Target,
+    ) -> Ended {
+        if let Err(ended) = self.send_head(request, upload, &mut up, target) {
+            return ended;
+        }
+        self.due_in(if upload.is_complete() {
+            target.patience
+        } else {
+            self.w.config.http.body_timeout
+        });
+        self.slot.wait_on(match target.key {
+            Key::Machine(slot) => Some(slot),
+            Key::Local => None,
+        });
+        let mut uploaded = false;
+        let head = self.await_head(request, upload, &mut up, target, &mut uploaded).await;
+        self.slot.wait_on(None);
+        match head {
+            Head::Ended(ended) => ended,
+            Head::Upgraded { response, rest } => self.tunnel(up, response, rest).await,
+            Head::Begun { response, download } => {
+                self.deliver(request, upload, up, response, download, uploaded).await
+            }
+        }
+    }
+
+    /// Writes the head and what is there of the body.
+    fn send_head(
+        &mut self,
+        request: &Request,
+        upload: &mut Upload,
+        up: &mut Upstream,
+        target: &Target,
+    ) -> Result<(), Ended> {
+        let w = self.w.clone();
+        let mut text = w.text.borrow_mut();
+        text.clear();
+        self.onward(request, target.mark, &mut text);
+        let body = upload.unsent();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let sent =
+            super::io::send(&mut up.stream, &mut cx, &mut up.pending, &w.buffers, &text, body);
+        upload.sent(body.len());
+        // A failure here is found again when the response is awaited, and judged there.
+        up.broken |= sent.is_err();
+        Ok(())
+    }
+
+    /// Waits for the response's head, while the body goes out.
+    async fn await_head(
+        &mut self,
+        request: &Request,
+        upload: &mut Upload,
+        up: &mut Upstream,
+        target: &Target,
+        uploaded: &mut bool,
+    ) -> Head {
+        let w = self.w.clone();
+        let mut early = Inbox::default();
+        let head = poll_fn(|cx| {
+            if let Poll::Ready(ended) = self.poll_upload(cx, upload, up, target.patience, uploaded)
+            {
+                return Poll::Ready(Head::Ended(ended));
+            }
+            loop {
+                let read = w.scratch.with(PIECE, |piece| {
+                    let n = match up.stream.poll_read(cx, piece) {
+                        Poll::Ready(Ok(n)) if n > 0 => n,
+                        Poll::Pending => return Poll::Pending,
+                        _ => return Poll::Ready(Some(Head::Ended(up.ended_early(&early)))),
+                    };
+                    if early.is_empty() {
+                        let (head, used) = self.receive(cx, request, up, target, &piece[..n]);
+                        if head.is_none() {
+                            early.put(&w.buffers, &piece[used..n]);
+                        }
+                        return Poll::Ready(head);
+                    }
+                    early.put(&w.buffers, &piece[..n]);
+                    let (head, used) = self.receive(cx, request, up, target, early.bytes());
+                    early.consume(used);
+                    Poll::Ready(head)
+                });
+                match read {
+                    Poll::Ready(Some(head)) => return Poll::Ready(head),
+                    Poll::Ready(None) if early.len() > RESPONSE_HEAD => {
+                        return Poll::Ready(Head::Ended(Ended::Failed(Failure::Malformed)));
+                    }
+                    Poll::Ready(None) => {}
+                    Poll::Pending => break,
+                }
+            }
+            if *uploaded && self.poll_gone(cx).is_ready() {
+                return Poll::Ready(Head::Ended(Ended::Gone));
+            }
+            match self.slot.interrupt() {
+                None => Poll::Pending,
+                Some(why) => Poll::Ready(Head::Ended(self.interrupted(why, *uploaded))),
+            }
+        })
+        .await;
+        early.clear(&w.buffers);
+        head
+    }
+
+    /// What an interruption means for a request whose response has not begun.
+    fn interrupted(&self, why: Interrupt, uploaded: bool) -> Ended {
+        match why {
+            Interrupt::Death => Ended::Failed(Failure::Died),
+            Interrupt::Drain => Ended::Gone,
+            Interrupt::Deadline if uploaded => Ended::Failed(Failure::Timeout),
+            Interrupt::Deadline => {
+                self.w.stats.counters.timed_out.bump();
+                Ended::BadRequest(408)
+            }
+        }
+    }
+
+    /// Moves the body on. Ready only if that ends the exchange; when the body is out, `uploaded` is set and
+    /// the time for the response begins.
+    fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        upload: &mut Upload,
+        up: &mut Upstream,
+        patience: Duration,
+        uploaded: &mut bool,
+    ) -> Poll<Ended> {
+        if *uploaded {
+            return Poll::Pending;
+        }
+        let w = self.w.clone();
+        if up.broken {
+            *uploaded = true;
+            return Poll::Pending;
+        }
+        let mut moved = false;
+        let polled = match super::io::poll_flush(&mut up.stream, cx, &mut up.pending, &w.buffers) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(e)) => Poll::Ready(Err(UploadError::Origin(e))),
+            Poll::Ready(Ok(())) => upload.poll(
+                cx,
+                &mut self.inbox,
+                &mut self.stream,
+                &mut up.stream,
+                &w.buffers,
+                &w.scratch,
+                &mut moved,
+            ),
+        };
+        if moved {
+            self.due_in(w.config.http.body_timeout);
+        }
+        match polled {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) => {}
+            // It may have answered before it closed; reading will tell.
+            Poll::Ready(Err(UploadError::Origin(_))) => up.broken = true,
+            Poll::Ready(Err(UploadError::Client(io::ErrorKind::InvalidData))) => {
+                return Poll::Ready(Ended::BadRequest(400));
+            }
+            Poll::Ready(Err(UploadError::Client(_))) => {
+                self.gone = true;
+                return Poll::Ready(Ended::Gone);
+            }
+            Poll::Ready(Err(UploadError::TooLong)) => return Poll::Ready(Ended::BadRequest(413)),
+        }
+        *uploaded = true;
+        self.due_in(patience);
+        Poll::Pending
+    }
+
+    /// Reads the response's head in these bytes and, if it is whole, sends it on with what follows. The number
+    /// tells how many bytes were used by interim responses when no final head is there yet.
+    fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &Request,
+        up: &mut Upstream,
+        target: &Target,
+        bytes: &[u8],
+    ) -> (Option<Head>, usize) {
+        let w = self.w.clone();
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            let mut text = w.text.borrow_mut();
+            text.clear();
+            let mut fields = w.response_fields.borrow_mut();
+            let response = match Response::read(rest, request, RESPONSE_HEAD, &mut fields) {
+                Ok(Some(response)) => response,
+                Ok(None) => return (None, used),
+                Err(error) => {
+                    tracing::warn!(key = ?target.key, %error, "a response was not understood");
+                    return (Some(Head::Ended(Ended::Failed(Failure::Malformed))), used);
+                }
+            };
+            self.backward(request, &response, rest, &fields, &mut text);
+            let after = &rest[response.head.len..];
+            if let (Key::Machine(slot), true) = (target.key, up.is_marked()) {
+                if let Some(report) = response.report {
+                    w.hear(slot, up.epoch, report);
+                }
+                if response.refused {
+                    return (Some(Head::Ended(Ended::Failed(Failure::Refused))), used);
+                }
+            }
+            if response.events {
+                self.holding = Holding::default();
+            }
+            if response.head.status == 101 {
+                self.holding = Holding::default();
+                self.out.put(&w.buffers, &text);
+                let mut rest = Inbox::default();
+                rest.put(&w.buffers, after);
+                return (Some(Head::Upgraded { response, rest }), bytes.len());
+            }
+            if response.head.status < 200 {
+                if request.version_11 && self.out.is_empty() {
+                    let sent = super::io::send(
+                        &mut self.stream,
+                        cx,
+                        &mut self.out,
+                        &w.buffers,
+                        &text,
+                        &[],
+                    );
+                    if sent.is_err() {
+                        return (Some(Head::Ended(Ended::Gone)), used);
+                    }
+                }
+                used += response.head.len;
+                continue;
+            }
+            if !self.out.is_empty() {
+                // An interim response that the client has not taken yet goes first.
+                let pending = std::mem::take(&mut self.out);
+                let mut download = Download::new(response.body(), response.is_unchunked(request));
+                let begun = download.begin_behind(pending, &w.buffers, &text, after);
+                return (Some(Self::begun(response, download, begun)), bytes.len());
+            }
+            let mut download = Download::new(response.body(), response.is_unchunked(request));
+            let begun = download.begin(cx, &mut self.stream, &w.buffers, &text, after);
+            return (Some(Self::begun(response, download, begun)), bytes.len());
+        }
+    }
+
+    fn begun(response: Response, download: Download, begun: Result<(), DownloadError>) -> Head {
+        match begun {
+            Ok(()) => Head::Begun { response, download },
+            Err(DownloadError::Client(_)) => Head::Ended(Ended::Gone),
+            Err(DownloadError::Origin(_)) => {
+                Head::Ended(Ended::Cut { status: response.head.status, bytes: download.bytes })
+            }
+        }
+    }
+
+    /// Brings the rest of the response to the client, and the connection to its pool if its state is certain.
+    async fn deliver(
+        &mut self,
+        request: &Request,
+        upload: &mut Upload,
+        mut up: Upstream,
+        response: Response,
+        mut download: Download,
+        mut uploaded: bool,
+    ) -> Ended {
+        let w = self.w.clone();
+        let patience = w.config.http.body_timeout;
+        self.due_in(patience);
+        let result = poll_fn(|cx| {
+            let mut moved = false;
+            // A response may come before the body is out; the body goes on, for whoever reads it.
+            if !uploaded
+                && let Poll::Ready(_) =
+                    self.poll_upload(cx, upload, &mut up, patience, &mut uploaded)
+            {
+                (uploaded, up.broken) = (true, true);
+            }
+            let polled = download.poll(
+                cx,
+                &mut up.stream,
+                &mut self.stream,
+                &w.buffers,
+                &w.scratch,
+                &w.pipes,
+                &mut moved,
+            );
+            if moved {
+                self.due_in(patience);
+            }
+            match (polled, self.slot.interrupt()) {
+                (Poll::Pending, Some(Interrupt::Deadline)) => {
+                    w.stats.counters.timed_out.bump();
+                    Poll::Ready(Err(DownloadError::Origin(io::ErrorKind::TimedOut)))
+                }
+                (Poll::Pending, Some(Interrupt::Drain)) => {
+                    Poll::Ready(Err(DownloadError::Origin(io::ErrorKind::Interrupted)))
+                }
+                (polled, _) => polled,
+            }
+        })
+        .await;
+        download.release(&w.buffers, &w.pipes);
+        let (status, bytes) = (response.head.status, download.bytes);
+        match result {
+            Ok(()) => {
+                let whole = uploaded && upload.is_complete() && !up.broken;
+                if whole && response.head.keep_alive && !download.excess {
+                    w.give_back(up);
+                }
+                let keep = response.ends_by_itself(request) && upload.is_complete();
+                Ended::Done { status, keep: keep && self.may_go_on(request), bytes }
+            }
+            Err(DownloadError::Client(_)) => {
+                self.gone = true;
+                Ended::Gone
+            }
+            Err(DownloadError::Origin(_)) => Ended::Cut { status, bytes },
+        }
+    }
+
+    /// Moves bytes both ways until both sides have ended.
+    async fn tunnel(&mut self, mut up: Upstream, response: Response, rest: Inbox) -> Ended {
+        let w = self.w.clone();
+        let mut back =
+            Way::starting_with(std::mem::take(&mut self.out).followed_by(rest, &w.buffers));
+        let mut forth = Way::starting_with(std::mem::take(&mut self.inbox));
+        self.slot.clear_deadline();
+        w.stats.counters.tunnels.bump();
+        let result = poll_fn(|cx| {
+            let one = forth.poll(cx, &mut self.stream, &mut up.stream, &w.buffers, &w.scratch)?;
+            let two = back.poll(cx, &mut up.stream, &mut self.stream, &w.buffers, &w.scratch)?;
+            if self.slot.interrupt() == Some(Interrupt::Drain) {
+                return Poll::Ready(Ok(()));
+            }
+            if one.is_ready() && two.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await;
+        w.stats.counters.tunnels.sub(1);
+        let bytes = back.bytes;
+        forth.release(&w.buffers);
+        back.release(&w.buffers);
+        self.gone = true;
+        let _: io::Result<()> = result;
+        Ended::Done { status: response.head.status, keep: false, bytes }
+    }
+}

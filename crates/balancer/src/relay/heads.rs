@@ -1,0 +1,75 @@
+//! The heads that are sent on, with what this hop has to say: to whoever serves the request, and back to the
+//! client.
+
+use std::io::Write;
+
+use http1::Fields;
+use http1::forward::{self, Back, Onward};
+
+use super::conn::{Conn, Entry};
+use super::http::{Request, Response};
+use crate::worker::Worker;
+
+impl Conn {
+    /// Writes the request's head for whoever serves it. `mark` is for one that believes marks: the reservation
+    /// to use, or 0.
+    pub(crate) fn onward(&self, request: &Request, mark: Option<u32>, out: &mut Vec<u8>) {
+        let mut lines = self.w.lines.borrow_mut();
+        lines.clear();
+        if let Some(reservation) = mark {
+            // Writing to memory cannot fail.
+            let _ = write!(lines, "backhand-proxied: {}\r\n", self.client);
+            if reservation != 0 {
+                let _ = write!(lines, "backhand-reservation: {reservation:08x}\r\n");
+            }
+        }
+        let trusted = match self.entry {
+            Entry::Client => self.w.config.http.trusted.contains(self.remote),
+            Entry::Peer => false,
+        };
+        let onward = Onward {
+            from: if self.entry == Entry::Peer { self.client } else { self.remote },
+            proto: "http",
+            trusted,
+            lines: &lines,
+        };
+        forward::request(out, self.head.bytes(), &request.head, &request.fields, &onward);
+    }
+
+    /// Writes the response's head for the client.
+    pub(crate) fn backward(
+        &self,
+        request: &Request,
+        response: &Response,
+        bytes: &[u8],
+        fields: &Fields,
+        out: &mut Vec<u8>,
+    ) {
+        let w = &self.w;
+        let mut lines = w.lines.borrow_mut();
+        lines.clear();
+        if self.entry == Entry::Peer && response.head.status >= 200 {
+            w.append_report(&mut lines);
+        }
+        w.date.with(|date| {
+            let back = Back {
+                client_10: !request.version_11,
+                keep_alive: self.may_go_on(request) && response.ends_by_itself(request),
+                date,
+                chunk: false,
+                lines: &lines,
+                strip_marks: true,
+            };
+            forward::response(out, bytes, &response.head, fields, &back);
+        });
+    }
+}
+
+impl Worker {
+    /// Appends the header line with which this machine tells a peer how it is.
+    pub(crate) fn append_report(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"backhand-report: ");
+        out.extend_from_slice(&self.shared.resources.local().report().to_text());
+        out.extend_from_slice(b"\r\n");
+    }
+}

@@ -1,0 +1,404 @@
+//! What becomes of one request: an internal page, this machine, a peer, a redirect, a refusal; and another
+//! attempt where one failed that left no trace.
+//!
+//! The rules of another attempt: nothing of a response may have gone to the client; the body must still be
+//! held; and either the method is idempotent or it is certain that nothing was done. A machine that
+//! refused, fell silent or says of itself that it should not be chosen is left at once; leaving one on
+//! mere suspicion (an error, slowness) draws on a budget, so that a slow cluster is not buried under its
+//! own second attempts.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base::Instant;
+use candidacy::Slot;
+
+use super::conn::{Conn, Entry, Holding};
+use super::exchange::{Ended, Failure, Target};
+use super::http::Request;
+use super::reply::Reply;
+use super::upload::Upload;
+use crate::peers::pool::Key;
+use crate::worker::admission::Entrance;
+use crate::worker::control::Interrupt;
+use crate::worker::decision::{Plan, Step};
+
+/// The most attempts at one request.
+const ATTEMPTS: u32 = 6;
+
+/// What is told of a request when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    /// The machine that served it, by row of the matrix.
+    pub(crate) machine: Option<u16>,
+    /// Why it was chosen.
+    pub(crate) reason: &'static str,
+    /// The age of what was known of it.
+    pub(crate) age: Option<Duration>,
+    pub(crate) route: usize,
+    pub(crate) attempts: u32,
+}
+
+impl Conn {
+    /// Serves one request; returns whether the connection goes on.
+    pub(crate) async fn serve(&mut self, mut request: Request) -> bool {
+        let w = self.w.clone();
+        let begun = w.now();
+        self.served = true;
+        self.set_head_apart(request.head.len);
+        let client = self.true_client(&request);
+        self.client = client;
+        let mut upload =
+            Upload::new(request.body.take(), w.config.http.max_body.unwrap_or(u64::MAX));
+        let mut trace = Trace::default();
+        let ended = self.answer(&mut request, client, &mut upload, &mut trace, begun).await;
+        let ended = match ended {
+            Ended::BadRequest(status) => {
+                self.refuse(&request, status, "The request's body could not be taken.").await
+            }
+            other => other,
+        };
+        // A body that nobody read stands between this request and the next.
+        let whole = upload.is_complete() || self.discard(&mut upload).await;
+        w.stats.counters.bytes_in.add(upload.taken);
+        upload.release(&w.buffers);
+        let keep = self.account(&request, client, &ended, &trace, begun);
+        self.head.clear(&w.buffers);
+        w.reuse(request);
+        keep && whole && !self.gone
+    }
+
+    async fn answer(
+        &mut self,
+        request: &mut Request,
+        client: IpAddr,
+        upload: &mut Upload,
+        trace: &mut Trace,
+        begun: Instant,
+    ) -> Ended {
+        let w = self.w.clone();
+        if self.entry == Entry::Client {
+            w.stats.counters.requests.bump();
+            if request.internal {
+                trace.reason = "page";
+                return self.page(request, client).await;
+            }
+        } else {
+            w.stats.counters.peer_requests.bump();
+        }
+        if upload.is_announced_too_long() {
+            return self.refuse(request, 413, "The request's body is too large.").await;
+        }
+        if upload.take_arrived(&mut self.inbox, &w.buffers).is_err() {
+            return Ended::BadRequest(400);
+        }
+        let plan = match request.plan.take() {
+            Some(plan) => plan,
+            // One hop is the limit: what a peer passed on is served here or refused.
+            None => {
+                if let Some(why) = w.refusal() {
+                    return self.refuse_peer(request, why).await;
+                }
+                Plan::here("peer", w.config.http.response_timeout)
+            }
+        };
+        trace.route = plan.route;
+        let ended = self.attempt(request, upload, plan, trace).await;
+        if self.entry == Entry::Client
+            && let Some(histogram) = w.stats.routes.get(trace.route)
+        {
+            histogram.record(w.now().since(begun));
+        }
+        ended
+    }
+
+    /// Goes from machine to machine until one answers.
+    async fn attempt(
+        &mut self,
+        request: &Request,
+        upload: &mut Upload,
+        mut plan: Plan,
+        trace: &mut Trace,
+    ) -> Ended {
+        let w = self.w.clone();
+        let counters = &w.stats.counters;
+        w.deciding.borrow_mut().budget.deposit();
+        if plan.round.is_some() {
+            self.ask(&mut plan).await;
+            if self.gone {
+                return Ended::Gone;
+            }
+        }
+        loop {
+            trace.attempts += 1;
+            (trace.reason, trace.age) = (plan.reason, plan.age);
+            let step = std::mem::replace(&mut plan.step, Step::Refuse);
+            let (slot, ended) = match step {
+                Step::Here => {
+                    counters.decided_here.bump();
+                    trace.machine = Some(w.snapshot().this().0);
+                    (w.snapshot().this(), self.here(request, upload, &plan).await)
+                }
+                Step::Machine(slot) => {
+                    counters.decided_proxy.bump();
+                    trace.machine = Some(slot);
+                    (Slot(slot), self.proxy(request, upload, slot, &plan).await)
+                }
+                Step::Redirect(location) => {
+                    counters.decided_redirect.bump();
+                    return self.redirect(request, &location).await;
+                }
+                Step::Refuse => {
+                    counters.decided_refused.bump();
+                    return self.unavailable(request, "No machine is left for this request.").await;
+                }
+            };
+            self.holding = Holding::default();
+            let Ended::Failed(failure) = ended else { return ended };
+            match failure {
+                Failure::Died => counters.moved_by_death.bump(),
+                Failure::Refused => counters.peer_refused.bump(),
+                _ => {}
+            }
+            let more = request.is_ours
+                && trace.attempts < ATTEMPTS
+                && self.may_try_again(request, upload, failure)
+                && plan.tried.add(slot);
+            if !more {
+                counters.failed.bump();
+                return self.give_up(request, failure).await;
+            }
+            counters.retries.bump();
+            upload.rewind();
+            w.decide_again(&request.view(self.head.bytes()), &mut plan, w.now());
+            if plan.step == Step::Refuse {
+                counters.failed.bump();
+                return self.give_up(request, failure).await;
+            }
+        }
+    }
+
+    fn may_try_again(&self, request: &Request, upload: &Upload, failure: Failure) -> bool {
+        if !upload.is_replayable() || !(request.is_idempotent || failure.nothing_done()) {
+            return false;
+        }
+        if failure.is_certain() || self.w.spend_retry() {
+            return true;
+        }
+        self.w.stats.counters.retries_denied.bump();
+        false
+    }
+
+    /// Nobody answered: says so, to a peer in a way that lets it try another.
+    async fn give_up(&mut self, request: &Request, last: Failure) -> Ended {
+        match last {
+            Failure::Timeout => {
+                self.refuse(request, 504, "The machine that serves this did not answer in time.")
+                    .await
+            }
+            Failure::Connect { .. } if self.entry == Entry::Peer => {
+                self.refuse_peer(request, "unhealthy").await
+            }
+            Failure::Refused => {
+                self.unavailable(request, "No machine is left for this request.").await
+            }
+            _ => self.refuse(request, 502, "The machine that serves this could not answer.").await,
+        }
+    }
+
+    /// Gives the request to another machine.
+    async fn proxy(
+        &mut self,
+        request: &Request,
+        upload: &mut Upload,
+        slot: u16,
+        plan: &Plan,
+    ) -> Ended {
+        let w = self.w.clone();
+        let Some(relaying) = w.begin_relay() else {
+            w.stats.counters.relay_limit.bump();
+            return self.unavailable(request, "Too many requests are being relayed.").await;
+        };
+        let Some(machine) = w.machine(slot) else { return Ended::Failed(Failure::Died) };
+        let begun = w.now();
+        self.holding.sent = Some((w.begin_at(slot), relaying));
+        let up = w
+            .upstream(
+                Key::Machine(slot),
+                machine.epoch,
+                machine.way(),
+                w.config.peers.connect_timeout,
+            )
+            .await;
+        let mark = Some(plan.reservation).filter(|_| machine.is_marked());
+        let target = Target { key: Key::Machine(slot), mark, patience: plan.patience };
+        let ended = match up {
+            Ok(up) => self.exchange(request, upload, up, &target).await,
+            Err(failure) => Ended::Failed(failure),
+        };
+        self.holding = Holding::default();
+        w.judge(slot, machine.epoch, &ended, begun);
+        ended
+    }
+
+    /// Serves the request on this machine, when there is room.
+    async fn here(&mut self, request: &Request, upload: &mut Upload, plan: &Plan) -> Ended {
+        let w = self.w.clone();
+        if let Some(reservation) = request.reservation {
+            w.shared.resources.consume_reservation(reservation);
+        }
+        let ticket = match w.gate.enter(|| self.slot.control()) {
+            Entrance::In(ticket) => ticket,
+            Entrance::Full => return self.over_limit(request).await,
+            Entrance::Wait(waiting) => {
+                w.stats.counters.queued.bump();
+                self.due_in(w.config.local.queue_time);
+                let turn = std::future::poll_fn(|cx| {
+                    if let Some(ticket) = waiting.turn() {
+                        return std::task::Poll::Ready(Some(ticket));
+                    }
+                    let over = self.slot.interrupt() == Some(Interrupt::Deadline);
+                    if over || self.poll_gone(cx).is_ready() {
+                        return std::task::Poll::Ready(None);
+                    }
+                    std::task::Poll::Pending
+                })
+                .await;
+                self.slot.clear_deadline();
+                match turn {
+                    Some(ticket) => ticket,
+                    None if self.gone => return Ended::Gone,
+                    None => return self.over_limit(request).await,
+                }
+            }
+        };
+        self.holding.ticket = Some(ticket);
+        let begun = w.now();
+        let ended = self.local_service(request, upload, plan.patience).await;
+        if matches!(ended, Ended::Done { .. }) {
+            w.stats.here.record(w.now().since(begun));
+        }
+        if matches!(ended, Ended::Failed(_)) {
+            w.shared.check_health();
+        }
+        self.holding = Holding::default();
+        ended
+    }
+
+    /// Throws the rest of a small body away, so that the connection can go on. `false` if it is not worth it.
+    async fn discard(&mut self, upload: &mut Upload) -> bool {
+        if self.gone || !upload.is_worth_discarding() {
+            return false;
+        }
+        self.due_in(Duration::from_secs(1));
+        let w = self.w.clone();
+        let done = std::future::poll_fn(|cx| {
+            if self.slot.interrupt().is_some() {
+                return std::task::Poll::Ready(false);
+            }
+            upload.poll_discard(cx, &mut self.inbox, &mut self.stream, &w.buffers)
+        })
+        .await;
+        self.slot.clear_deadline();
+        done
+    }
+
+    async fn over_limit(&mut self, request: &Request) -> Ended {
+        self.w.stats.counters.over_limit.bump();
+        if self.entry == Entry::Peer {
+            return self.refuse_peer(request, "limit").await;
+        }
+        self.unavailable(request, "This machine is serving as much as it can.").await
+    }
+
+    /// 503 with `Retry-After`.
+    pub(crate) async fn unavailable(&mut self, request: &Request, text: &str) -> Ended {
+        let headers = format!("Retry-After: {}\r\n", self.w.config.http.retry_after_secs);
+        self.answer_with(request, 503, headers.as_bytes(), text).await
+    }
+
+    /// 503 with the flag that lets the entry try another machine.
+    pub(crate) async fn refuse_peer(&mut self, request: &Request, why: &str) -> Ended {
+        let mut headers = format!("backhand-refused: {why}\r\n").into_bytes();
+        self.w.append_report(&mut headers);
+        self.answer_with(request, 503, &headers, "This machine passes.").await
+    }
+
+    async fn redirect(&mut self, request: &Request, location: &str) -> Ended {
+        let headers = format!("Location: {location}\r\nCache-Control: no-store\r\n");
+        self.answer_with(request, 302, headers.as_bytes(), location).await
+    }
+
+    /// One of our own answers.
+    pub(crate) async fn refuse(&mut self, request: &Request, status: u16, text: &str) -> Ended {
+        self.answer_with(request, status, b"", text).await
+    }
+
+    async fn answer_with(
+        &mut self,
+        request: &Request,
+        status: u16,
+        headers: &[u8],
+        text: &str,
+    ) -> Ended {
+        // After these the rest of the connection cannot be understood.
+        let keep = self.may_go_on(request) && !matches!(status, 400 | 408 | 413);
+        let old = !request.version_11;
+        let reply = Reply { status, headers, text, keep, old, head_only: request.is_head };
+        match self.reply(reply).await {
+            Ok(bytes) => Ended::Done { status, keep, bytes },
+            Err(_) => Ended::Gone,
+        }
+    }
+
+    /// Whether the client's connection may go on after this request, as far as this side is concerned.
+    pub(crate) fn may_go_on(&self, request: &Request) -> bool {
+        request.keep && !self.w.is_draining()
+    }
+
+    /// The address of the client as rules, log and the application shall see it.
+    fn true_client(&self, request: &Request) -> IpAddr {
+        let believed = match self.entry {
+            Entry::Peer => request.marked_client,
+            Entry::Client if self.w.config.http.trusted.contains(self.remote) => {
+                request.forwarded_client(self.head.bytes(), &self.w.config.http.trusted)
+            }
+            Entry::Client => None,
+        };
+        believed.unwrap_or(self.remote)
+    }
+
+    /// Counts what happened and writes it down; returns whether the connection goes on.
+    fn account(
+        &mut self,
+        request: &Request,
+        client: IpAddr,
+        ended: &Ended,
+        trace: &Trace,
+        begun: Instant,
+    ) -> bool {
+        let w = &self.w;
+        let counters = &w.stats.counters;
+        let (status, bytes, keep) = match *ended {
+            Ended::Done { status, keep, bytes } => (status, bytes, keep),
+            Ended::Cut { status, bytes } => (status, bytes, false),
+            // 499 is what other servers write for a client that went away.
+            Ended::Gone => {
+                counters.client_gone.bump();
+                (499, 0, false)
+            }
+            Ended::Failed(_) | Ended::BadRequest(_) => (500, 0, false),
+        };
+        counters.bytes_out.add(bytes);
+        if self.entry == Entry::Client {
+            match status {
+                100..300 => counters.status_2xx.bump(),
+                300..400 => counters.status_3xx.bump(),
+                400..500 => counters.status_4xx.bump(),
+                _ => counters.status_5xx.bump(),
+            }
+        }
+        w.log(self.entry, request, self.head.bytes(), client, (status, bytes), trace, begun);
+        keep
+    }
+}

@@ -1,0 +1,266 @@
+//! Starting the workers, watching them, and bringing them to an orderly end.
+
+pub(crate) mod explain;
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::access_log::{AccessLog, StartError as LogError};
+use crate::config::Config;
+use crate::local::health::Checker;
+use crate::pages::Pages;
+use crate::relay::page::Job;
+use crate::sockets::{Sockets, WorkerSockets, raise_fd_limit};
+use crate::stats::{self, Stats};
+use crate::worker::admission::Admission;
+use crate::worker::{Phase, Shared, Worker, run};
+
+pub use explain::Explained;
+use explain::Explainer;
+
+/// Requests to the internal pages that may wait for their thread.
+const PAGE_BACKLOG: usize = 256;
+/// How long the access log may take to write its last lines.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// The balancer of this machine, before it runs.
+#[derive(Debug)]
+pub struct Balancer;
+
+/// The balancer could not be started; everything begun was ended again.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The access log cannot be written.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The directory to serve cannot be opened.
+    #[error("{0}")]
+    Files(#[from] crate::local::files::OpenError),
+    /// A thread or its runtime could not be made.
+    #[error("cannot start {what}: {source}; the limits of processes or memory may be reached")]
+    Thread {
+        /// Which thread.
+        what: String,
+        /// The kernel's word.
+        source: io::Error,
+    },
+    /// The sockets were not made for this configuration.
+    #[error("there are no listening sockets to serve on")]
+    NoSockets,
+}
+
+/// A running balancer. Dropping it ends it at once; [`Running::drain`] ends it in good order.
+#[derive(Debug)]
+pub struct Running {
+    shared: Arc<Shared>,
+    workers: Vec<Arc<stats::Worker>>,
+    threads: Vec<JoinHandle<()>>,
+    phase: watch::Sender<Phase>,
+    log: Option<AccessLog>,
+    routes: Vec<String>,
+}
+
+impl Balancer {
+    /// Starts the workers on their sockets. Returns when all of them listen.
+    pub fn start(
+        config: Arc<Config>,
+        sockets: Sockets,
+        resources: resources::Handle,
+        pages: Arc<dyn Pages>,
+    ) -> Result<Running, StartError> {
+        if sockets.workers.is_empty() {
+            return Err(StartError::NoSockets);
+        }
+        raise_fd_limit();
+        resources.local().set_limits(config.local.limit, config.peers.relay_limit);
+        let log = AccessLog::start(&config.access_log)?;
+        let (phase, watched) = watch::channel(Phase::Serving);
+        let (pages_to, pages_from) = mpsc::channel(PAGE_BACKLOG);
+        let count = sockets.workers.len();
+        let well = resources.clone();
+        let health = Checker::start(&config.local, move |is_well, why| {
+            well.local().set_healthy(is_well);
+            if is_well {
+                tracing::info!("the local service is well");
+            } else {
+                tracing::warn!(why, "the local service is unwell: this machine is no candidate");
+            }
+        })
+        .map_err(|source| StartError::Thread { what: "health".into(), source })?;
+        let shared = Arc::new(Shared {
+            peer_key: resources.peer_key(),
+            health,
+            admission: Arc::new(Admission::new(config.local.queue, count)),
+            explainer: Explainer::default(),
+            phase: watched,
+            config,
+            resources,
+            pages,
+            pages_to,
+        });
+        let routes = shared.config.routes.all().iter().map(|r| r.name.clone()).collect();
+        let mut running = Running {
+            shared: shared.clone(),
+            workers: Vec::new(),
+            threads: Vec::new(),
+            phase,
+            log: Some(log),
+            routes,
+        };
+        running.start_pages(pages_from)?;
+        for (index, sockets) in sockets.workers.into_iter().enumerate() {
+            running.start_worker(index, sockets)?;
+        }
+        Ok(running)
+    }
+}
+
+impl Running {
+    fn start_pages(&mut self, mut from: mpsc::Receiver<Job>) -> Result<(), StartError> {
+        let pages = self.shared.pages.clone();
+        // Ends when the workers, who hold the other end, have ended.
+        spawn("pages".into(), move || {
+            while let Some((request, reply)) = from.blocking_recv() {
+                pages.handle(request, reply);
+            }
+        })
+        .map(drop)
+    }
+
+    fn start_worker(&mut self, index: usize, sockets: WorkerSockets) -> Result<(), StartError> {
+        let capacity = self.shared.resources.matrix().hot.capacity();
+        let stats = Arc::new(stats::Worker::new(capacity, self.routes.len()));
+        self.workers.push(stats.clone());
+        let shared = self.shared.clone();
+        let recorder = self.log.as_ref().map(AccessLog::recorder).ok_or(StartError::NoSockets)?;
+        let name = format!("worker {index}");
+        let (ready, started) = std::sync::mpsc::channel();
+        let thread = spawn(name.clone(), move || {
+            let made = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(tokio::runtime::LocalOptions::default());
+            let runtime = match made {
+                Ok(runtime) => runtime,
+                Err(e) => return drop(ready.send(Err(e))),
+            };
+            runtime.block_on(async {
+                let worker = Worker::new(index, shared, stats, recorder);
+                let worker = match worker {
+                    Ok(worker) => Rc::new(worker),
+                    Err(e) => return drop(ready.send(Err(e))),
+                };
+                let _ = ready.send(Ok(()));
+                if let Err(error) = run::run(worker, sockets).await {
+                    tracing::error!(%error, "a worker ended");
+                }
+            });
+        })?;
+        self.threads.push(thread);
+        let failed = |source| StartError::Thread { what: name.clone(), source };
+        let ended = || io::Error::other("it ended before it began");
+        started.recv().map_err(|_| failed(ended()))?.map_err(failed)
+    }
+
+    /// The sum of what all workers have counted.
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::collect(&self.workers, &self.routes);
+        stats.totals.log_lost = self.log.as_ref().map_or(0, AccessLog::lost);
+        stats
+    }
+
+    /// What was decided lately and why, the newest last. Asking turns the collecting on for the next
+    /// [`explain::WATCHED`]; while nobody asks it costs nothing.
+    pub fn explanations(&self) -> Vec<Explained> {
+        self.shared.explainer.watch(self.shared.resources.clock().now())
+    }
+
+    /// Opens the access log anew, after it was renamed by whoever rotates logs.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+
+    /// A view of the counters and explanations that can be handed to other threads.
+    pub fn view(&self) -> View {
+        View {
+            shared: self.shared.clone(),
+            workers: self.workers.clone(),
+            routes: self.routes.clone(),
+        }
+    }
+
+    /// Begins the end: peers are told, no new connection is taken, idle ones are closed, each response now
+    /// says that it is the last of its connection. Returns at once.
+    pub fn begin_drain(&self) {
+        self.shared.resources.local().set_draining(true);
+        self.phase.send_replace(Phase::Draining);
+    }
+
+    /// Drains for at most `[http] drain_timeout`, cuts what is left, and returns when all workers have ended.
+    pub fn drain(self) {
+        let patience = self.shared.config.http.drain_timeout;
+        self.drain_within(patience);
+    }
+
+    /// The same with another limit.
+    pub fn drain_within(mut self, patience: Duration) {
+        self.begin_drain();
+        let deadline = std::time::Instant::now() + patience;
+        while self.threads.iter().any(|t| !t.is_finished()) && std::time::Instant::now() < deadline
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.phase.send_replace(Phase::Over);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+        if let Some(log) = self.log.take() {
+            log.finish(LAST_LINES);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Counters and explanations of a running balancer, for the pages that show them.
+#[derive(Clone, Debug)]
+pub struct View {
+    shared: Arc<Shared>,
+    workers: Vec<Arc<stats::Worker>>,
+    routes: Vec<String>,
+}
+
+impl View {
+    /// See [`Running::stats`]. Lost log records are counted by the log alone and are zero here.
+    pub fn stats(&self) -> Stats {
+        Stats::collect(&self.workers, &self.routes)
+    }
+
+    /// See [`Running::explanations`].
+    pub fn explanations(&self) -> Vec<Explained> {
+        self.shared.explainer.watch(self.shared.resources.clock().now())
+    }
+}
+
+fn spawn(what: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new()
+        .name(what.clone())
+        .spawn(body)
+        .map_err(|source| StartError::Thread { what, source })
+}

@@ -1,0 +1,186 @@
+//! The life of a worker's thread: accept, sweep, drain.
+//!
+//! ```text
+//! Serving ──drain──► Draining: empty the accept queues, close the listeners, let idle connections end
+//!                        │ nothing left, or the time is over
+//!                        ▼
+//!                      Over: cut what is left, end the thread
+//! ```
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::accept::{Accepted, Acceptor};
+use super::control::TICK;
+use super::{Phase, Worker};
+use crate::peers::handshake;
+use crate::peers::warden;
+use crate::relay::conn::{Conn, Entry, Next};
+use crate::relay::reply::Reply;
+use crate::relay::stream::Stream;
+use crate::sockets::WorkerSockets;
+
+/// How long a peer may take to introduce itself.
+const INTRODUCTION: Duration = Duration::from_secs(2);
+/// How long connections that were cut may take to notice.
+const LAST_MOMENT: Duration = Duration::from_millis(500);
+
+/// Runs a worker until it has drained.
+pub(crate) async fn run(w: Rc<Worker>, sockets: WorkerSockets) -> io::Result<()> {
+    let mut phase = w.shared.phase.clone();
+    for (listeners, entry) in [(sockets.clients, Entry::Client), (sockets.peers, Entry::Peer)] {
+        for listener in listeners {
+            let acceptor = Acceptor::new(listener)?;
+            tokio::task::spawn_local(accept(w.clone(), acceptor, entry, phase.clone()));
+        }
+    }
+    tokio::task::spawn_local(sweep(w.clone()));
+    tokio::task::spawn_local(w.gate.clone().keep_door());
+    tokio::task::spawn_local(warden::watch(w.clone()));
+    tokio::task::spawn_local(warden::connect_ahead(w.clone()));
+    tokio::task::spawn_local(crate::asking::listen(w.clone()));
+    reach(&mut phase, Phase::Draining).await;
+    w.phase.set(Phase::Draining);
+    // Acceptors see the same change; they empty their queues before they close.
+    tokio::task::yield_now().await;
+    w.controls.wake_idle();
+    let mut look = tokio::time::interval(TICK);
+    loop {
+        look.tick().await;
+        if w.controls.count() == 0 || *phase.borrow() == Phase::Over {
+            break;
+        }
+    }
+    w.phase.set(Phase::Over);
+    w.controls.end_all();
+    let cut = async {
+        while w.controls.count() > 0 {
+            look.tick().await;
+        }
+    };
+    // Whoever is left after this is waiting for a kernel that does not answer.
+    let _ = tokio::time::timeout(LAST_MOMENT, cut).await;
+    w.pool.clear();
+    w.recorder.borrow_mut().flush();
+    Ok(())
+}
+
+/// Waits until the phase is at least this one. A supervisor that is gone counts as the last.
+pub(crate) async fn reach(phase: &mut watch::Receiver<Phase>, at_least: Phase) {
+    let _ = phase.wait_for(|now| *now == at_least || *now == Phase::Over).await;
+}
+
+async fn accept(
+    w: Rc<Worker>,
+    mut acceptor: Acceptor,
+    entry: Entry,
+    mut phase: watch::Receiver<Phase>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = acceptor.accept() => accepted,
+            () = reach(&mut phase, Phase::Draining) => break,
+        };
+        match accepted {
+            Ok(Accepted::Connection(stream, address)) => begin(&w, stream, address, entry),
+            Ok(Accepted::Exhausted) => {
+                w.stats.counters.accept_exhausted.bump();
+                tracing::warn!(
+                    "no file descriptors left: a connection was turned away; raise the limit (ulimit -n)"
+                );
+            }
+            Err(error) => {
+                tracing::error!(%error, "a listening socket failed and was closed");
+                return;
+            }
+        }
+    }
+    while let Some((stream, address)) = acceptor.accept_queued() {
+        begin(&w, stream, address, entry);
+    }
+}
+
+fn begin(w: &Rc<Worker>, stream: TcpStream, address: std::net::SocketAddr, entry: Entry) {
+    let w = w.clone();
+    let stream = Stream::tcp(stream);
+    tokio::task::spawn_local(async move {
+        let counters = &w.stats.counters;
+        match entry {
+            Entry::Client => {
+                counters.accepted.bump();
+                counters.open.bump();
+                serve(Conn::new(w.clone(), stream, address, entry).await).await;
+                counters.open.sub(1);
+            }
+            Entry::Peer => {
+                counters.peers_in.bump();
+                welcome(&w, stream, address).await;
+                counters.peers_in.sub(1);
+            }
+        }
+    });
+}
+
+/// Lets a machine prove itself, then serves its requests.
+async fn welcome(w: &Rc<Worker>, stream: Stream, address: std::net::SocketAddr) {
+    let mut conn = Conn::new(w.clone(), stream, address, Entry::Peer).await;
+    let (me, key) = (w.shared.me(), w.shared.peer_key());
+    let proof = handshake::welcome(&mut conn.stream, me, key, &mut conn.inbox, &w.buffers);
+    match tokio::time::timeout(INTRODUCTION, proof).await {
+        Ok(Ok(_)) => serve(conn).await,
+        Ok(Err(error)) => {
+            w.stats.counters.handshakes_refused.bump();
+            tracing::debug!(%address, %error, "a peer connection was refused");
+        }
+        Err(_) => {
+            w.stats.counters.handshakes_refused.bump();
+            tracing::debug!(%address, "a peer connection introduced nobody in time");
+        }
+    }
+}
+
+async fn serve(mut conn: Conn) {
+    loop {
+        match conn.next().await {
+            Next::Request(request) => {
+                if !conn.serve(request).await {
+                    break;
+                }
+            }
+            Next::Reject(reject) => {
+                conn.w.stats.counters.rejected.bump();
+                conn.log_reject(&reject);
+                let (status, text) = (reject.status, &*reject.text);
+                let reply =
+                    Reply { status, headers: b"", text, keep: false, old: false, head_only: false };
+                // Whoever sent this may not be listening.
+                let _ = conn.reply(reply).await;
+                break;
+            }
+            Next::End => break,
+        }
+    }
+    conn.finish().await;
+}
+
+/// Looks at deadlines and at what else is due some times a second.
+async fn sweep(w: Rc<Worker>) {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut count = 0u32;
+    loop {
+        tick.tick().await;
+        let now = w.now();
+        w.controls.sweep(now.as_nanos());
+        w.recorder.borrow_mut().tick(now);
+        count = count.wrapping_add(1);
+        if count % 20 == 0 {
+            warden::expire(&w, now);
+        }
+    }
+}
