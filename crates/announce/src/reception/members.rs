@@ -12,6 +12,7 @@ use seal::Speaker;
 
 use super::event::{Event, Whereabouts};
 use super::{OWN_EPOCH, OWN_SLOT};
+use crate::liveness::{INTERVAL_MAX, INTERVAL_MIN};
 use crate::packet::Announcement;
 
 /// Announcements that must be missing from where a machine was before it may have moved, in intervals.
@@ -40,6 +41,13 @@ impl Member {
             && now.since(self.heard) > self.interval * MOVED_AFTER
     }
 
+    /// Takes note of an announcement that came by another way before.
+    pub(super) fn hear_again(&mut self, now: Instant, from: SocketAddr, sequence: u64) {
+        if sequence == self.sequence && from.ip() == self.whereabouts.from.ip() {
+            self.heard = now;
+        }
+    }
+
     /// Takes a newer announcement.
     pub(super) fn hear(
         &mut self,
@@ -48,7 +56,7 @@ impl Member {
         announcement: Announcement,
     ) -> Event {
         self.sequence = announcement.sequence;
-        self.interval = Duration::from_millis(announcement.interval_millis.into());
+        self.interval = interval(&announcement);
         if from.ip() == self.whereabouts.from.ip() {
             self.heard = now;
             // Ports may change within a boot; the address was proven.
@@ -63,6 +71,12 @@ impl Member {
             whereabouts: self.whereabouts,
         }
     }
+}
+
+/// What a machine says of its interval, within reason.
+fn interval(announcement: &Announcement) -> Duration {
+    let interval = Duration::from_millis(announcement.interval_millis.into());
+    interval.clamp(INTERVAL_MIN, INTERVAL_MAX)
 }
 
 /// All members, by machine and by row.
@@ -106,7 +120,7 @@ impl Members {
         now: Instant,
         speaker: Speaker,
         whereabouts: Whereabouts,
-        sequence: u64,
+        announcement: &Announcement,
     ) -> Option<(Slot, u32, Option<Speaker>)> {
         let old = self.of(&speaker.machine).map(|member| (member.slot, member.speaker));
         let slot = match old {
@@ -114,14 +128,13 @@ impl Members {
             None => self.free_row()?,
         };
         self.epoch += 1;
-        let interval = Duration::from_secs(1);
         let member = Member {
             speaker,
             slot,
             epoch: self.epoch,
             whereabouts,
-            sequence,
-            interval,
+            sequence: announcement.sequence,
+            interval: interval(announcement),
             heard: now,
         };
         self.by_machine.insert(speaker.machine, member);

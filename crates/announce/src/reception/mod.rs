@@ -248,6 +248,7 @@ impl<S: Suite> Reception<S> {
         let announcement = &decoded.announcement;
         if let Some(member) = self.members.boot_mut(&speaker) {
             if announcement.sequence <= member.sequence {
+                member.hear_again(now, from, announcement.sequence);
                 return Err(Refused::Duplicate);
             }
             if !member.has_moved(now, from) {
@@ -281,7 +282,7 @@ impl<S: Suite> Reception<S> {
         let (slot, epoch) = (member.slot, member.epoch);
         let report = answer.report;
         // Taken from a rival's contest: both boots answered.
-        if let Some(rival) = self.newcomers.take_rival(now, speaker) {
+        if let Some(rival) = self.newcomers.take_rival(now, speaker, round_trip) {
             self.events.push_back(Event::TwoBoots {
                 machine: speaker.machine,
                 slot,
@@ -338,8 +339,7 @@ impl<S: Suite> Reception<S> {
     ) -> Result<(), Refused> {
         let Newcomer { speaker, whereabouts, decoded, .. } = newcomer;
         let Decoded { announcement, version } = decoded;
-        let Some((slot, epoch, old)) =
-            self.members.admit(now, speaker, whereabouts, announcement.sequence)
+        let Some((slot, epoch, old)) = self.members.admit(now, speaker, whereabouts, &announcement)
         else {
             if self.newcomers.cool(now, speaker) {
                 self.events.push_back(Event::Full { speaker, from: whereabouts.from });

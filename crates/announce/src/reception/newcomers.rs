@@ -35,8 +35,8 @@ pub(super) struct Newcomer {
     nonce: Nonce,
     asked: Instant,
     tries: u8,
-    /// It has proven to live, and we wait for the boot that has its machine's row.
-    contest: bool,
+    /// It has proven to live, and since then we wait for the boot that has its machine's row.
+    contest: Option<Instant>,
 }
 
 /// What is to be done about a newcomer whose time is over.
@@ -80,7 +80,7 @@ impl Newcomers {
         }
         let mut nonce = Nonce::default();
         entropy.fill(&mut nonce);
-        let contest = false;
+        let contest = None;
         self.waiting.push(Newcomer {
             speaker,
             whereabouts,
@@ -95,17 +95,26 @@ impl Newcomers {
 
     /// Takes the newcomer who answered the number it was sent.
     pub(super) fn take_proven(&mut self, speaker: &Speaker, nonce: &Nonce) -> Option<Newcomer> {
-        self.take(|n| !n.contest && n.speaker == *speaker && n.nonce == *nonce)
+        self.take(|n| n.contest.is_none() && n.speaker == *speaker && n.nonce == *nonce)
     }
 
     /// Puts a proven newcomer back, to wait for the boot that holds its machine's row.
     pub(super) fn contest(&mut self, now: Instant, newcomer: Newcomer) {
-        self.waiting.push(Newcomer { asked: now, tries: 1, contest: true, ..newcomer });
+        self.waiting.push(Newcomer { asked: now, tries: 1, contest: Some(now), ..newcomer });
     }
 
-    /// Takes the newcomer that contests the row of `holder`, who has just answered. It is refused.
-    pub(super) fn take_rival(&mut self, now: Instant, holder: &Speaker) -> Option<Newcomer> {
-        let rival = self.take(|n| n.contest && n.speaker.machine == holder.machine)?;
+    /// Takes the newcomer that contests the row of `holder`, who has answered what it was asked
+    /// `round_trip` ago, if that was after the contest began. The newcomer is refused.
+    pub(super) fn take_rival(
+        &mut self,
+        now: Instant,
+        holder: &Speaker,
+        round_trip: Duration,
+    ) -> Option<Newcomer> {
+        let rival = self.take(|n| {
+            n.speaker.machine == holder.machine
+                && n.contest.is_some_and(|began| now.since(began) >= round_trip)
+        })?;
         self.cool(now, rival.speaker);
         Some(rival)
     }
@@ -129,14 +138,14 @@ impl Newcomers {
                 newcomer.tries += 1;
                 newcomer.asked = now;
                 return Some(match newcomer.contest {
-                    false => {
+                    None => {
                         Overdue::Again { to: newcomer.whereabouts.exchange, nonce: newcomer.nonce }
                     }
-                    true => Overdue::AskRival(newcomer.speaker.machine),
+                    Some(_) => Overdue::AskRival(newcomer.speaker.machine),
                 });
             }
             let newcomer = self.waiting.swap_remove(at);
-            if newcomer.contest {
+            if newcomer.contest.is_some() {
                 return Some(Overdue::Settled(Box::new(newcomer)));
             }
             self.cool(now, newcomer.speaker);
@@ -157,7 +166,7 @@ impl Newcomers {
         if self.waiting.len() < NEWCOMERS_MAX {
             return true;
         }
-        let silent = self.waiting.iter().enumerate().filter(|(_, n)| !n.contest);
+        let silent = self.waiting.iter().enumerate().filter(|(_, n)| n.contest.is_none());
         match silent.min_by_key(|(_, n)| n.asked).map(|(at, n)| (at, n.asked)) {
             Some((at, asked)) if now.since(asked) >= HEAD_START => {
                 let displaced = self.waiting.swap_remove(at);
