@@ -22,14 +22,11 @@ pub enum LabError {
         /// What would do.
         remedy: &'static str,
     },
-    /// The binary never called [`crate::init`], so its second start did not become a helper.
+    /// The second start of the binary did not become a helper: most likely it never called [`crate::init`].
     #[error(
-        "the lab's helper did not answer within {seconds} s; call lab::init() first thing in main(), before any thread is started"
+        "the lab's helper ended or did not answer; call lab::init() first thing in main(), before any thread is started"
     )]
-    NoInit {
-        /// How long the lab waited, in seconds.
-        seconds: u64,
-    },
+    NoInit,
     /// This kind of lab has no such thing.
     #[error("{what} is not possible on {kind}; run as root, or where user namespaces are allowed")]
     NotHere {

@@ -1,8 +1,7 @@
 //! One machine of a running lab.
 
-use std::fs::{File, OpenOptions};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -13,8 +12,9 @@ use crate::error::LabError;
 use crate::process::{Process, Signal};
 use crate::role::{self, Role};
 use crate::running::Bench;
-use crate::spawn::{Output, Program, Spawn};
-use crate::wire::{Cut, Reply, Request, SpawnOrder};
+use crate::sockets::Place;
+use crate::spawn::{Output, Spawn};
+use crate::wire::{Cut, Request};
 
 /// A handle on one machine; clones are the same machine.
 #[derive(Clone, Debug)]
@@ -63,32 +63,10 @@ impl Machine {
     /// # Errors
     /// When an output file cannot be opened or the program cannot be started; the text says which and why.
     pub fn spawn(&self, what: Spawn) -> Result<Process, LabError> {
-        let name = match &what.program {
-            Program::Named(name) => name.to_string_lossy().into_owned(),
-            Program::Myself => "this binary".to_owned(),
-        };
-        let label = format!("starting {name} in {}", self.name());
-        let (stdout, read_stdout) = stream(&what.stdout, std::io::stdout().as_fd(), &label)?;
-        let (stderr, read_stderr) = stream(&what.stderr, std::io::stderr().as_fd(), &label)?;
-        let procs = self.with_group(|group| group.procs_files()).unwrap_or(Ok(Vec::new()));
-        let procs = procs.map_err(LabError::io(label.as_str()))?;
-        let mut fds: Vec<BorrowedFd<'_>> = vec![stdout.as_fd(), stderr.as_fd()];
-        fds.extend(procs.iter().map(AsFd::as_fd));
-        let request = Request::Spawn(self.order(&what, &label)?);
-        let (reply, received) = self.bench.ask(&label, &request, &fds)?;
-        let mut received = received.into_iter();
-        match (reply, received.next(), received.next()) {
-            (Reply::Spawned(number), Some(handle), Some(status)) => Process::new(
-                self.bench.clone(),
-                number,
-                &handle,
-                status,
-                [read_stdout, read_stderr],
-            ),
-            (other, ..) => {
-                Err(LabError::Refused { what: label, why: format!("unexpected answer {other:?}") })
-            }
-        }
+        let files = self.with_group(|group| group.procs_files()).unwrap_or(Ok(Vec::new()));
+        let files = files.map_err(LabError::io(format!("the control group of {}", self.name())))?;
+        let groups: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
+        self.bench.spawn(Place::Machine(self.index), what, &groups)
     }
 
     /// Starts a process that does nothing but use `threads` processors, as a noisy neighbour does.
@@ -154,7 +132,9 @@ impl Machine {
         self.signal(Signal::KILL)
     }
 
-    /// Sends a signal to every process here, those that were started by others included.
+    /// Sends a signal to every process here, however it was started and wherever it has moved its group.
+    ///
+    /// On loopback, where processes belong to nothing, only the groups of those started through [`Machine::spawn`].
     ///
     /// # Errors
     /// When the lab has ended.
@@ -223,45 +203,4 @@ impl Machine {
     fn grouped<T>(&self, use_it: impl FnOnce(&Group) -> Result<T, String>) -> Result<T, LabError> {
         self.with_group(use_it)?.map_err(|why| LabError::NoCgroups { why })
     }
-
-    fn order(&self, what: &Spawn, label: &str) -> Result<SpawnOrder, LabError> {
-        let cwd = match &what.cwd {
-            Some(cwd) => cwd.clone(),
-            None => std::env::current_dir().map_err(LabError::io(label))?,
-        };
-        // Said here, where it can be named; from the child it would look like a missing program.
-        std::fs::read_dir(&cwd).map_err(LabError::io(format!("{label}: {}", cwd.display())))?;
-        Ok(SpawnOrder {
-            machine: self.index,
-            program: match &what.program {
-                Program::Named(name) => Some(name.into()),
-                Program::Myself => None,
-            },
-            args: what.args.iter().map(Into::into).collect(),
-            env: what.env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            clear_env: what.clear_env,
-            cwd: (&cwd.into_os_string()).into(),
-        })
-    }
-}
-
-/// What to give the process as a stream, and what the caller reads from it.
-fn stream(
-    output: &Output,
-    own: BorrowedFd<'_>,
-    label: &str,
-) -> Result<(OwnedFd, Option<File>), LabError> {
-    let opened = match output {
-        Output::Inherit => own.try_clone_to_owned().map(|fd| (fd, None)),
-        Output::Null => OpenOptions::new().write(true).open("/dev/null").map(|f| (f.into(), None)),
-        Output::File(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path);
-            let what = format!("{label}: {}", path.display());
-            return file.map(|f| (f.into(), None)).map_err(LabError::io(what));
-        }
-        Output::Pipe => rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-            .map(|(read, write)| (write, Some(read.into())))
-            .map_err(Into::into),
-    };
-    opened.map_err(LabError::io(label))
 }

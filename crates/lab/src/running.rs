@@ -24,7 +24,10 @@ use crate::cgroup::Cgroups;
 use crate::config::{CgroupWish, Kind, LabConfig, Wish};
 use crate::error::{LabError, Unavailable};
 use crate::machine::Machine;
+use crate::process::Process;
 use crate::role;
+use crate::sockets::Place;
+use crate::spawn::Spawn;
 use crate::starter;
 use crate::wire::{self, Reply, Request, Setup};
 
@@ -79,7 +82,7 @@ impl Lab {
     pub fn start(config: LabConfig) -> Result<Lab, LabError> {
         if role::is_helper() {
             // A helper that got this far has skipped `init`; going on would start helpers for ever.
-            return Err(LabError::NoInit { seconds: 0 });
+            return Err(LabError::NoInit);
         }
         let names = checked_names(&config)?;
         let count = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -128,6 +131,16 @@ impl Lab {
     #[must_use]
     pub fn client_address6(&self) -> Option<Ipv6Addr> {
         self.bench.ipv6.then(|| self.bench.plan.client6())
+    }
+
+    /// Starts a process at the switch, where the clients are: a load generator, a browser.
+    ///
+    /// It has no control group and the host name of the caller. [`Machine::signal`] does not reach it.
+    ///
+    /// # Errors
+    /// As [`Machine::spawn`].
+    pub fn spawn_client(&self, what: Spawn) -> Result<Process, LabError> {
+        self.bench.spawn(Place::Client, what, &[])
     }
 
     /// Whether the lab's processes have a process table of their own.
@@ -356,9 +369,7 @@ fn converse(bench: &Bench, starter: u32) -> Result<bool, Attempt> {
             if let Some(pid) = rustix::process::Pid::from_raw(starter as i32) {
                 let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
             }
-            return Err(Attempt::Failed(Failed::Anywhere(LabError::NoInit {
-                seconds: START_SECONDS,
-            })));
+            return Err(Attempt::Failed(Failed::Anywhere(LabError::NoInit)));
         }
         let here = |why: String| Attempt::Failed(Failed::Here(why));
         match wire::receive::<Reply>(control).map_err(Attempt::io("the lab's helper"))? {
@@ -373,7 +384,7 @@ fn converse(bench: &Bench, starter: u32) -> Result<bool, Attempt> {
             Some((Reply::Refused(why), _)) => return Err(here(why)),
             Some((other, _)) => return Err(here(format!("unexpected answer {other:?}"))),
             None => {
-                return Err(Attempt::Failed(Failed::Anywhere(LabError::NoInit { seconds: 0 })));
+                return Err(Attempt::Failed(Failed::Anywhere(LabError::NoInit)));
             }
         }
     }

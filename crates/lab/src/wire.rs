@@ -75,7 +75,7 @@ pub(crate) enum Request {
 /// A process to start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SpawnOrder {
-    pub(crate) machine: usize,
+    pub(crate) place: Place,
     /// `None` is the binary itself.
     pub(crate) program: Option<Text>,
     pub(crate) args: Vec<Text>,

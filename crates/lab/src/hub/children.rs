@@ -10,14 +10,18 @@ use std::process::{Command, Stdio};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, chdir, kill_process, kill_process_group, pidfd_open,
-    set_parent_process_death_signal, wait,
+    Pid, PidfdFlags, Signal, WaitOptions, chdir, getpgid, kill_process, kill_process_group,
+    pidfd_open, set_parent_process_death_signal, wait,
 };
 
 use super::network::Home;
 use crate::process::{exit_bytes, reap};
 use crate::role;
+use crate::sockets::Place;
 use crate::wire::SpawnOrder;
+
+/// How often a machine is searched for processes that appeared while others were signalled.
+const MAX_SWEEPS: usize = 10;
 
 /// One child that has not been reaped.
 struct Child {
@@ -26,10 +30,10 @@ struct Child {
     status: File,
 }
 
-/// A process group and the machine it belongs to. It may outlive the child that leads it.
+/// A process group and where it belongs. It may outlive the child that leads it.
 struct Group {
     leader: i32,
-    machine: usize,
+    place: Place,
 }
 
 /// All that was started.
@@ -58,7 +62,7 @@ impl Children {
         let (Some(stdout), Some(stderr)) = (fds.next(), fds.next()) else {
             return Err("an order without streams".to_owned());
         };
-        let machine = order.machine;
+        let place = order.place;
         let cwd = CString::new(OsString::from(order.cwd.clone()).into_encoded_bytes())
             .map_err(|_| "the working directory has a zero byte".to_owned())?;
         let mut command = command(order);
@@ -66,17 +70,17 @@ impl Children {
         enter_before_exec(&mut command, home.duplicate()?, fds.map(File::from).collect(), cwd);
         let child = command.spawn().map_err(|e| e.to_string())?;
         let number = child.id() as i32;
-        self.watch(number, machine)
+        self.watch(number, place)
     }
 
-    fn watch(&mut self, number: i32, machine: usize) -> Result<Started, String> {
+    fn watch(&mut self, number: i32, place: Place) -> Result<Started, String> {
         let pid = Pid::from_raw(number).ok_or("a process without a number")?;
         let trouble = |e: Errno| e.to_string();
         let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(trouble)?;
         let (status, write_status) = pipe_with(PipeFlags::CLOEXEC).map_err(trouble)?;
         let ours = handle.try_clone().map_err(|e| e.to_string())?;
         self.alive.push(Child { number, handle: ours, status: write_status.into() });
-        self.groups.push(Group { leader: number, machine });
+        self.groups.push(Group { leader: number, place });
         Ok(Started { number, handle, status })
     }
 
@@ -107,12 +111,17 @@ impl Children {
         Ok(())
     }
 
-    /// Signals all groups of one machine.
-    pub(super) fn signal_machine(&mut self, machine: usize, signal: i32) -> Result<(), String> {
+    /// Signals all processes of one machine.
+    pub(super) fn signal_machine(
+        &mut self,
+        machine: usize,
+        home: &Home,
+        signal: i32,
+    ) -> Result<(), String> {
         let signal = named(signal)?;
         let mut trouble = Ok(());
         self.groups.retain(|group| {
-            if group.machine != machine {
+            if group.place != Place::Machine(machine) {
                 return true;
             }
             send(group.leader, signal).unwrap_or_else(|why| {
@@ -120,7 +129,36 @@ impl Children {
                 true
             })
         });
-        trouble
+        trouble?;
+        // Then those that have left their groups; again while new ones appear, for they may be forking.
+        let mut known = Vec::new();
+        for _ in 0..MAX_SWEEPS {
+            let found = home.inhabitants().unwrap_or_default();
+            let new: Vec<i32> =
+                found.into_iter().filter(|number| !known.contains(number)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for &number in &new {
+                if !self.in_a_group_of(number, machine)
+                    && let Some(pid) = Pid::from_raw(number)
+                {
+                    // An error says that it has ended meanwhile.
+                    let _ = kill_process(pid, signal);
+                }
+            }
+            known.extend(new);
+        }
+        Ok(())
+    }
+
+    /// Whether a process was reached through its group.
+    fn in_a_group_of(&self, number: i32, machine: usize) -> bool {
+        let group = Pid::from_raw(number).and_then(|pid| getpgid(Some(pid)).ok());
+        group.is_some_and(|leader| {
+            let leader = leader.as_raw_nonzero().get();
+            self.groups.iter().any(|g| g.leader == leader && g.place == Place::Machine(machine))
+        })
     }
 
     /// Kills everything and waits until it is gone. For a hub whose own death would not do so.

@@ -103,7 +103,7 @@ impl Hub {
         let done = || Ok((Reply::Done, Vec::new()));
         match request {
             Request::Spawn(order) => {
-                let home = self.network.machine(order.machine)?;
+                let home = self.network.home(order.place)?;
                 let started = self.children.spawn(order, fds, home)?;
                 Ok((Reply::Spawned(started.number), vec![started.handle, started.status]))
             }
@@ -112,15 +112,12 @@ impl Hub {
                 done()
             }
             Request::SignalMachine { machine, signal } => {
-                self.children.signal_machine(machine, signal)?;
+                let home = self.network.home(Place::Machine(machine))?;
+                self.children.signal_machine(machine, home, signal)?;
                 done()
             }
             Request::Socket { place, domain, kind } => {
-                let machine = match place {
-                    Place::Machine(machine) => Some(machine),
-                    Place::Client => None,
-                };
-                let socket = self.network.socket(machine, domain, kind)?;
+                let socket = self.network.socket(place, domain, kind)?;
                 Ok((Reply::Done, vec![socket]))
             }
             Request::Cut { machine, cut } => self.network.cut(machine, cut).and_then(|()| done()),

@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -17,6 +18,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 
 use super::netlink;
 use crate::address::Plan;
+use crate::sockets::Place;
 use crate::starter::unshare;
 use crate::wire::{Cut, Setup};
 
@@ -73,6 +75,19 @@ impl Home {
             move_into_link_name_space(file.as_fd(), Some(*kind))?;
         }
         Ok(())
+    }
+
+    /// All processes that are in this network now; `None` where there is none to be in.
+    pub(super) fn inhabitants(&self) -> Option<Vec<i32>> {
+        let (_, network) = self.spaces.first()?;
+        let ours = network.metadata().ok()?.ino();
+        let all = std::fs::read_dir("/proc").ok()?;
+        let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let lives_here = |number: &i32| {
+            // Those that have ended meanwhile, or belong to others, do not answer.
+            std::fs::metadata(format!("/proc/{number}/ns/net")).is_ok_and(|m| m.ino() == ours)
+        };
+        Some(numbers.filter(lives_here).collect())
     }
 
     /// Moves the calling process into the network only.
@@ -166,27 +181,31 @@ impl Network {
         self.ipv6
     }
 
-    pub(super) fn machine(&self, index: usize) -> Result<&Home, String> {
-        self.cables.get(index).map(|cable| &cable.home).ok_or_else(|| no_machine(index))
+    pub(super) fn home(&self, place: Place) -> Result<&Home, String> {
+        match place {
+            Place::Client => Ok(&self.here),
+            Place::Machine(index) => {
+                self.cables.get(index).map(|cable| &cable.home).ok_or_else(|| no_machine(index))
+            }
+        }
     }
 
-    /// Makes a socket in a machine, or at the switch.
-    pub(super) fn socket(
-        &self,
-        machine: Option<usize>,
-        domain: i32,
-        kind: i32,
-    ) -> Result<OwnedFd, String> {
-        let make = || {
-            let family = AddressFamily::from_raw(domain as u16);
-            let kind = SocketType::from_raw(kind as u32);
-            socket_with(family, kind, SocketFlags::CLOEXEC, None).map_err(|e| e.to_string())
+    /// Makes a socket in a place.
+    pub(super) fn socket(&self, place: Place, domain: i32, kind: i32) -> Result<OwnedFd, String> {
+        let family = AddressFamily::from_raw(domain as u16);
+        let kind = SocketType::from_raw(kind as u32);
+        let make = || socket_with(family, kind, SocketFlags::CLOEXEC, None);
+        let away = |e: std::io::Error| format!("moving between namespaces: {e}");
+        let made = match place {
+            Place::Client => make(),
+            Place::Machine(_) => {
+                self.home(place)?.enter_network().map_err(away)?;
+                let made = make();
+                self.here.enter_network().map_err(away)?;
+                made
+            }
         };
-        let Some(machine) = machine else { return make() };
-        self.machine(machine)?.enter_network().map_err(|e| e.to_string())?;
-        let made = make();
-        self.here.enter_network().map_err(|e| e.to_string())?;
-        made
+        made.map_err(|e| e.to_string())
     }
 
     pub(super) fn cut(&mut self, machine: usize, cut: Cut) -> Result<(), String> {

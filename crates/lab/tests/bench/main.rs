@@ -24,6 +24,7 @@ const CABLED: &[Case] = &[
     ("a_mute_port_keeps_the_carrier_and_passes_nothing", cables::mute_port),
     ("both_cuts_at_once_are_healed_together", cables::both_cuts),
     ("multicast_reaches_every_machine", cables::multicast),
+    ("freezing_a_machine_reaches_daemons", processes::frozen_daemon),
     ("a_machine_sees_its_own_name_and_interfaces", cables::own_name_and_interfaces),
 ];
 
@@ -33,6 +34,7 @@ const ANYWHERE: &[Case] = &[
     ("a_killed_process_says_by_which_signal_it_ended", processes::killed),
     ("a_frozen_process_stands_still_and_goes_on", processes::frozen),
     ("freezing_a_machine_stops_children_of_children", processes::frozen_family),
+    ("a_client_process_reaches_a_machine", processes::client_process),
     ("a_door_survives_the_death_of_its_target", doors::survives_its_target),
     ("a_door_hangs_up_on_a_frozen_target", doors::hangs_up),
     ("a_door_without_targets_turns_clients_away", doors::turns_away),

@@ -1,9 +1,10 @@
 //! Starting, signalling and ending processes.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use lab::{Exit, Lab, LabError, Output, Spawn};
+use lab::{Exit, Lab, LabError, Output, Place, Spawn};
 
 use crate::support::{PATIENCE, eventually, shell};
 
@@ -92,6 +93,45 @@ pub(crate) fn frozen_family(lab: &Lab) {
     assert_eq!(process.wait_timeout(PATIENCE), Some(Exit::Signal(9)));
     eventually("the child is gone", || "-Z".contains(state(child)));
     assert_eq!(other.wait_timeout(Duration::ZERO), None);
+}
+
+pub(crate) fn frozen_daemon(lab: &Lab) {
+    let script = "setsid sleep 1000 & echo ready; wait";
+    let family = Spawn::new("sh").args(["-c", script]).stdout(Output::Pipe);
+    let process = lab.machine(0).spawn(family).unwrap();
+    let mut line = String::new();
+    BufReader::new(process.take_stdout().unwrap()).read_line(&mut line).unwrap();
+    let pid = process.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let child: u32 = children.trim().parse().unwrap();
+    let session = || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(3)?.parse().ok())
+    };
+    eventually("it has left its group", || session() == Some(child));
+    lab.machine(0).freeze().unwrap();
+    eventually("it stands still", || state(child) == 'T');
+    process.cont().unwrap();
+    eventually("its parent goes on", || state(pid) == 'S');
+    assert_eq!(state(child), 'T');
+    lab.machine(0).kill().unwrap();
+    eventually("it is gone", || "-Z".contains(state(child)));
+}
+
+pub(crate) fn client_process(lab: &Lab) {
+    let at = SocketAddr::new(lab.machine(0).address(), 0);
+    let listener = lab.listen(Place::Machine(0), at).unwrap();
+    let to = listener.local_addr().unwrap();
+    let script =
+        "import socket, sys; socket.create_connection((sys.argv[1], sys.argv[2])).send(b'hi')";
+    let arguments = ["-c", script, &to.ip().to_string(), &to.port().to_string()];
+    let client = lab.spawn_client(Spawn::new("python3").args(arguments)).unwrap();
+    let (mut served, _) = listener.accept().unwrap();
+    let mut word = String::new();
+    served.read_to_string(&mut word).unwrap();
+    assert_eq!((word.as_str(), client.wait()), ("hi", Exit::Code(0)));
+    let error = lab.spawn_client(Spawn::new("no-such-program")).unwrap_err().to_string();
+    assert!(error.contains("at the switch"), "{error}");
 }
 
 pub(crate) fn see_only_their_lab(lab: &Lab) {
