@@ -68,6 +68,8 @@ pub struct Files {
     root_checked: Instant,
     cache: Cache,
     pages: Pages,
+    /// The wall clock, in seconds since 1970: only to know whether a file's last change is long ago.
+    wall: fn() -> i64,
     /// The path being looked for, kept for its storage.
     path: Vec<u8>,
     /// Makes boundaries that nobody can foresee.
@@ -100,6 +102,7 @@ impl Files {
             root_checked: Instant::ORIGIN,
             cache: Cache::new(options.memory),
             pages: Pages::default(),
+            wall,
             path: Vec::new(),
             random: RandomState::new(),
             boundaries: 0,
@@ -168,8 +171,7 @@ impl Files {
     /// Opens what `self.path` names: a file, or the first index of a directory.
     fn find(&mut self, directory: bool, known: Option<&Resource>) -> Result<Resource, Miss> {
         let Some(root) = &self.root else { return Err(Miss::Status(404)) };
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-        let finder = Finder { root, options: &self.options, wall };
+        let finder = Finder { root, options: &self.options, wall: (self.wall)() };
         if !directory {
             return match finder.find(&self.path, known) {
                 Ok(Found::File(resource)) => Ok(resource),
@@ -278,6 +280,10 @@ impl Files {
         headers.extend_from_slice(b"Cache-Control: no-store\r\n");
         html(200, self.pages.welcome(), request, headers)
     }
+}
+
+fn wall() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
 fn html(status: u16, page: Rc<[u8]>, request: &Request<'_>, headers: &mut Vec<u8>) -> Answer {

@@ -8,7 +8,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{self, CWD, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{self, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::options::{Links, OpenError, Options};
@@ -60,17 +60,6 @@ impl Root {
     /// Device and inode: two roots with the same are the same directory.
     pub(super) fn identity(&self) -> (u64, u64) {
         self.identity
-    }
-
-    /// Whether the directory can still be read.
-    pub(crate) fn is_readable(&self) -> bool {
-        fs::accessat(
-            &self.dir,
-            ".",
-            fs::Access::READ_OK | fs::Access::EXEC_OK,
-            fs::AtFlags::EACCESS,
-        )
-        .is_ok_and(|()| fs::fstat(&self.dir).is_ok_and(|stat| stat.st_nlink > 0))
     }
 
     /// Opens what lies at `path` (relative, without dot segments; empty for the root itself).
