@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
 
+use announce::exchange::Asker;
+use announce::reservations::{Granter, Reservations};
 use arc_swap::ArcSwap;
 use base::Boot;
-use candidacy::asking::Reservations;
-use candidacy::{Machine, Slot, Snapshot};
+use candidacy::{MAX_MACHINES, Machine, Slot, Snapshot};
 use seal::peer::PeerKey;
 use seal::{ClusterKey, Speaker};
 
@@ -23,6 +25,11 @@ use crate::served::{NothingServed, Served};
 use crate::state::State;
 use crate::stats::{Counters, Stats, count};
 use crate::wake::Bell;
+
+/// The first exchange channel for threads of the balancer; lower ones belong to this crate's threads.
+const FIRST_FREE_CHANNEL: u16 = 16;
+/// Answerers remembered by one asker: every machine, and as many boots that have ended.
+const ANSWERERS: usize = 2 * MAX_MACHINES;
 
 /// What the composing program knows and this crate's configuration does not.
 #[derive(Clone, Debug, Default)]
@@ -41,16 +48,24 @@ pub struct Setup {
 /// A sign about a machine from the data path, for liveness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// A connection to its peer listener was refused: the port is closed, the program gone.
+    /// A connection to its peer listener was refused: the port is closed, the program gone. Death at once.
     Refused,
-    /// An open connection was reset, or ended within a response.
+    /// An open connection was reset, or ended within a response. Verified by probes at once.
     Reset,
-    /// A connection could not be made in time, or a response did not begin in time.
+    /// A connection could not be made in time, or a response did not begin in time. Verified likewise.
     Silent,
-    /// The network says that it cannot be reached.
+    /// The network says that it cannot be reached. Verified likewise.
     Unreachable,
-    /// It answered: whatever was suspected is over.
-    Answered,
+}
+
+impl Evidence {
+    pub(crate) fn for_liveness(self) -> announce::liveness::Evidence {
+        match self {
+            Self::Refused => announce::liveness::Evidence::Refused,
+            Self::Reset => announce::liveness::Evidence::Reset,
+            Self::Silent | Self::Unreachable => announce::liveness::Evidence::Unreachable,
+        }
+    }
 }
 
 /// A machine was found dead, or is gone for good.
@@ -72,11 +87,19 @@ pub(crate) struct Shared {
     pub(crate) local: LocalLoad,
     pub(crate) bell: Arc<Bell>,
     pub(crate) counters: Counters,
-    pub(crate) reservations: Reservations,
+    pub(crate) reservations: Arc<Reservations>,
+    /// Speed of one CPU; 0 until it is known.
+    pub(crate) arriba: AtomicU32,
+    /// Rung when the load has crossed a mark.
+    pub(crate) marks: Arc<Bell>,
+    /// Rung when the answerer shall end.
+    pub(crate) end: Bell,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) served: ArcSwap<Box<dyn Served>>,
     pub(crate) stopping: AtomicBool,
     pub(crate) evidence: Mutex<Vec<(Slot, u32, Evidence)>>,
     deaths: Mutex<Vec<Box<dyn Fn(Death) + Send>>>,
+    next_channel: AtomicU16,
 }
 
 /// The way to this crate for everyone else. Clones are the same service.
@@ -98,12 +121,17 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Handle {
-    pub(crate) fn prepare(config: &Config, setup: Setup) -> Result<Self, StartError> {
-        let state = State::open(&config.state_dir)?;
+    pub(crate) fn prepare(
+        config: &Config,
+        setup: Setup,
+        state: &State,
+    ) -> Result<(Self, Granter), StartError> {
         let mut boot = [0; 16];
         crypto::random(&mut boot);
         let me = Speaker { machine: state.machine()?, boot: Boot(boot) };
-        let bell = Arc::new(Bell::new().map_err(StartError::system("make an eventfd"))?);
+        let bell = || Bell::new().map_err(StartError::system("make an eventfd"));
+        let (urgent, marks) = (Arc::new(bell()?), Arc::new(bell()?));
+        let (reservations, granter) = Reservations::new();
         let matrix = Arc::new(SharedMatrix::new());
         let now = setup.clock.now();
         matrix.hot.admit(THIS, 1, now);
@@ -113,21 +141,27 @@ impl Handle {
         this.boot = me.boot;
         this.announced = now;
         matrix.slow.store(Arc::new(Snapshot::new(1, THIS, vec![Some(this)])));
-        Ok(Self(Arc::new(Shared {
+        let shared = Shared {
             config: config.clone(),
             setup,
             me,
             key: config.protection.key(),
-            local: LocalLoad::new(Arc::clone(&matrix), Arc::clone(&bell)),
+            local: LocalLoad::new(Arc::clone(&matrix), Arc::clone(&urgent), Arc::clone(&marks)),
             matrix,
-            bell,
+            bell: urgent,
+            marks,
+            end: bell()?,
+            arriba: AtomicU32::new(0),
+            threads: Mutex::default(),
             counters: Counters::default(),
-            reservations: Reservations::new(),
+            reservations,
             served: ArcSwap::from_pointee(Box::new(NothingServed)),
             stopping: AtomicBool::new(false),
             evidence: Mutex::default(),
             deaths: Mutex::default(),
-        })))
+            next_channel: AtomicU16::new(FIRST_FREE_CHANNEL),
+        };
+        Ok((Self(Arc::new(shared)), granter))
     }
 
     /// The matrix of all machines.
@@ -175,6 +209,14 @@ impl Handle {
         PeerKey::new(&Ring, &self.0.key)
     }
 
+    /// The asking end of the exchange for the calling thread, with a channel, and so keys and nonces, of
+    /// its own. `None` after 65,000 of them, which would be one per request and a mistake.
+    pub fn asker(&self) -> Option<Asker<Ring>> {
+        let next = |channel: u16| channel.checked_add(1);
+        let channel = self.0.next_channel.fetch_update(Relaxed, Relaxed, next).ok()?;
+        Some(Asker::new(&Ring, &self.0.key, self.0.me, channel, ANSWERERS))
+    }
+
     /// Wakes control: something worth announcing may have happened. Cheap, and harmless when nothing has.
     pub fn nudge(&self) {
         self.0.bell.ring();
@@ -200,7 +242,7 @@ impl Handle {
     /// A peer request that carries this reservation has come: it is counted as in flight from now on, and
     /// the promise no longer. `false` if there is no such promise any more, which is no fault.
     pub fn consume_reservation(&self, id: u32) -> bool {
-        let kept = self.0.reservations.consume(id, self.clock().now());
+        let kept = self.0.reservations.consume(id);
         if kept {
             count(&self.0.counters.reservations_used);
         }
@@ -218,10 +260,16 @@ impl Handle {
         self.0.counters.read()
     }
 
-    /// Tells the threads to end. The others notice by silence; drain first to spare their requests.
+    /// Ends both threads and waits for them. The others are told that this machine takes nothing new; to
+    /// spare the requests that are still here, drain first. Not to be called by [`on_death`](Self::on_death).
     pub fn stop(&self) {
         self.0.stopping.store(true, SeqCst);
         self.0.bell.ring();
+        self.0.end.ring();
+        for thread in std::mem::take(&mut *lock(&self.0.threads)) {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
     }
 }
 

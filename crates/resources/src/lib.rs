@@ -25,6 +25,7 @@ mod served;
 mod service;
 pub mod state;
 mod stats;
+mod threads;
 mod wake;
 
 pub use clock::Clock;

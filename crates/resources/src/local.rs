@@ -24,16 +24,19 @@ pub struct LocalLoad {
     /// Crossing a power of two from here up is worth telling at once.
     marks_from: AtomicU32,
     bell: Arc<Bell>,
+    /// Rung when a mark is crossed; heard a few times a second at most.
+    marks: Arc<Bell>,
 }
 
 impl LocalLoad {
-    pub(crate) fn new(matrix: Arc<SharedMatrix>, bell: Arc<Bell>) -> Self {
+    pub(crate) fn new(matrix: Arc<SharedMatrix>, bell: Arc<Bell>, marks: Arc<Bell>) -> Self {
         Self {
             matrix,
             limit: AtomicU32::new(u32::MAX),
             relay_limit: AtomicU32::new(u32::MAX),
             marks_from: AtomicU32::new(1),
             bell,
+            marks,
         }
     }
 
@@ -79,7 +82,7 @@ impl LocalLoad {
     /// Rings for control when `upper`, which the count has just reached or left, is a mark worth telling.
     fn tell_mark(&self, upper: u32) {
         if upper.is_power_of_two() && upper >= self.marks_from.load(Relaxed) {
-            self.bell.ring();
+            self.marks.ring();
         }
     }
 
@@ -166,7 +169,8 @@ mod tests {
     use super::*;
 
     fn load() -> LocalLoad {
-        LocalLoad::new(Arc::new(SharedMatrix::new()), Arc::new(Bell::new().unwrap()))
+        let bell = || Arc::new(Bell::new().unwrap());
+        LocalLoad::new(Arc::new(SharedMatrix::new()), bell(), bell())
     }
 
     #[test]

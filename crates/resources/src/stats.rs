@@ -2,29 +2,69 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use announce::reception::Refused;
+
+/// Number of reasons for refusing a datagram.
+const REASONS: usize = Refused::ALL.len();
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Counts since the start, at one moment.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Stats { $($(#[$doc])* pub $name: u64,)* }
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+            refused: [u64; REASONS],
+        }
 
         /// The counters behind [`Stats`]; any thread may count.
         #[derive(Debug, Default)]
-        pub(crate) struct Counters { $(pub(crate) $name: AtomicU64,)* }
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)*
+            /// By control, which has a count of its own, and by the answerer.
+            by_control: [AtomicU64; REASONS],
+            by_answerer: [AtomicU64; REASONS],
+        }
 
         impl Counters {
             pub(crate) fn read(&self) -> Stats {
-                Stats { $($name: self.$name.load(Relaxed),)* }
+                let sum = |i: usize| self.by_control[i].load(Relaxed) + self.by_answerer[i].load(Relaxed);
+                Stats { $($name: self.$name.load(Relaxed),)* refused: std::array::from_fn(sum) }
             }
         }
 
         impl Stats {
-            /// Name and value of each count, for metrics.
+            /// Name and value of each count but the refusals, for metrics.
             pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name),)*].into_iter()
             }
         }
     };
+}
+
+impl Stats {
+    /// Datagrams refused for a reason, on all sockets.
+    pub fn refused(&self, reason: Refused) -> u64 {
+        self.refused[reason as usize]
+    }
+
+    /// Each reason and how many datagrams were refused for it.
+    pub fn each_refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Refused::ALL.map(Refused::as_str).into_iter().zip(self.refused)
+    }
+}
+
+impl Counters {
+    /// Takes over what control's reception has counted.
+    pub(crate) fn copy(&self, counted: &announce::reception::Counters) {
+        for (reason, n) in counted.iter() {
+            self.by_control[reason as usize].store(n, Relaxed);
+        }
+    }
+
+    /// Counts a datagram that the answerer refused.
+    pub(crate) fn refuse(&self, reason: Refused) {
+        count(&self.by_answerer[reason as usize]);
+    }
 }
 
 counters! {
@@ -36,24 +76,8 @@ counters! {
     announcement_packets_sent,
     /// Packets of announcements that the system refused to send.
     announcement_packets_unsent,
-    /// Announcements of other machines that were taken into the matrix.
-    accepted,
-    /// Announcements of machines that have yet to answer a probe.
-    unadmitted,
-    /// Datagrams from addresses outside of the accepted blocks.
-    refused_block,
-    /// Datagrams that the cluster key did not open, or that were torn.
-    refused_seal,
-    /// Datagrams seen before.
-    refused_replay,
-    /// Datagrams that are none of ours, by form, version or purpose.
-    refused_foreign,
-    /// Datagrams of unknown senders beyond what is looked at in a second, or beyond the matrix.
-    refused_busy,
-    /// Genuine datagrams whose content could not be read.
-    refused_malformed,
-    /// Announcements older than one already heard.
-    refused_stale,
+    /// Announcements of admitted machines that were taken into the matrix.
+    heard,
     /// Probes sent by control, to admit machines and to see whether they live.
     probes_sent,
     /// Answers to them.

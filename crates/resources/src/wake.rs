@@ -21,17 +21,23 @@ impl Bell {
 
     /// Wakes the listener, now or when it next waits.
     pub(crate) fn ring(&self) {
-        if !self.ringing.swap(true, SeqCst) {
+        // The load first, since many threads may ring a bell that rings already.
+        if !self.ringing.load(SeqCst) && !self.ringing.swap(true, SeqCst) {
             // It can only fail when the counter is full, and then the listener is awake.
             let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
         }
     }
 
-    /// Stops the ringing. What was said before a ring is seen by who heard it.
-    pub(crate) fn hear(&self) {
+    /// Stops the ringing; whether there was any. What was said before a ring is seen by who heard it.
+    ///
+    /// The descriptor is read first: a ring between the two steps writes nothing, but who rang has spoken
+    /// before, and the listener listens after. The other way round such a ring would be swallowed and the
+    /// bell stay mute.
+    pub(crate) fn hear(&self) -> bool {
         let mut count = [0; 8];
-        let _ = rustix::io::read(&self.fd, &mut count);
+        let rang = rustix::io::read(&self.fd, &mut count).is_ok();
         self.ringing.store(false, SeqCst);
+        rang
     }
 }
 
@@ -58,8 +64,8 @@ mod tests {
         bell.ring();
         bell.ring();
         assert!(rings(&bell));
-        bell.hear();
-        assert!(!rings(&bell));
+        assert!(bell.hear());
+        assert!(!rings(&bell) && !bell.hear());
         bell.ring();
         assert!(rings(&bell));
     }

@@ -57,7 +57,7 @@ struct Before {
     cpu: CpuTimes,
     used_micros: u64,
     throttled: (u64, u64),
-    throttled_permille: f64,
+    throttled_share: f64,
 }
 
 impl Meter {
@@ -151,7 +151,7 @@ impl Meter {
                 cpu,
                 used_micros: 0,
                 throttled: (0, 0),
-                throttled_permille: 0.0,
+                throttled_share: 0.0,
             });
         }
         if let Some((_, available)) = memory {
@@ -190,18 +190,18 @@ impl Meter {
             figures.available_memory = left.map_or(available, |left| left.min(available));
         }
         let throttled = group.throttled(&self.root).unwrap_or_default();
-        let throttled_permille = self.before.map_or(0.0, |before| {
+        let throttled_share = self.before.map_or(0.0, |before| {
             damp_throttling(
                 before.throttled,
                 throttled,
-                before.throttled_permille,
+                before.throttled_share,
                 passed.unwrap_or_default(),
             )
         });
         figures.pressure = group.pressure(&self.root).unwrap_or(Pressure {
             // Without the group's own pressure (version 1), the share of periods in which the quota ran out
             // says how often somebody waited for a CPU. The machine's pressure would be everybody's.
-            cpu: Some(Stall { some: throttled_permille.round() as u16, full: 0 }),
+            cpu: Some(Stall { some: throttled_share.round() as u16, full: 0 }),
             memory: None,
             io: None,
         });
@@ -211,7 +211,7 @@ impl Meter {
             cpu: CpuTimes::default(),
             used_micros,
             throttled,
-            throttled_permille,
+            throttled_share,
         });
     }
 }
@@ -228,7 +228,7 @@ fn damp_throttling(before: (u64, u64), now: (u64, u64), average: f64, passed: Du
     let periods = now.0.saturating_sub(before.0);
     let share = match periods {
         0 => 0.0,
-        periods => (now.1.saturating_sub(before.1) as f64 / periods as f64).min(1.0) * 1000.0,
+        periods => (now.1.saturating_sub(before.1) as f64 / periods as f64).min(1.0) * 10_000.0,
     };
     share + (average - share) * (-passed.as_secs_f64() / 10.0).exp()
 }

@@ -41,7 +41,7 @@ fn a_machine_without_limits_is_measured_whole() {
     assert_eq!(first.cpu_idle_permille, 800);
     assert_eq!((first.load_milli, first.load_high_water), (2500, 4));
     assert_eq!(first.available_memory, 6_000_000 * 1024);
-    assert_eq!(first.pressure.cpu, Some(Stall { some: 15, full: 0 }));
+    assert_eq!(first.pressure.cpu, Some(Stall { some: 150, full: 0 }));
     assert_eq!(first.pressure.io, None);
     write(dir.path(), "/proc/stat", "cpu 200 0 100 800 0 0 0 0 0 0\ncpu0 1\n");
     write(dir.path(), "/proc/loadavg", "torn");
@@ -80,7 +80,7 @@ fn a_limited_group_of_version_two_is_measured_for_itself() {
     let first = meter.read(second(1));
     assert_eq!(first.load_milli, 2000, "two runnable threads in the group and the one below it");
     assert_eq!(first.available_memory, (1 << 30) - (256 << 20));
-    assert_eq!(first.pressure.cpu, Some(Stall { some: 400, full: 200 }));
+    assert_eq!(first.pressure.cpu, Some(Stall { some: 4000, full: 2000 }));
     group("cpu.stat", "usage_usec 1125000\nnr_periods 20\nnr_throttled 15\n");
     assert_eq!(
         meter.read(second(2)).cpu_idle_permille,
@@ -127,7 +127,7 @@ fn version_one_counts_time_in_the_group_of_the_same_path() {
     assert_eq!(figures.cpu_idle_permille, 500);
     let some = figures.pressure.cpu.unwrap().some;
     assert_eq!(
-        some, 95,
+        some, 952,
         "throttled in every period of one of ten seconds; never the machine's pressure"
     );
 }

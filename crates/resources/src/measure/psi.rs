@@ -3,7 +3,7 @@
 //! A load average says how many want to run; pressure says how much of the time somebody who wanted
 //! could not. *Some* is the share with at least one task waiting, *full* with all of them waiting.
 
-/// Ten-second averages of one resource, in thousandths of the time.
+/// Ten-second averages of one resource, in ten-thousandths of the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stall {
     /// At least one task waited.
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Option<Stall> {
         let line = text.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' '))?;
         let value = line.split_ascii_whitespace().find_map(|field| field.strip_prefix("avg10="))?;
         let percent: f64 = value.parse().ok().filter(|p: &f64| (0.0..=100.0).contains(p))?;
-        Some((percent * 10.0).round() as u16)
+        Some((percent * 100.0).round() as u16)
     };
     Some(Stall { some: average("some")?, full: average("full").unwrap_or(0) })
 }
@@ -40,13 +40,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn ten_second_averages_are_read_in_thousandths() {
+    fn ten_second_averages_are_read_in_ten_thousandths() {
         let text = "some avg10=12.34 avg60=0.00 avg300=0.05 total=21993922\n\
                     full avg10=1.00 avg60=0.00 avg300=0.00 total=0\n";
-        assert_eq!(parse(text), Some(Stall { some: 123, full: 10 }));
+        assert_eq!(parse(text), Some(Stall { some: 1234, full: 100 }));
         assert_eq!(
             parse("some avg10=100.00 avg60=1 avg300=1 total=1\n"),
-            Some(Stall { some: 1000, full: 0 })
+            Some(Stall { some: 10_000, full: 0 })
         );
     }
 

@@ -82,9 +82,23 @@ impl Announcer {
         self.changes.as_ref()
     }
 
-    /// The port of announcements, for tests that bind any.
-    pub(crate) fn local(&self) -> Option<SocketAddr> {
-        self.main.each().next()?.local().ok()
+    /// An address of this machine for its own row: the one configured, else the first that others could
+    /// use, else loopback.
+    pub(crate) fn own_address(&self) -> SocketAddr {
+        let bound = self.main.each().find_map(|udp| udp.local().ok());
+        let bound = bound.unwrap_or(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 0));
+        if !bound.ip().is_unspecified() {
+            return bound;
+        }
+        let up = self.links.iter().filter(|link| link.up).flat_map(|link| &link.addresses);
+        let mut usable: Vec<IpAddr> = up.copied().filter(|ip| !ip.is_loopback()).collect();
+        usable.sort_by_key(|ip| match ip {
+            IpAddr::V4(_) => 0,
+            IpAddr::V6(ip) if ip.is_unicast_link_local() => 2,
+            IpAddr::V6(_) => 1,
+        });
+        let ip = usable.first().copied().unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        SocketAddr::new(ip, bound.port())
     }
 
     /// Looks at the interfaces if the kernel told of a change or it is time. Cheap otherwise.
