@@ -5,7 +5,6 @@ use crate::packet::{TEXT_MAX, Turnaround};
 use candidacy::snapshot::Pressure;
 use proptest::prelude::*;
 use std::format;
-use std::string::ToString;
 use std::vec;
 
 fn text(a: &Announcement) -> Vec<u8> {
@@ -198,9 +197,5 @@ fn the_documented_example_is_what_is_written() {
     a.cpus_milli = 2000;
     let hex: Vec<_> = text(&a).iter().map(|byte| format!("{byte:02x}")).collect();
     let documented = include_str!("../../../docs/announcement-packet.md");
-    assert!(
-        documented.contains(&hex.join(" ")),
-        "the document lacks: {}",
-        hex.join(" ").to_string()
-    );
+    assert!(documented.contains(&hex.join(" ")), "the document lacks: {}", hex.join(" "));
 }

@@ -222,19 +222,21 @@ mod tests {
     fn takers_and_clearer_together_count_every_promise_once() {
         let (hooks, mut granter) = Reservations::new();
         let (send, receive) = std::sync::mpsc::sync_channel::<u32>(64);
-        let taker = thread::spawn({
-            let hooks = hooks.clone();
-            move || receive.iter().filter(|&id| hooks.consume(id)).count()
-        });
         let mut now = NOW;
-        for n in 0..20_000u32 {
-            now += Duration::from_micros(100);
-            if let Some(id) = granter.grant(now, speaker((n % 40) as u8, 1), LASTING) {
-                send.send(id).unwrap();
+        let hooks = &hooks;
+        let taken = thread::scope(|threads| {
+            let taker =
+                threads.spawn(move || receive.iter().filter(|&id| hooks.consume(id)).count());
+            for n in 0..20_000u32 {
+                now += Duration::from_micros(100);
+                if let Some(id) = granter.grant(now, speaker((n % 40) as u8, 1), LASTING) {
+                    send.send(id).unwrap();
+                }
             }
-        }
-        drop(send);
-        assert!(taker.join().unwrap() > 0);
+            drop(send);
+            taker.join().unwrap()
+        });
+        assert!(taken > 0);
         granter.expire(now + LASTING);
         assert_eq!((granter.held(), granter.free.len(), granter.counts.len()), (0, CAPACITY, 0));
     }

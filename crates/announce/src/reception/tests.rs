@@ -85,10 +85,12 @@ fn entropy() -> impl Entropy {
     move |out: &mut [u8]| out.fill_with(|| random.next_u64() as u8)
 }
 
-/// One reception, the machines around it, and a clock.
+type Bytes = Box<dyn FnMut(&mut [u8])>;
+
+/// One reception, and the random bytes it draws.
 struct World {
     reception: Reception<Ring>,
-    entropy: std::boxed::Box<dyn FnMut(&mut [u8])>,
+    entropy: Bytes,
     probes: usize,
 }
 
@@ -98,7 +100,7 @@ impl World {
         let mut entropy = entropy();
         Self {
             reception: Reception::new(&Ring, &key(), settings),
-            entropy: std::boxed::Box::new(move |out: &mut [u8]| entropy.fill(out)),
+            entropy: Box::new(move |out: &mut [u8]| entropy.fill(out)),
             probes: 0,
         }
     }
@@ -218,7 +220,7 @@ fn a_recorded_answer_admits_nobody() {
     web2.answerer.handle_datagram(at(0), from, &mut probe, &Idle, &mut answer).unwrap();
     // Played to a reception that drew another number.
     let mut later = World::new(8);
-    later.entropy = std::boxed::Box::new(|out: &mut [u8]| out.fill(0xee));
+    later.entropy = Box::new(|out: &mut [u8]| out.fill(0xee));
     let bytes = web2.announce();
     later.hear(at(0), web2.address, &bytes);
     later.hear(at(0), web2.address, &answer);
