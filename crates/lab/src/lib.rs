@@ -36,6 +36,7 @@
 //! packets are not modelled.
 
 mod address;
+mod boot;
 mod burn;
 mod cgroup;
 mod config;

@@ -1,38 +1,30 @@
 //! The lab from its caller's side: starting it, giving orders to its hub, ending it.
 //!
-//! One thread of the caller belongs to each lab. It starts the starter and waits for its end, because the kernel's
-//! "die with your parent" is tied to the parent's *thread*: tied to a test's own thread, a lab shared between tests
-//! would die with the first of them.
-//!
 //! Orders are one question and one answer under a lock; each takes a few tens of microseconds, building the lab about
 //! a tenth of a second.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use crate::address::{MAX_MACHINES, Plan};
+use crate::address::Plan;
+use crate::boot::{Failed, accepted, boot, checked_names};
 use crate::cgroup::Cgroups;
-use crate::config::{CgroupWish, Kind, LabConfig, Wish};
+#[cfg(doc)]
+use crate::config::Wish;
+use crate::config::{CgroupWish, Kind, LabConfig};
 use crate::error::{LabError, Unavailable};
 use crate::machine::Machine;
 use crate::process::Process;
 use crate::role;
 use crate::sockets::Place;
 use crate::spawn::Spawn;
-use crate::starter;
 use crate::wire::{self, Reply, Request, Setup};
-
-/// How long the helpers may take for one step of the start, in seconds; generous for a loaded machine.
-const START_SECONDS: u64 = 20;
 
 /// Labs started by this process so far, which keeps their names apart.
 static STARTED: AtomicU32 = AtomicU32::new(0);
@@ -41,6 +33,7 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 #[derive(Debug)]
 pub struct Lab {
     bench: Arc<Bench>,
+    tried: Unavailable,
 }
 
 /// What the lab's handles share.
@@ -74,6 +67,12 @@ impl Lab {
         }
     }
 
+    /// Why this is not a better kind of lab, when [`Wish::Anything`] had to fall back to [`Kind::Loopback`].
+    #[must_use]
+    pub fn shortcomings(&self) -> Option<&Unavailable> {
+        (self.bench.kind == Kind::Loopback && !self.tried.tried.is_empty()).then_some(&self.tried)
+    }
+
     /// Builds the lab and returns when every machine has its cable and its addresses.
     ///
     /// # Errors
@@ -90,7 +89,8 @@ impl Lab {
         for &kind in accepted(config.wish) {
             match boot(kind, &config, &names, count) {
                 Ok(bench) => {
-                    return Ok(Lab { bench: Arc::new(bench.with_cgroups(&config, count)?) });
+                    let bench = Arc::new(bench.with_cgroups(&config, count)?);
+                    return Ok(Lab { bench, tried: Unavailable { tried } });
                 }
                 Err(Failed::Here(why)) => tried.push((kind, why)),
                 Err(Failed::Anywhere(error)) => return Err(error),
@@ -171,6 +171,20 @@ impl Drop for Lab {
 }
 
 impl Bench {
+    /// A bench whose hub is still to report, reached through `control`.
+    pub(crate) fn new(kind: Kind, setup: &Setup, control: OwnedFd, keeper: JoinHandle<()>) -> Self {
+        Self {
+            kind,
+            plan: setup.plan,
+            names: setup.names.clone(),
+            ipv6: false,
+            process_namespace: setup.process_namespace,
+            cgroups: Mutex::new(Err("not made yet".to_owned())),
+            control: Mutex::new(Some(control)),
+            keeper: Mutex::new(Some(keeper)),
+        }
+    }
+
     /// Gives one order and waits for its answer.
     pub(crate) fn ask(
         &self,
@@ -211,7 +225,7 @@ impl Bench {
     }
 
     /// Closing the control socket is the order to end; the keeper returns when the last process is gone.
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         drop(self.control.lock().unwrap_or_else(PoisonError::into_inner).take());
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {
@@ -219,174 +233,6 @@ impl Bench {
         }
         let mut cgroups = self.cgroups.lock().unwrap_or_else(PoisonError::into_inner);
         *cgroups = Err("the lab has ended".to_owned());
-    }
-}
-
-/// Why a boot did not succeed.
-enum Failed {
-    /// This kind cannot be had here; another may.
-    Here(String),
-    /// No kind will fare better.
-    Anywhere(LabError),
-}
-
-fn accepted(wish: Wish) -> &'static [Kind] {
-    match wish {
-        Wish::Namespaces => &[Kind::UserNamespaces, Kind::RootNamespaces],
-        Wish::UserNamespaces => &[Kind::UserNamespaces],
-        Wish::RootNamespaces => &[Kind::RootNamespaces],
-        Wish::Anything => &[Kind::UserNamespaces, Kind::RootNamespaces, Kind::Loopback],
-        Wish::Loopback => &[Kind::Loopback],
-    }
-}
-
-fn checked_names(config: &LabConfig) -> Result<Vec<String>, LabError> {
-    let bad = |what, value: String, remedy| Err(LabError::Config { what, value, remedy });
-    if config.machines > MAX_MACHINES {
-        return bad("the number of machines", config.machines.to_string(), "at most 64 fit");
-    }
-    if !(1280..=65535).contains(&config.mtu) {
-        return bad("the MTU", config.mtu.to_string(), "choose 1280 to 65535 bytes");
-    }
-    let names: Vec<String> = (0..config.machines)
-        .map(|i| config.names.get(i).cloned().unwrap_or_else(|| format!("m{}", i + 1)))
-        .collect();
-    for (i, name) in names.iter().enumerate() {
-        let fits = (1..=64).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        if !fits {
-            return bad("a machine's name", format!("{name:?}"), "use letters, digits and hyphens");
-        }
-        if names[..i].contains(name) {
-            return bad("a machine's name", format!("{name:?} twice"), "give each its own");
-        }
-    }
-    Ok(names)
-}
-
-/// Starts the helpers for one kind of lab; without a process namespace where `/proc` cannot be mounted.
-fn boot(kind: Kind, config: &LabConfig, names: &[String], count: u32) -> Result<Bench, Failed> {
-    let plan = match kind {
-        Kind::Loopback => Plan::loopback(std::process::id(), count),
-        Kind::UserNamespaces | Kind::RootNamespaces => Plan::bridged(),
-    };
-    let mut setup = Setup {
-        names: names.to_vec(),
-        plan,
-        mtu: config.mtu,
-        user_namespace: kind == Kind::UserNamespaces,
-        network_namespaces: kind.has_cables(),
-        process_namespace: kind.has_cables(),
-    };
-    match attempt(kind, &setup) {
-        Err(Attempt::NoProcessNamespace(_)) => {
-            setup.process_namespace = false;
-            attempt(kind, &setup).map_err(Attempt::into_failed)
-        }
-        other => other.map_err(Attempt::into_failed),
-    }
-}
-
-enum Attempt {
-    NoProcessNamespace(String),
-    Failed(Failed),
-}
-
-impl Attempt {
-    fn into_failed(self) -> Failed {
-        match self {
-            Attempt::NoProcessNamespace(why) => Failed::Here(why),
-            Attempt::Failed(failed) => failed,
-        }
-    }
-
-    fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Attempt {
-        move |error| Attempt::Failed(Failed::Anywhere(LabError::io(what)(error)))
-    }
-}
-
-fn attempt(kind: Kind, setup: &Setup) -> Result<Bench, Attempt> {
-    let (control, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|e| Attempt::io("a control socket")(e.into()))?;
-    let (keeper, starter) = start_starter(setup, theirs)?;
-    let bench = Bench {
-        kind,
-        plan: setup.plan,
-        names: setup.names.clone(),
-        ipv6: false,
-        process_namespace: setup.process_namespace,
-        cgroups: Mutex::new(Err("not made yet".to_owned())),
-        control: Mutex::new(Some(control)),
-        keeper: Mutex::new(Some(keeper)),
-    };
-    match converse(&bench, starter) {
-        Ok(ipv6) => Ok(Bench { ipv6, ..bench }),
-        Err(failed) => {
-            bench.end();
-            Err(failed)
-        }
-    }
-}
-
-/// Starts the starter on a thread of its own and returns its process id.
-fn start_starter(setup: &Setup, theirs: OwnedFd) -> Result<(JoinHandle<()>, u32), Attempt> {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("backhand-lab").stdin(Stdio::from(theirs)).process_group(0);
-    role::mark(&mut command, role::Role::Starter, setup).map_err(Attempt::io("the lab's setup"))?;
-    let (started, wait_started) = mpsc::channel();
-    let keeper = std::thread::Builder::new()
-        .name("lab-keeper".to_owned())
-        .spawn(move || {
-            let child = command.spawn();
-            // The command holds the helpers' end of the control socket; kept open here, their death would go unseen.
-            drop(command);
-            match child {
-                Ok(mut child) => {
-                    drop(started.send(Ok(child.id())));
-                    drop(child.wait());
-                }
-                Err(error) => drop(started.send(Err(error))),
-            }
-        })
-        .map_err(Attempt::io("a thread for the lab"))?;
-    match wait_started.recv() {
-        Ok(Ok(pid)) => Ok((keeper, pid)),
-        Ok(Err(error)) => Err(Attempt::io("the lab's helper")(error)),
-        Err(_) => Err(Attempt::Failed(Failed::Anywhere(LabError::Ended))),
-    }
-}
-
-/// Sees the helpers through their start. Returns whether the lab has IPv6.
-fn converse(bench: &Bench, starter: u32) -> Result<bool, Attempt> {
-    let guard = bench.control.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(control) = guard.as_ref() else {
-        return Err(Attempt::Failed(Failed::Anywhere(LabError::Ended)));
-    };
-    loop {
-        if !readable(control.as_fd(), Duration::from_secs(START_SECONDS)) {
-            // It does not know it is a helper: whatever it is doing instead, end it.
-            if let Some(pid) = rustix::process::Pid::from_raw(starter as i32) {
-                let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-            }
-            return Err(Attempt::Failed(Failed::Anywhere(LabError::NoInit)));
-        }
-        let here = |why: String| Attempt::Failed(Failed::Here(why));
-        match wire::receive::<Reply>(control).map_err(Attempt::io("the lab's helper"))? {
-            Some((Reply::WantsMaps, _)) => {
-                starter::write_maps(starter).map_err(|e| here(format!("identity maps: {e}")))?;
-                wire::send(control, &Reply::Done, &[]).map_err(|e| here(e.to_string()))?;
-            }
-            Some((Reply::Ready { ipv6 }, _)) => return Ok(ipv6),
-            Some((Reply::NoProcessNamespace(why), _)) => {
-                return Err(Attempt::NoProcessNamespace(why));
-            }
-            Some((Reply::Refused(why), _)) => return Err(here(why)),
-            Some((other, _)) => return Err(here(format!("unexpected answer {other:?}"))),
-            None => {
-                return Err(Attempt::Failed(Failed::Anywhere(LabError::NoInit)));
-            }
-        }
     }
 }
 

@@ -66,7 +66,7 @@ fn main() {
         let trouble = started.as_ref().err().cloned();
         let groups = started.as_ref().map_or_else(|why| Some(why.clone()), Lab::cgroup_trouble);
         let secluded = match &started {
-            Ok(lab) if lab.has_process_namespace() => None,
+            Ok(lab) if lab.has_process_namespace() || wish == Wish::Loopback => None,
             _ => Some("/proc cannot be mounted here, so there is no process namespace"),
         };
         drop(started);
@@ -99,6 +99,15 @@ fn main() {
         assert_eq!(lab.kind(), Kind::Loopback);
         let error = lab.machine(0).cut(lab::Cut::Carrier).unwrap_err().to_string();
         assert!(error.contains("loopback") && error.contains("run as root"), "{error}");
+        Ok(())
+    }));
+    trials.push(Trial::test("loopback::a_lab_that_had_to_be_one_says_why", || {
+        let lab = Lab::start(LabConfig { wish: Wish::Anything, ..LabConfig::default() })?;
+        // Where namespaces can be had there is nothing to explain, elsewhere there must be.
+        let why = lab.shortcomings().map(ToString::to_string);
+        assert_eq!(why.is_some(), lab.kind() == Kind::Loopback);
+        assert_eq!(why.is_some(), Lab::available().is_err());
+        assert!(why.is_none_or(|why| why.contains("run as root")));
         Ok(())
     }));
     trials.push(Trial::test("loopback::a_quota_without_groups_is_refused_with_the_reason", || {
