@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<String> {
         println!("tidy: {sentence}");
     }
     if !wrong.is_empty() {
-        bail!("{} of {count} files' lines are untidy, the first: {}", wrong.len(), wrong[0]);
+        bail!("{} faults in {count} files, the first: {}", wrong.len(), wrong[0]);
     }
     Ok(format!("{count} files are tidy"))
 }
