@@ -1,14 +1,16 @@
 //! Why this machine: a decision told step by step.
 //!
-//! Made only when asked for; then it may allocate. The slots are names of rows in the snapshot the
-//! decision was made with; whoever shows them looks the names up there.
+//! Made only when asked for; then it may allocate. The slots are rows of the snapshot the decision
+//! was made with; [`Explanation::lines`] puts names to them.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::decide::{Reason, Verdict};
+use crate::decide::{Decision, Reason, Verdict, View};
 use crate::hot::{Slot, Standing};
+use crate::snapshot::Snapshot;
 
 /// What one function of the chain did.
 #[derive(Clone, Debug, Default)]
@@ -21,24 +23,24 @@ pub struct Step {
     pub came: Vec<Slot>,
     /// Who went out.
     pub went: Vec<Slot>,
-    /// For ordering functions: what each machine was ranked by, in the order of `left`.
+    /// What the machines of `left` were ranked by last, least first; infinite before any ranking.
     pub figures: Vec<f32>,
     /// A failure that left the list as it was.
     pub failed: Option<String>,
 }
 
 /// What the costing saw of one machine.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Appraisal {
     /// The machine.
     pub slot: Slot,
-    /// Our own requests there.
+    /// Our own requests there (this machine: counted in `others`).
     pub mine: u32,
-    /// Requests of others there, as believed (decayed towards the fleet's mean).
+    /// Requests of others there, as believed: decayed towards the fleet's mean.
     pub others: f32,
     /// Age of the newest report; `None` for this machine itself, or if there is none.
     pub age: Option<Duration>,
-    /// Growth of everybody's time there, in typical requests of a machine of average speed.
+    /// Growth of everybody's time there, in typical requests of an idle machine of average speed.
     pub growth: f32,
     /// The price of going there, same unit.
     pub hop: f32,
@@ -57,7 +59,7 @@ pub struct Explanation {
     pub excluded: Vec<(Slot, Standing)>,
     /// The functions in order.
     pub steps: Vec<Step>,
-    /// What `byFresh` saw, cheapest first; empty without it.
+    /// What `byFresh` or the answers to questions showed, cheapest first; empty without them.
     pub appraisals: Vec<Appraisal>,
     /// Machines that were asked and answered in time.
     pub answered: Vec<Slot>,
@@ -67,6 +69,168 @@ pub struct Explanation {
     pub verdict: Option<Verdict>,
     /// Why.
     pub reason: Option<Reason>,
-    /// One sentence for people, such as "web2 (cost 1.25, 0.4 ms old) before web1 (cost 2.5)".
+    /// One sentence for people.
     pub because: String,
+    before: Vec<Slot>,
+}
+
+impl Explanation {
+    /// Forgets an earlier decision, keeping the space.
+    pub fn clear(&mut self) {
+        self.excluded.clear();
+        self.steps.clear();
+        self.appraisals.clear();
+        self.answered.clear();
+        self.silent.clear();
+        (self.verdict, self.reason) = (None, None);
+        self.because.clear();
+    }
+
+    pub(crate) fn before(&mut self, list: impl Iterator<Item = Slot>) {
+        self.before.clear();
+        self.before.extend(list);
+    }
+
+    pub(crate) fn after(
+        &mut self,
+        function: &str,
+        list: &[crate::decide::Candidate],
+        failed: Option<String>,
+    ) {
+        let passed_over = |c: &&crate::decide::Candidate| {
+            // byFresh leaves those it did not look at behind the others, with an infinite key.
+            function == "byFresh" && c.key == f32::INFINITY
+        };
+        let left: Vec<Slot> = list.iter().filter(|c| !passed_over(c)).map(|c| c.slot).collect();
+        let figures = list.iter().filter(|c| !passed_over(c)).map(|c| c.key).collect();
+        let missing = |of: &[Slot], from: &[Slot]| {
+            of.iter().copied().filter(|slot| !from.contains(slot)).collect::<Vec<_>>()
+        };
+        self.steps.push(Step {
+            function: function.to_string(),
+            came: missing(&left, &self.before),
+            went: missing(&self.before, &left),
+            left,
+            figures,
+            failed,
+        });
+    }
+
+    pub(crate) fn conclude(&mut self, view: &View<'_>, decision: &Decision) {
+        self.verdict = Some(decision.verdict);
+        self.reason = Some(decision.reason);
+        self.because = self.sentence(view.snapshot, decision);
+    }
+
+    fn sentence(&self, snapshot: &Snapshot, decision: &Decision) -> String {
+        let winner = match decision.verdict {
+            Verdict::Here => snapshot.this(),
+            Verdict::Proxy(slot) | Verdict::Redirect { slot, .. } => slot,
+            Verdict::Refuse => {
+                return "refused: no candidate was left and the route does not fall back to this \
+                        machine"
+                    .into();
+            }
+        };
+        let winner_name = name(snapshot, winner);
+        let fixed = match decision.reason {
+            Reason::Off => Some("serves it: this route is not balanced"),
+            Reason::OnlyHere => Some("serves it: it is the only candidate"),
+            Reason::EmptyHere => Some("serves it: no candidate was left"),
+            Reason::OwnName => Some("serves it: the client asked for this machine by name"),
+            _ => None,
+        };
+        if let Some(fixed) = fixed {
+            return format!("{winner_name} {fixed}");
+        }
+        let priced = self.appraisals.iter().find(|a| a.slot == winner);
+        if let Some(priced) = priced {
+            let mut text = format!("{winner_name} costs {}", said(priced));
+            if let Some(second) = self.appraisals.iter().find(|a| a.slot != winner) {
+                text += &format!("; {} would cost {}", name(snapshot, second.slot), said(second));
+            }
+            return text;
+        }
+        let by = self
+            .steps
+            .iter()
+            .rev()
+            .find(|step| step.figures.first().is_some_and(|f| f.is_finite()));
+        match by {
+            Some(step) => {
+                let figure = step.figures.first().copied().unwrap_or_default();
+                format!(
+                    "{winner_name} came out first of {} by {} ({figure:.3})",
+                    step.left.len(),
+                    step.function
+                )
+            }
+            None => format!("{winner_name} came out first"),
+        }
+    }
+
+    /// The whole story as lines of text, with names.
+    pub fn lines(&self, snapshot: &Snapshot) -> Vec<String> {
+        let names = |slots: &[Slot]| {
+            slots.iter().map(|&slot| name(snapshot, slot)).collect::<Vec<_>>().join(" ")
+        };
+        let mut lines = Vec::new();
+        for &(slot, standing) in &self.excluded {
+            lines.push(format!("{} is no candidate: {}", name(snapshot, slot), standing.as_str()));
+        }
+        for step in &self.steps {
+            let mut line = format!("{}: {}", step.function, names(&step.left));
+            if !step.came.is_empty() {
+                line += &format!("; came in: {}", names(&step.came));
+            }
+            if !step.went.is_empty() {
+                line += &format!("; went out: {}", names(&step.went));
+            }
+            if let Some(failed) = &step.failed {
+                line += &format!("; failed and was passed over: {failed}");
+            }
+            lines.push(line);
+        }
+        for seen in &self.appraisals {
+            lines.push(format!("{}: {}", name(snapshot, seen.slot), said(seen)));
+        }
+        if !self.answered.is_empty() || !self.silent.is_empty() {
+            lines.push(format!(
+                "asked; answered: {}; silent: {}",
+                names(&self.answered),
+                names(&self.silent)
+            ));
+        }
+        lines.push(self.because.clone());
+        lines
+    }
+}
+
+fn name(snapshot: &Snapshot, slot: Slot) -> String {
+    match snapshot.machine(slot) {
+        Some(machine) if !machine.name.is_empty() => machine.name.clone(),
+        _ => format!("#{}", slot.0),
+    }
+}
+
+fn said(seen: &Appraisal) -> String {
+    let mut text = format!("{:.2} (", seen.cost);
+    text += &format!("{:.1} requests", seen.others + seen.mine as f32);
+    if seen.mine > 0 {
+        text += &format!(", {} of them ours", seen.mine);
+    }
+    if seen.hop > 0.0 {
+        text += &format!(", hop {:.2}", seen.hop);
+    }
+    if seen.penalty > 0.0 {
+        text += &format!(", penalty {:.2}", seen.penalty);
+    }
+    if seen.strain > 1.0 {
+        text += &format!(", short of memory or places: ×{:.2}", seen.strain);
+    }
+    match seen.age {
+        Some(age) => text += &format!(", {:.1} ms old)", age.as_secs_f64() * 1e3),
+        None => text += ")",
+    }
+    text
 }

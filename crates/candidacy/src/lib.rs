@@ -33,6 +33,8 @@ pub mod report;
 pub mod request;
 pub mod route;
 pub mod snapshot;
+#[cfg(test)]
+mod testing;
 
 pub use chain::{Chain, ChainError};
 pub use decide::{Decision, Reason, Scratch, Tried, Verdict, View, decide};

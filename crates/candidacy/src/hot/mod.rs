@@ -128,7 +128,7 @@ pub struct Hot {
 }
 
 #[derive(Debug)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 struct Row {
     // First line: read by every decision.
     report: AtomicU64,
@@ -164,13 +164,13 @@ struct Here {
 }
 
 /// Ticks of 2¹³ ns (8.2 µs): 44 bits of them last 4.5 years.
-const TICK: u32 = 13;
+pub(crate) const TICK: u32 = 13;
 const TICKS: u64 = (1 << 44) - 1;
 /// In the flags byte of a report word: nothing heard since the admission. Travelling flags use the
 /// three lowest bits, the tag the four highest.
 const EMPTY: u64 = 8 << 8;
 
-fn ticks(at: Instant) -> u64 {
+pub(crate) fn ticks(at: Instant) -> u64 {
     (at.as_nanos() >> TICK).min(TICKS)
 }
 
@@ -211,16 +211,36 @@ impl Row {
     }
 }
 
-/// One row as a decision sees it: loaded once, then plain values.
+/// What a decision loads of a row it looks at closely.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Glance {
-    /// `None` if nothing was heard since the admission.
-    pub(crate) heard: Option<Heard>,
+pub(crate) struct Words {
     pub(crate) mine: u32,
     pub(crate) hop_micros: u32,
     pub(crate) penalty: u64,
-    pub(crate) standing: Standing,
     pub(crate) suspect: bool,
+}
+
+/// The word of an arrival: when, and how many requests of others. Zero if nothing was heard.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrival(u64);
+
+impl Arrival {
+    pub(crate) fn new(at: Instant, others: u16, tag: u64) -> Self {
+        Self(ticks(at) << 20 | u64::from(others) << 4 | tag)
+    }
+
+    /// In ticks.
+    pub(crate) const fn at(self) -> u64 {
+        self.0 >> 20
+    }
+
+    pub(crate) const fn others(self) -> u16 {
+        (self.0 >> 4) as u16
+    }
+
+    pub(crate) const fn is_never(self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl Hot {
@@ -293,10 +313,14 @@ impl Hot {
             }
         }
         let others = u32::from(report.in_flight).saturating_sub(row.mine.load(Relaxed));
-        let arrival = ticks(now) << 20 | u64::from(others.min(0xffff)) << 4 | tag(epoch);
+        let others = u16::try_from(others).unwrap_or(u16::MAX);
+        let arrival = Arrival::new(now, others, tag(epoch)).0;
         let mut known = row.arrival.load(Relaxed);
         // A later arrival of the same boot stays: two reports may overtake each other between the words.
-        while known & 15 != tag(epoch) || known >> 20 <= arrival >> 20 {
+        // A thread that slept here through an admission leaves the new boot's word alone.
+        while (known & 15 != tag(epoch) || known >> 20 <= arrival >> 20)
+            && row.epoch.load(Relaxed) == epoch
+        {
             match row.arrival.compare_exchange_weak(known, arrival, Release, Relaxed) {
                 Ok(_) => break,
                 Err(changed) => known = changed,
@@ -308,19 +332,15 @@ impl Hot {
     /// The newest report of the standing boot, if there was any.
     pub fn heard(&self, slot: Slot) -> Option<Heard> {
         let row = self.row(slot)?;
-        Self::heard_of(row)
-    }
-
-    fn heard_of(row: &Row) -> Option<Heard> {
         let word = row.report.load(Acquire);
-        let arrival = row.arrival.load(Relaxed);
-        if word & EMPTY != 0 || word_tag(word) != arrival & 15 {
+        let arrival = Arrival(row.arrival.load(Relaxed));
+        if word & EMPTY != 0 || word_tag(word) != arrival.0 & 15 {
             return None;
         }
         Some(Heard {
             report: Report::from_bits(word),
-            others: (arrival >> 4) as u16,
-            at: instant(arrival >> 20),
+            others: arrival.others(),
+            at: instant(arrival.at()),
         })
     }
 
@@ -368,32 +388,37 @@ impl Hot {
     /// Whether the machine may be named by a decision now, and if not, why. For this machine's own row
     /// use [`standing_here`](Self::standing_here).
     pub fn standing(&self, slot: Slot, now: Instant) -> Standing {
-        self.row(slot).map_or(Standing::Vacant, |row| Self::standing_of(row, now))
+        self.look(slot, ticks(now)).0
     }
 
-    fn standing_of(row: &Row, now: Instant) -> Standing {
-        match decode(row.condition.load(Relaxed)) {
-            Condition::Vacant => return Standing::Vacant,
-            Condition::Dead => return Standing::Dead,
-            Condition::Alive | Condition::Suspect => {}
+    /// What the first pass over all candidates needs, from one cache line.
+    pub(crate) fn look(&self, slot: Slot, now_ticks: u64) -> (Standing, Arrival) {
+        let Some(row) = self.row(slot) else { return (Standing::Vacant, Arrival(0)) };
+        let condition = row.condition.load(Relaxed);
+        if condition != Condition::Alive as u8 && condition != Condition::Suspect as u8 {
+            let dead = condition == Condition::Dead as u8;
+            return (if dead { Standing::Dead } else { Standing::Vacant }, Arrival(0));
         }
-        if ticks(now) < row.ejected_until.load(Relaxed) {
-            return Standing::Ejected;
+        if now_ticks < row.ejected_until.load(Relaxed) {
+            return (Standing::Ejected, Arrival(0));
         }
-        // The empty word has no travelling flags, so a machine not yet heard is usable.
-        Standing::of_flags(Flags::from_bits((row.report.load(Relaxed) >> 8) as u8))
+        let word = row.report.load(Acquire);
+        let arrival = row.arrival.load(Relaxed);
+        let standing = Standing::of_flags(Flags::from_bits((word >> 8) as u8));
+        let heard = word & EMPTY == 0 && word_tag(word) == arrival & 15;
+        (standing, Arrival(if heard { arrival } else { 0 }))
     }
 
-    pub(crate) fn glance(&self, slot: Slot, now: Instant) -> Option<Glance> {
-        let row = self.row(slot)?;
-        Some(Glance {
-            heard: Self::heard_of(row),
+    pub(crate) fn words(&self, slot: Slot) -> Words {
+        let Some(row) = self.row(slot) else {
+            return Words { mine: 0, hop_micros: 0, penalty: 0, suspect: false };
+        };
+        Words {
             mine: row.mine.load(Relaxed),
             hop_micros: row.hop_micros.load(Relaxed),
             penalty: row.penalty.load(Relaxed),
-            standing: Self::standing_of(row, now),
             suspect: row.condition.load(Relaxed) == Condition::Suspect as u8,
-        })
+        }
     }
 
     // ---- figures that come with the announcements ----
@@ -550,3 +575,6 @@ fn decode(condition: u8) -> Condition {
         _ => Condition::Vacant,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,34 @@
 //! The decision: a chain over the matrix.
+//!
+//! [`decide`] starts with every machine that may be named, in order of rows, runs the functions of
+//! the chain over that list, and names the first of what is left. The list, the caches and the table
+//! of decays live in a [`Scratch`] that each worker keeps, so a decision allocates nothing.
+//!
+//! `byFresh`, the default policy, is [`fresh`]: a few machines of which something fresh is known, the
+//! least marginal cost among them.
+//!
+//! The place for *late binding* (a request that waits where it arrived until one of several machines
+//! has room) is another [`Verdict`]; the enumeration is open for it.
+
+mod fresh;
+mod list;
+mod rank;
+mod run;
 
 use core::time::Duration;
 
 use base::{Instant, Random};
 
 use crate::chain::Chain;
+use crate::chain::redirect::is_own_name;
 use crate::explain::Explanation;
 use crate::hot::{Hot, Slot};
 use crate::request::RequestView;
+use crate::route::Empty;
 use crate::snapshot::Snapshot;
+pub(crate) use fresh::Pricing;
+pub(crate) use list::Candidate;
+pub use list::Scratch;
 
 /// What a decision looks at.
 #[derive(Clone, Copy, Debug)]
@@ -160,28 +180,18 @@ pub struct Decision {
     pub failed: Option<u8>,
 }
 
-/// A worker's working space: allocated once, reused by every decision.
-#[derive(Debug, Default)]
-pub struct Scratch {}
-
-impl Scratch {
-    /// Working space for any matrix.
-    pub fn new() -> Self {
-        Self {}
-    }
-
-    /// The candidates of the last decision, best first (the winner among them). Ranked only as far
-    /// as the decision needed.
-    pub fn rest(&self) -> impl Iterator<Item = Slot> + '_ {
-        core::iter::empty()
+impl Decision {
+    pub(crate) const fn plain(verdict: Verdict, reason: Reason) -> Self {
+        Self { verdict, reason, probe: None, age: None, failed: None }
     }
 }
 
 /// Runs the chain. To retry after a failure, call it again with the machines `tried`: the second
 /// look uses what was learned meanwhile.
 ///
-/// Never names a machine that is dead, draining, unhealthy, ejected, over its limit or tried. The
-/// outcome follows from the arguments alone (`random` included).
+/// Never names a machine that is dead, draining, unhealthy, ejected, over its limit or tried; an empty
+/// list follows the chain's [`Empty`]. The outcome follows from the arguments alone, `random` and what
+/// `scratch` has learned of the fleet's mean included.
 pub fn decide<R: RequestView>(
     chain: &Chain,
     view: &View<'_>,
@@ -189,8 +199,64 @@ pub fn decide<R: RequestView>(
     tried: &Tried,
     random: &mut Random,
     scratch: &mut Scratch,
-    explanation: Option<&mut Explanation>,
+    mut explanation: Option<&mut Explanation>,
 ) -> Decision {
-    let _ = (chain, view, request, tried, random, scratch, explanation);
-    Decision { verdict: Verdict::Here, reason: Reason::Off, probe: None, age: None, failed: None }
+    if let Some(explanation) = &mut explanation {
+        explanation.clear();
+    }
+    let decision = if chain.is_off() {
+        Decision::plain(Verdict::Here, Reason::Off)
+    } else {
+        scratch.fill(view, tried, explanation.as_deref_mut());
+        let alone = scratch.list.len() == 1;
+        let run = run::chain(chain, view, request, tried, random, scratch, &mut explanation);
+        let mut decision = conclude(chain, view, request, tried, scratch, alone);
+        (decision.probe, decision.failed) = (run.probe, run.failed);
+        decision
+    };
+    if let Some(explanation) = explanation {
+        explanation.conclude(view, &decision);
+    }
+    decision
 }
+
+/// Turns the head of the list into a verdict.
+fn conclude<R: RequestView>(
+    chain: &Chain,
+    view: &View<'_>,
+    request: &R,
+    tried: &Tried,
+    scratch: &Scratch,
+    alone: bool,
+) -> Decision {
+    let this = view.snapshot.this();
+    let Some(winner) = scratch.list.first() else {
+        return nothing_left(chain.empty, tried, this);
+    };
+    let retried = |reason| if tried.is_empty() { reason } else { Reason::Retry };
+    if winner.slot == this {
+        let reason = if alone { Reason::OnlyHere } else { Reason::BestHere };
+        return Decision::plain(Verdict::Here, retried(reason));
+    }
+    let own = |m| is_own_name(m, request.host());
+    if winner.redirect != 0 && view.snapshot.machine(this).is_some_and(own) {
+        return Decision::plain(Verdict::Here, Reason::OwnName);
+    }
+    let verdict = match winner.redirect {
+        0 => Verdict::Proxy(winner.slot),
+        by => Verdict::Redirect { slot: winner.slot, by: by - 1 },
+    };
+    Decision { age: winner.age(view.now), ..Decision::plain(verdict, retried(Reason::BestThere)) }
+}
+
+/// What an empty list means. A machine that was tried already is not tried again by default either.
+pub(crate) fn nothing_left(empty: Empty, tried: &Tried, this: Slot) -> Decision {
+    if empty == Empty::Here && !tried.contains(this) {
+        Decision::plain(Verdict::Here, Reason::EmptyHere)
+    } else {
+        Decision::plain(Verdict::Refuse, Reason::EmptyRefused)
+    }
+}
+
+#[cfg(test)]
+mod tests;
