@@ -99,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: AtomicBool,
     pub(crate) evidence: Mutex<Vec<(Slot, u32, Evidence)>>,
     deaths: Mutex<Vec<Box<dyn Fn(Death) + Send>>>,
+    snapshots: Mutex<Vec<Box<dyn Fn() + Send>>>,
     next_channel: AtomicU16,
 }
 
@@ -159,6 +160,7 @@ impl Handle {
             stopping: AtomicBool::new(false),
             evidence: Mutex::default(),
             deaths: Mutex::default(),
+            snapshots: Mutex::default(),
             next_channel: AtomicU16::new(FIRST_FREE_CHANNEL),
         };
         Ok((Self(Arc::new(shared)), granter))
@@ -228,6 +230,12 @@ impl Handle {
         lock(&self.0.deaths).push(Box::new(tell));
     }
 
+    /// Has `tell` called on the control thread whenever a new snapshot of the matrix was published: after
+    /// changes, and at least each second. It must not wait either.
+    pub fn on_snapshot(&self, tell: impl Fn() + Send + 'static) {
+        lock(&self.0.snapshots).push(Box::new(tell));
+    }
+
     /// Tells liveness what a request saw of a machine. `epoch` is the admission it saw.
     pub fn evidence(&self, slot: Slot, epoch: u32, evidence: Evidence) {
         let mut waiting = lock(&self.0.evidence);
@@ -274,6 +282,11 @@ impl Handle {
 }
 
 impl Shared {
+    /// Tells everyone who asked that there is a new snapshot.
+    pub(crate) fn tell_snapshot(&self) {
+        lock(&self.snapshots).iter().for_each(|tell| tell());
+    }
+
     /// Tells everyone who asked that a machine is dead.
     pub(crate) fn tell_death(&self, death: Death) {
         lock(&self.deaths).iter().for_each(|tell| tell(death));

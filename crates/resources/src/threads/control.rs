@@ -160,9 +160,11 @@ impl Control {
         }
         self.follow(now);
         self.speak(now);
-        let served = self.shared.served.load();
-        self.cluster.table.publish(now, false, &self.shared.matrix, &***served);
         self.shared.counters.copy(self.cluster.reception.counters());
+        let served = self.shared.served.load();
+        if self.cluster.table.publish(now, &self.shared.matrix, &***served) {
+            self.shared.tell_snapshot();
+        }
     }
 
     /// Does what the state machines ask until they ask no more.

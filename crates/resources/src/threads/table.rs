@@ -109,17 +109,15 @@ impl Table {
         self.dirty.then(|| self.published + BATCH)
     }
 
-    /// Publishes what has changed, if it is time or `at_once`.
+    /// Publishes what has changed, if it is time; whether it did.
     pub(super) fn publish(
         &mut self,
         now: Instant,
-        at_once: bool,
         matrix: &SharedMatrix,
         served: &dyn Served,
-    ) {
-        let due = self.due().is_some_and(|due| at_once || now >= due);
-        if !due {
-            return;
+    ) -> bool {
+        if self.due().is_none_or(|due| now < due) {
+            return false;
         }
         self.version += 1;
         (self.dirty, self.published) = (false, now);
@@ -130,6 +128,7 @@ impl Table {
         };
         let machines = self.rows.iter().enumerate().map(machine).collect();
         matrix.slow.store(Arc::new(Snapshot::new(self.version, THIS, machines)));
+        true
     }
 }
 
@@ -231,21 +230,18 @@ mod tests {
         let (mut table, matrix, mut resolver) = (Table::new(1), SharedMatrix::new(), resolver());
         let said = Announcement::new("web9", Contact::here(80));
         let at = |ms: u64| Instant::from_millis(1000 + ms);
-        table.publish(at(0), false, &matrix, &NothingServed);
+        table.publish(at(0), &matrix, &NothingServed);
         assert_eq!(matrix.slow.load().version(), 0, "nothing to say");
         for slot in 1..4 {
             table.set(who(slot), &said, at(0), &mut resolver);
         }
-        table.publish(at(0), false, &matrix, &NothingServed);
+        table.publish(at(0), &matrix, &NothingServed);
         assert_eq!(matrix.slow.load().present().len(), 3);
         table.remove(Slot(2));
-        table.publish(at(49), false, &matrix, &NothingServed);
+        table.publish(at(49), &matrix, &NothingServed);
         assert_eq!(matrix.slow.load().version(), 2);
         assert_eq!(table.due(), Some(at(50)));
-        table.publish(at(50), false, &matrix, &NothingServed);
+        table.publish(at(50), &matrix, &NothingServed);
         assert_eq!((matrix.slow.load().version(), matrix.slow.load().present().len()), (3, 2));
-        table.remove(Slot(1));
-        table.publish(at(51), true, &matrix, &NothingServed);
-        assert_eq!(matrix.slow.load().version(), 4, "a death does not wait");
     }
 }

@@ -1,0 +1,12 @@
+//! Several services in one process, on loopback addresses of their own, with real sockets.
+//!
+//! Nothing here sleeps: a test waits for a snapshot or a death, which the service tells, and looks again.
+
+mod bench;
+mod cgroup;
+mod discovery;
+mod exchange;
+mod hostile;
+mod liveness;
+mod multicast;
+mod trouble;
