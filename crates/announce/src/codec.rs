@@ -126,6 +126,8 @@ pub(crate) fn decode(text: &[u8]) -> Result<Decoded, Malformed> {
         return Err(Malformed::TooNew { needed });
     }
     let mut a = Announcement::new(String::new(), Contact::here(0));
+    // A field left out is zero, whatever a new announcement starts with.
+    a.interval_millis = 0;
     let mut seen = [0u64; 4];
     for field in Reader(&text[2..]) {
         let (tag, value) = field.map_err(|_| Malformed::Cut)?;

@@ -182,6 +182,16 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
+fn an_interval_is_taken_within_reason() {
+    let mut a = smallest();
+    for (millis, expected) in [(0, 1000), (1, 50), (250, 250), (u32::MAX, 60_000)] {
+        a.interval_millis = millis;
+        let read = decode(&text(&a)).unwrap().announcement;
+        assert_eq!((read.interval_millis, read.interval().as_millis()), (millis, expected));
+    }
+}
+
+#[test]
 fn a_number_too_large_counts_as_the_largest() {
     let mut bytes = text(&smallest());
     Writer(&mut bytes).bytes(tag::PEER_PORT, &[1, 0, 0]);

@@ -45,11 +45,6 @@ pub const RETURN_PROBE: Duration = Duration::from_millis(200);
 /// Time dead after which a machine is forgotten.
 pub const FORGET: Duration = Duration::from_secs(600);
 
-/// The shortest interval that a machine's word is taken for.
-pub const INTERVAL_MIN: Duration = Duration::from_millis(50);
-/// The longest.
-pub const INTERVAL_MAX: Duration = Duration::from_secs(60);
-
 const PROBES: u8 = 2;
 const ANNOUNCEMENTS: u32 = 3;
 
@@ -142,10 +137,9 @@ impl Liveness {
 
     /// A machine was admitted, or its new boot. Its earlier deaths are remembered.
     ///
-    /// `interval` is how often it says it announces.
+    /// `interval` is how often it says it announces, within reason: [`crate::Announcement::interval`].
     pub fn admit(&mut self, now: Instant, slot: Slot, interval: Duration) {
         let deaths = self.machines.get(&slot).map_or(0, |machine| machine.deaths);
-        let interval = interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
         let machine = Machine {
             interval,
             heard: now,
@@ -160,7 +154,7 @@ impl Liveness {
     /// A machine says it announces at another interval now.
     pub fn set_interval(&mut self, slot: Slot, interval: Duration) {
         if let Some(machine) = self.machines.get_mut(&slot) {
-            machine.interval = interval.clamp(INTERVAL_MIN, INTERVAL_MAX);
+            machine.interval = interval;
         }
     }
 

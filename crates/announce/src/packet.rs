@@ -7,6 +7,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use candidacy::snapshot::Pressure;
 use candidacy::{Report, RouteFigures};
@@ -19,6 +20,10 @@ pub const VERSION: u8 = 1;
 pub const ROUTES_MAX: usize = 8;
 /// The longest machine name announced, in bytes; longer ones are cut.
 pub const NAME_MAX: usize = 64;
+/// The shortest interval that a machine's word is taken for.
+pub const INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// The longest interval that a machine's word is taken for.
+pub const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// The longest announcement before sealing.
 pub const TEXT_MAX: usize = seal::MAX_DATAGRAM - seal::OVERHEAD;
 
@@ -29,7 +34,7 @@ pub struct Announcement {
     pub sequence: u64,
     /// The present state, in the form that also travels in answers and response headers.
     pub report: Report,
-    /// Milliseconds until the next announcement is to be expected.
+    /// Milliseconds until the next announcement is to be expected; see [`interval`](Self::interval).
     pub interval_millis: u32,
     /// The host name, for people. Any text without control characters.
     pub name: String,
@@ -157,6 +162,15 @@ impl Announcement {
             turnaround: Turnaround::default(),
             plain: false,
             routes: Vec::new(),
+        }
+    }
+
+    /// When the next announcement is to be expected, within reason: a second if it does not say, else at
+    /// least [`INTERVAL_MIN`], at most [`INTERVAL_MAX`].
+    pub fn interval(&self) -> Duration {
+        match self.interval_millis {
+            0 => Duration::from_secs(1),
+            millis => Duration::from_millis(millis.into()).clamp(INTERVAL_MIN, INTERVAL_MAX),
         }
     }
 

@@ -12,7 +12,6 @@ use seal::Speaker;
 
 use super::event::{Event, Whereabouts};
 use super::{OWN_EPOCH, OWN_SLOT};
-use crate::liveness::{INTERVAL_MAX, INTERVAL_MIN};
 use crate::packet::Announcement;
 
 /// Announcements that must be missing from where a machine was before it may have moved, in intervals.
@@ -56,7 +55,7 @@ impl Member {
         announcement: Announcement,
     ) -> Event {
         self.sequence = announcement.sequence;
-        self.interval = interval(&announcement);
+        self.interval = announcement.interval();
         if from.ip() == self.whereabouts.from.ip() {
             self.heard = now;
             // Ports may change within a boot; the address was proven.
@@ -71,12 +70,6 @@ impl Member {
             whereabouts: self.whereabouts,
         }
     }
-}
-
-/// What a machine says of its interval, within reason.
-fn interval(announcement: &Announcement) -> Duration {
-    let interval = Duration::from_millis(announcement.interval_millis.into());
-    interval.clamp(INTERVAL_MIN, INTERVAL_MAX)
 }
 
 /// All members, by machine and by row.
@@ -134,7 +127,7 @@ impl Members {
             epoch: self.epoch,
             whereabouts,
             sequence: announcement.sequence,
-            interval: interval(announcement),
+            interval: announcement.interval(),
             heard: now,
         };
         self.by_machine.insert(speaker.machine, member);
