@@ -14,7 +14,8 @@ const MAX_MICROS: u64 = 1_000_000;
 
 /// Serves until killed.
 pub(crate) fn serve(at: SocketAddr) -> Result<()> {
-    let listener = TcpListener::bind(at).with_context(|| format!("the application cannot listen on {at}"))?;
+    let listener =
+        TcpListener::bind(at).with_context(|| format!("the application cannot listen on {at}"))?;
     loop {
         let (stream, _) = listener.accept()?;
         std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
@@ -34,7 +35,11 @@ fn connection(stream: TcpStream) -> std::io::Result<()> {
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let micros = line.split("us=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(0);
+        let micros = line
+            .split("us=")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next()?.parse().ok())
+            .unwrap_or(0);
         let mut close = line.contains("HTTP/1.0");
         while line.trim_end() != "" {
             line.clear();

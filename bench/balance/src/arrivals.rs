@@ -29,7 +29,11 @@ pub(crate) fn plan(seed: u64, rate: f64, count: usize, machines: usize) -> Vec<A
             let mean = if random.unit() < 0.9 { 6_000.0 } else { 26_000.0 };
             // A request must outlast several quotas, or quotas would not make a machine slow: a fixed part and a random one.
             let micros = LEAST_MICROS + exponential(&mut random) * (mean - LEAST_MICROS);
-            Arrival { at: Duration::from_secs_f64(at), micros: micros as u32, entry: random.below(machines as u32) as usize }
+            Arrival {
+                at: Duration::from_secs_f64(at),
+                micros: micros as u32,
+                entry: random.below(machines as u32) as usize,
+            }
         })
         .collect()
 }
@@ -54,7 +58,9 @@ mod tests {
 
     #[test]
     fn the_same_seed_plans_the_same_day() {
-        let key = |seed| plan(seed, 10.0, 100, 6).iter().map(|a| (a.at, a.micros, a.entry)).collect::<Vec<_>>();
+        let key = |seed| {
+            plan(seed, 10.0, 100, 6).iter().map(|a| (a.at, a.micros, a.entry)).collect::<Vec<_>>()
+        };
         assert_eq!(key(3), key(3));
         assert_ne!(key(3), key(4));
     }

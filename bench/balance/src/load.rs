@@ -48,10 +48,15 @@ pub(crate) fn run(lab: &Arc<Lab>, entries: &[SocketAddr], plan: &[Arrival]) -> R
             tokio::time::sleep_until(due.into()).await;
             outcome.borrow_mut().lateness.push(due.elapsed().as_secs_f64());
             let (lab, outcome, idle) = (lab.clone(), outcome.clone(), idle.clone());
-            let (entry, micros, index) = (entries[arrival.entry % entries.len()], arrival.micros, arrival.entry % entries.len());
+            let (entry, micros, index) = (
+                entries[arrival.entry % entries.len()],
+                arrival.micros,
+                arrival.entry % entries.len(),
+            );
             tasks.push(tokio::task::spawn_local(async move {
                 let left = DEADLINE.saturating_sub(due.elapsed());
-                let result = tokio::time::timeout(left, request(&lab, &idle, index, entry, micros)).await;
+                let result =
+                    tokio::time::timeout(left, request(&lab, &idle, index, entry, micros)).await;
                 let mut outcome = outcome.borrow_mut();
                 outcome.seconds.push(due.elapsed().min(DEADLINE).as_secs_f64());
                 outcome.errors += usize::from(!matches!(result, Ok(Ok(200))));
@@ -62,12 +67,20 @@ pub(crate) fn run(lab: &Arc<Lab>, entries: &[SocketAddr], plan: &[Arrival]) -> R
         }
         anyhow::Ok(())
     })?;
-    let mut outcome = Rc::try_unwrap(outcome).map_err(|_| anyhow::anyhow!("a client is still running"))?.into_inner();
+    let mut outcome = Rc::try_unwrap(outcome)
+        .map_err(|_| anyhow::anyhow!("a client is still running"))?
+        .into_inner();
     outcome.span = plan.last().map_or(0.0, |a| a.at.as_secs_f64());
     Ok(outcome)
 }
 
-async fn request(lab: &Arc<Lab>, idle: &Idle, index: usize, entry: SocketAddr, micros: u32) -> Result<u16> {
+async fn request(
+    lab: &Arc<Lab>,
+    idle: &Idle,
+    index: usize,
+    entry: SocketAddr,
+    micros: u32,
+) -> Result<u16> {
     let kept = idle.borrow_mut()[index].pop();
     let mut stream = match kept {
         Some(stream) => stream,
@@ -78,7 +91,9 @@ async fn request(lab: &Arc<Lab>, idle: &Idle, index: usize, entry: SocketAddr, m
             TcpStream::from_std(stream)?
         }
     };
-    stream.write_all(format!("GET /work?us={micros} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes()).await?;
+    stream
+        .write_all(format!("GET /work?us={micros} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())
+        .await?;
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         let n = stream.read(&mut piece).await?;
@@ -86,7 +101,10 @@ async fn request(lab: &Arc<Lab>, idle: &Idle, index: usize, entry: SocketAddr, m
         bytes.extend_from_slice(&piece[..n]);
         let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-        let length = head.lines().find_map(|l| l.strip_prefix("content-length:")).and_then(|l| l.trim().parse::<usize>().ok());
+        let length = head
+            .lines()
+            .find_map(|l| l.strip_prefix("content-length:"))
+            .and_then(|l| l.trim().parse::<usize>().ok());
         if bytes.len() < end + 4 + length.context("an answer without length")? {
             continue;
         }

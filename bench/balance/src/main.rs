@@ -59,17 +59,26 @@ fn main() -> Result<()> {
     if let Some(at) = args.app {
         return app::serve(at);
     }
-    let binary = args.backhand.canonicalize().with_context(|| format!("{} is not there: cargo build --release", args.backhand.display()))?;
+    let binary = args.backhand.canonicalize().with_context(|| {
+        format!("{} is not there: cargo build --release", args.backhand.display())
+    })?;
     let folder = tempfile::tempdir()?;
-    let capacity = QUOTAS.iter().sum::<u64>() as f64 / PERIOD.as_micros() as f64 * 1e6 / arrivals::MEAN_MICROS;
+    let capacity =
+        QUOTAS.iter().sum::<u64>() as f64 / PERIOD.as_micros() as f64 * 1e6 / arrivals::MEAN_MICROS;
     eprintln!("capacity without antagonists: {capacity:.1} requests per second");
     let mut cells = Vec::new();
     for (n, &load) in args.loads.iter().enumerate() {
         let plan = arrivals::plan(n as u64 + 1, capacity * load, args.requests, QUOTAS.len());
-        for rival in Rival::ALL.into_iter().filter(|r| args.rival.as_ref().is_none_or(|only| r.name().contains(only.as_str()))) {
+        for rival in Rival::ALL
+            .into_iter()
+            .filter(|r| args.rival.as_ref().is_none_or(|only| r.name().contains(only.as_str())))
+        {
             let got = run(rival, folder.path(), &binary, &plan)?;
             let cell = Cell::new(rival.name(), load, got, args.lateness);
-            eprintln!("{}", report::table(std::slice::from_ref(&cell)).lines().last().unwrap_or_default());
+            eprintln!(
+                "{}",
+                report::table(std::slice::from_ref(&cell)).lines().last().unwrap_or_default()
+            );
             cells.push(cell);
             report::write(&cells, &args.json, &args.table)?;
         }
@@ -79,8 +88,18 @@ fn main() -> Result<()> {
 }
 
 /// One cell: fresh machines, the application, the rival, antagonists, the load.
-fn run(rival: Rival, folder: &Path, binary: &Path, plan: &[arrivals::Arrival]) -> Result<load::Outcome> {
-    let config = LabConfig { machines: QUOTAS.len(), cgroups: CgroupWish::Required, wish: Wish::RootNamespaces, ..LabConfig::default() };
+fn run(
+    rival: Rival,
+    folder: &Path,
+    binary: &Path,
+    plan: &[arrivals::Arrival],
+) -> Result<load::Outcome> {
+    let config = LabConfig {
+        machines: QUOTAS.len(),
+        cgroups: CgroupWish::Required,
+        wish: Wish::RootNamespaces,
+        ..LabConfig::default()
+    };
     let lab = Arc::new(Lab::start(config)?);
     let mut processes = Vec::new();
     for (i, quota) in QUOTAS.iter().enumerate() {
@@ -91,7 +110,8 @@ fn run(rival: Rival, folder: &Path, binary: &Path, plan: &[arrivals::Arrival]) -
         wait_for(&lab, at)?;
         if let Some(spawn) = rival.spawn(&lab, i, folder, binary)? {
             let said = folder.join(format!("balancer{i}.log"));
-            let process = machine.spawn(spawn.stdout(Output::File(said.clone())).stderr(Output::File(said)))?;
+            let process = machine
+                .spawn(spawn.stdout(Output::File(said.clone())).stderr(Output::File(said)))?;
             leave_quota(&lab, i, &process)?;
             processes.push(process);
         }
@@ -122,7 +142,8 @@ fn wait_for(lab: &Lab, at: SocketAddr) -> Result<()> {
 /// Moves a balancer out of its machine's control group, as all rivals' balancers are.
 fn leave_quota(lab: &Lab, i: usize, process: &Process) -> Result<()> {
     for group in lab.machine(i).cgroup_dirs() {
-        let parent = group.parent().and_then(Path::parent).context("a control group without parents")?;
+        let parent =
+            group.parent().and_then(Path::parent).context("a control group without parents")?;
         std::fs::write(parent.join("cgroup.procs"), process.pid().to_string())
             .with_context(|| format!("the balancer cannot leave {}", group.display()))?;
     }
@@ -137,7 +158,8 @@ struct Antagonists {
 
 impl Antagonists {
     fn start(lab: &Arc<Lab>) -> Result<Self> {
-        let burners: Vec<Process> = (0..QUOTAS.len()).map(|i| lab.machine(i).burn(1)).collect::<Result<_, _>>()?;
+        let burners: Vec<Process> =
+            (0..QUOTAS.len()).map(|i| lab.machine(i).burn(1)).collect::<Result<_, _>>()?;
         burners.iter().try_for_each(Process::stop)?;
         let stop = Arc::new(AtomicBool::new(false));
         let told = stop.clone();

@@ -63,16 +63,27 @@ pub(crate) fn table(cells: &[Cell]) -> String {
     loads.sort_by(f64::total_cmp);
     loads.dedup();
     for load in loads {
-        text += &format!("\n### Load {load}\n\n| balancer | mean ms | p50 | p99 | p99.9 | answers/s | errors | load late p99 ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n");
+        text += &format!(
+            "\n### Load {load}\n\n| balancer | mean ms | p50 | p99 | p99.9 | answers/s | errors | load late p99 ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n"
+        );
         for cell in cells.iter().filter(|c| c.load == load) {
             if cell.void {
-                text += &format!("| {} | void: the load was {:.1} ms late | | | | | | |\n", cell.rival, cell.late_p99_ms);
+                text += &format!(
+                    "| {} | void: the load was {:.1} ms late | | | | | | |\n",
+                    cell.rival, cell.late_p99_ms
+                );
                 continue;
             }
             let p999 = cell.p999_ms.map_or_else(|| "–".into(), |p| format!("{p:.0}"));
             text += &format!(
                 "| {} | {:.1} | {:.1} | {:.0} | {p999} | {:.1} | {} | {:.2} |\n",
-                cell.rival, cell.mean_ms, cell.p50_ms, cell.p99_ms, cell.goodput, cell.errors, cell.late_p99_ms
+                cell.rival,
+                cell.mean_ms,
+                cell.p50_ms,
+                cell.p99_ms,
+                cell.goodput,
+                cell.errors,
+                cell.late_p99_ms
             );
         }
     }
@@ -95,7 +106,8 @@ mod tests {
 
     #[test]
     fn few_requests_have_no_extreme_percentile_and_a_late_load_voids() {
-        let got = Outcome { seconds: vec![0.001; 100], errors: 10, lateness: vec![0.5; 100], span: 10.0 };
+        let got =
+            Outcome { seconds: vec![0.001; 100], errors: 10, lateness: vec![0.5; 100], span: 10.0 };
         let cell = Cell::new("x", 0.9, got, 5.0);
         assert_eq!((cell.p999_ms, cell.goodput, cell.void), (None, 9.0, true));
         assert!(table(&[cell]).contains("void"));

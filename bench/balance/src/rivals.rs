@@ -31,8 +31,13 @@ pub(crate) enum Rival {
 }
 
 impl Rival {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Backhand, Self::HaproxyLeastconn, Self::NginxRandomTwo, Self::RoundRobin, Self::CentralLeastconn];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Backhand,
+        Self::HaproxyLeastconn,
+        Self::NginxRandomTwo,
+        Self::RoundRobin,
+        Self::CentralLeastconn,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -51,11 +56,19 @@ impl Rival {
     }
 
     /// What to run on machine `i`, if anything.
-    pub(crate) fn spawn(self, lab: &Lab, i: usize, folder: &Path, binary: &Path) -> Result<Option<Spawn>> {
+    pub(crate) fn spawn(
+        self,
+        lab: &Lab,
+        i: usize,
+        folder: &Path,
+        binary: &Path,
+    ) -> Result<Option<Spawn>> {
         let at = lab.machine(i).address();
         Ok(Some(match self {
             Self::CentralLeastconn if i > 0 => return Ok(None),
-            Self::HaproxyLeastconn | Self::CentralLeastconn => haproxy(lab, folder, i, at, "leastconn")?,
+            Self::HaproxyLeastconn | Self::CentralLeastconn => {
+                haproxy(lab, folder, i, at, "leastconn")?
+            }
             Self::RoundRobin => haproxy(lab, folder, i, at, "roundrobin")?,
             Self::NginxRandomTwo => nginx(lab, folder, i, at)?,
             Self::Backhand => backhand(folder, i, at, binary)?,
@@ -74,8 +87,11 @@ fn write(folder: &Path, name: String, text: &str) -> Result<PathBuf> {
 }
 
 fn haproxy(lab: &Lab, folder: &Path, i: usize, at: IpAddr, balance: &str) -> Result<Spawn> {
-    let servers: String =
-        addresses(lab).iter().enumerate().map(|(n, ip)| format!("  server s{n} {ip}:{APP_PORT} check\n")).collect();
+    let servers: String = addresses(lab)
+        .iter()
+        .enumerate()
+        .map(|(n, ip)| format!("  server s{n} {ip}:{APP_PORT} check\n"))
+        .collect();
     let text = format!(
         "global\n  nbthread 1\n  maxconn 8192\ndefaults\n  mode http\n  option http-keep-alive\n  http-reuse always\n\
          \x20 timeout client 60s\n  timeout server 60s\n  timeout connect 2s\n  timeout queue 2s\n\
@@ -86,7 +102,8 @@ fn haproxy(lab: &Lab, folder: &Path, i: usize, at: IpAddr, balance: &str) -> Res
 }
 
 fn nginx(lab: &Lab, folder: &Path, i: usize, at: IpAddr) -> Result<Spawn> {
-    let servers: String = addresses(lab).iter().map(|ip| format!("server {ip}:{APP_PORT}; ")).collect();
+    let servers: String =
+        addresses(lab).iter().map(|ip| format!("server {ip}:{APP_PORT}; ")).collect();
     let f = folder.display();
     let text = format!(
         "daemon off; worker_processes 1; pid {f}/nginx{i}.pid; error_log {f}/nginx{i}.err error; events {{ worker_connections 8192; }}\n\
@@ -103,7 +120,8 @@ fn backhand(folder: &Path, i: usize, at: IpAddr, binary: &Path) -> Result<Spawn>
     use std::io::Write;
     let key = folder.join("key");
     if !key.exists() {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key)?;
         file.write_all(b"the benchmark's machines share this and nobody else")?;
     }
     let f = folder.display();

@@ -26,7 +26,8 @@ pub(crate) fn run(url: &str, case: &Case, connections: u32, seconds: u32) -> Res
     }
     let output = command.arg(url).output().context("wrk cannot be run")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    parse(&text).with_context(|| format!("{url}: {text}{}", String::from_utf8_lossy(&output.stderr)))
+    parse(&text)
+        .with_context(|| format!("{url}: {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 fn parse(text: &str) -> Result<Outcome> {
@@ -35,9 +36,11 @@ fn parse(text: &str) -> Result<Outcome> {
     }
     let word = |start: &str, n: usize| {
         let line = text.lines().find(|l| l.trim().starts_with(start));
-        line.and_then(|l| l.split_whitespace().nth(n)).with_context(|| format!("wrk did not say {start:?}"))
+        line.and_then(|l| l.split_whitespace().nth(n))
+            .with_context(|| format!("wrk did not say {start:?}"))
     };
-    let requests = text.lines().find(|l| l.contains("requests in")).and_then(|l| l.split_whitespace().next());
+    let requests =
+        text.lines().find(|l| l.contains("requests in")).and_then(|l| l.split_whitespace().next());
     Ok(Outcome {
         requests: requests.context("wrk did not count")?.parse()?,
         per_second: word("Requests/sec:", 1)?.parse()?,
@@ -55,12 +58,13 @@ fn spoiled(line: &str) -> bool {
 fn micros(text: &str) -> Result<f64> {
     let unit = text.find(|c: char| c.is_alphabetic()).context("no unit")?;
     let number: f64 = text[..unit].parse()?;
-    Ok(number * match &text[unit..] {
-        "us" => 1.0,
-        "ms" => 1e3,
-        "s" => 1e6,
-        other => bail!("unknown unit {other}"),
-    })
+    Ok(number
+        * match &text[unit..] {
+            "us" => 1.0,
+            "ms" => 1e3,
+            "s" => 1e6,
+            other => bail!("unknown unit {other}"),
+        })
 }
 
 #[cfg(test)]
@@ -79,6 +83,9 @@ mod tests {
     #[test]
     fn an_answer_other_than_success_voids_the_run() {
         assert!(parse(&format!("{TEXT}  Non-2xx or 3xx responses: 3\n")).is_err());
-        assert!(parse(&format!("{TEXT}  Socket errors: connect 0, read 0, write 0, timeout 2\n")).is_err());
+        assert!(
+            parse(&format!("{TEXT}  Socket errors: connect 0, read 0, write 0, timeout 2\n"))
+                .is_err()
+        );
     }
 }

@@ -55,21 +55,30 @@ fn main() -> Result<()> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let site = cases::Site::make(folder.path())?;
     let _origin = servers::origin(folder.path(), &site)?;
-    let selected = |name: &str| args.server.is_empty() || args.server.iter().any(|s| name.contains(s.as_str()));
+    let selected = |name: &str| {
+        args.server.is_empty() || args.server.iter().any(|s| name.contains(s.as_str()))
+    };
     let servers = servers::all(folder.path(), &site, &binary)?;
     let servers: Vec<_> = servers.into_iter().filter(|s| selected(s.name)).collect();
     let mut results = report::Results::new(&args.seconds, &args.connections);
     for round in 1..=args.rounds {
-        for case in cases::CASES.iter().filter(|c| args.case.as_ref().is_none_or(|only| c.name.contains(only.as_str()))) {
+        for case in cases::CASES
+            .iter()
+            .filter(|c| args.case.as_ref().is_none_or(|only| c.name.contains(only.as_str())))
+        {
             for server in servers.iter().filter(|s| s.role == case.role) {
-                let running = server.start().with_context(|| format!("cannot start {}", server.name))?;
+                let running =
+                    server.start().with_context(|| format!("cannot start {}", server.name))?;
                 let url = format!("http://127.0.0.1:{}/{}", server.port, case.file);
                 load::run(&url, case, args.connections, 1)?;
                 let before = running.cpu_nanos()?;
                 let got = load::run(&url, case, args.connections, args.seconds)?;
                 let cpu = running.cpu_nanos()? - before;
                 let sample = report::Sample::new(&got, cpu);
-                eprintln!("round {round}/{}  {:<22} {:<26} {sample}", args.rounds, case.name, server.name);
+                eprintln!(
+                    "round {round}/{}  {:<22} {:<26} {sample}",
+                    args.rounds, case.name, server.name
+                );
                 results.add(case.name, server.name, sample);
             }
         }

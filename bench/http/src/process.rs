@@ -14,7 +14,8 @@ pub(crate) const LOAD_CORE: &str = "0";
 
 /// Makes sure that programs are there: as root installs their Debian packages, otherwise names them.
 pub(crate) fn need(programs: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<&str> = programs.iter().filter(|(name, _)| find(name).is_none()).map(|(_, p)| *p).collect();
+    let missing: Vec<&str> =
+        programs.iter().filter(|(name, _)| find(name).is_none()).map(|(_, p)| *p).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -44,11 +45,13 @@ fn find(name: &str) -> Option<PathBuf> {
 
 /// Builds the release binary and says where it is.
 pub(crate) fn build_backhand() -> Result<PathBuf> {
-    let done = Command::new("cargo").args(["build", "--release", "--package", "backhand"]).status()?;
+    let done =
+        Command::new("cargo").args(["build", "--release", "--package", "backhand"]).status()?;
     if !done.success() {
         bail!("the release build failed");
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     Ok(target.join("release/backhand"))
 }
 
@@ -65,7 +68,9 @@ impl Running {
             let mut pinned = Command::new("taskset");
             pinned.args(["-c", core]).arg(command.get_program()).args(command.get_args());
             pinned.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-            running.children.push(pinned.spawn().with_context(|| format!("cannot start {command:?}"))?);
+            running
+                .children
+                .push(pinned.spawn().with_context(|| format!("cannot start {command:?}"))?);
         }
         ports.iter().try_for_each(|&port| running.wait_for(port))?;
         Ok(running)

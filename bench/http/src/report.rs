@@ -65,7 +65,9 @@ impl Results {
         let mut text = String::new();
         for (case, servers) in &self.cases {
             let Some((yardstick, base)) = yardstick(servers) else { continue };
-            text += &format!("\n### {case}\n\n| server | CPU µs/request | ratio to {yardstick} | requests/s | p50 µs | p99 µs |\n|---|--:|--:|--:|--:|--:|\n");
+            text += &format!(
+                "\n### {case}\n\n| server | CPU µs/request | ratio to {yardstick} | requests/s | p50 µs | p99 µs |\n|---|--:|--:|--:|--:|--:|\n"
+            );
             for (server, samples) in servers {
                 let of = |f: fn(&Sample) -> f64| median(samples, f);
                 let cpu = of(|s| s.cpu_micros_per_request);
@@ -106,7 +108,9 @@ impl Results {
 
 /// The server all others of the case are compared with: the better of the two HAProxy set-ups, or nginx for files.
 fn yardstick(servers: &BTreeMap<String, Vec<Sample>>) -> Option<(&str, f64)> {
-    let peers = servers.iter().filter(|(name, _)| name.starts_with("haproxy") || name.starts_with("nginx files"));
+    let peers = servers
+        .iter()
+        .filter(|(name, _)| name.starts_with("haproxy") || name.starts_with("nginx files"));
     peers
         .map(|(name, samples)| (name.as_str(), median(samples, |s| s.cpu_micros_per_request)))
         .min_by(|a, b| a.1.total_cmp(&b.1))

@@ -31,7 +31,8 @@ impl Server {
 
 /// The origin: nginx from files, without a log, since it is not under test.
 pub(crate) fn origin(folder: &Path, site: &Site) -> Result<Running> {
-    let server = format!("listen 127.0.0.1:{ORIGIN_PORT}; root {}; access_log off;", site.root.display());
+    let server =
+        format!("listen 127.0.0.1:{ORIGIN_PORT}; root {}; access_log off;", site.root.display());
     let file = nginx_file(folder, "origin", "", &server)?;
     let mut command = Command::new("nginx");
     command.args(["-c", &file]);
@@ -45,13 +46,31 @@ pub(crate) fn all(folder: &Path, site: &Site, binary: &Path) -> Result<Vec<Serve
         haproxy(folder, "haproxy, splice", 18_102, "option splice-response")?,
         nginx_proxy(folder, 18_103)?,
         backhand(folder, binary, "backhand", 18_104, &local_server(""))?,
-        backhand(folder, binary, "backhand, off", 18_105, &local_server("[[route]]\nname = \"all\"\nchain = \"off\"\n"))?,
+        backhand(
+            folder,
+            binary,
+            "backhand, off",
+            18_105,
+            &local_server("[[route]]\nname = \"all\"\nchain = \"off\"\n"),
+        )?,
         backhand_pair(folder, binary)?,
         nginx_files(folder, site, 18_110, "nginx files", "")?,
-        nginx_files(folder, site, 18_111, "nginx files, file cache", "open_file_cache max=100; open_file_cache_valid 1s;")?,
+        nginx_files(
+            folder,
+            site,
+            18_111,
+            "nginx files, file cache",
+            "open_file_cache max=100; open_file_cache_valid 1s;",
+        )?,
         Server {
             role: Role::Files,
-            ..backhand(folder, binary, "backhand files", 18_112, &format!("[local]\ndirectory = \"{}\"\n", site.root.display()))?
+            ..backhand(
+                folder,
+                binary,
+                "backhand files",
+                18_112,
+                &format!("[local]\ndirectory = \"{}\"\n", site.root.display()),
+            )?
         },
     ])
 }
@@ -75,21 +94,40 @@ fn log_of(folder: &Path, name: &str) -> String {
 }
 
 fn nginx_proxy(folder: &Path, port: u16) -> Result<Server> {
-    let upstream = format!("upstream origin {{ least_conn; server 127.0.0.1:{ORIGIN_PORT}; keepalive 64; keepalive_requests 1000000; }}");
+    let upstream = format!(
+        "upstream origin {{ least_conn; server 127.0.0.1:{ORIGIN_PORT}; keepalive 64; keepalive_requests 1000000; }}"
+    );
     let server = format!(
         "listen 127.0.0.1:{port}; {} location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
          proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; }}",
         log_of(folder, "nginx-proxy")
     );
     let file = nginx_file(folder, "proxy", &upstream, &server)?;
-    Ok(Server { name: "nginx", role: Role::Proxy, port, commands: vec![vec!["nginx".into(), "-c".into(), file]] })
+    Ok(Server {
+        name: "nginx",
+        role: Role::Proxy,
+        port,
+        commands: vec![vec!["nginx".into(), "-c".into(), file]],
+    })
 }
 
-fn nginx_files(folder: &Path, site: &Site, port: u16, name: &'static str, cache: &str) -> Result<Server> {
+fn nginx_files(
+    folder: &Path,
+    site: &Site,
+    port: u16,
+    name: &'static str,
+    cache: &str,
+) -> Result<Server> {
     let id = format!("files{port}");
-    let server = format!("listen 127.0.0.1:{port}; root {}; {}", site.root.display(), log_of(folder, &id));
+    let server =
+        format!("listen 127.0.0.1:{port}; root {}; {}", site.root.display(), log_of(folder, &id));
     let file = nginx_file(folder, &id, cache, &server)?;
-    Ok(Server { name, role: Role::Files, port, commands: vec![vec!["nginx".into(), "-c".into(), file]] })
+    Ok(Server {
+        name,
+        role: Role::Files,
+        port,
+        commands: vec![vec!["nginx".into(), "-c".into(), file]],
+    })
 }
 
 fn haproxy(folder: &Path, name: &'static str, port: u16, option: &str) -> Result<Server> {
@@ -105,29 +143,54 @@ fn haproxy(folder: &Path, name: &'static str, port: u16, option: &str) -> Result
     std::fs::write(&file, text)?;
     // HAProxy writes no file itself: its log goes to standard output, and that into a file, as a supervisor would do it.
     let run = format!("exec haproxy -db -f {} > {}", file.display(), log.display());
-    Ok(Server { name, role: Role::Proxy, port, commands: vec![vec!["sh".into(), "-c".into(), run]] })
+    Ok(Server {
+        name,
+        role: Role::Proxy,
+        port,
+        commands: vec![vec!["sh".into(), "-c".into(), run]],
+    })
 }
 
 fn local_server(more: &str) -> String {
     format!("[local]\nserver = \"http://127.0.0.1:{ORIGIN_PORT}\"\n{more}")
 }
 
-fn backhand(folder: &Path, binary: &Path, name: &'static str, port: u16, rest: &str) -> Result<Server> {
+fn backhand(
+    folder: &Path,
+    binary: &Path,
+    name: &'static str,
+    port: u16,
+    rest: &str,
+) -> Result<Server> {
     let file = backhand_file(folder, port, "", rest)?;
-    let words = [binary.display().to_string(), "run".into(), "--config".into(), file.display().to_string()];
+    let words =
+        [binary.display().to_string(), "run".into(), "--config".into(), file.display().to_string()];
     Ok(Server { name, role: Role::Proxy, port, commands: vec![words.into()] })
 }
 
 /// Entry and serving machine as two processes on the same core: the sum of both is what is measured.
 fn backhand_pair(folder: &Path, binary: &Path) -> Result<Server> {
     let (entry, peer) = (18_106, 18_107);
-    let away = "[[route]]\nname = \"away\"\nchain = [\"byAge 5\", \"removeSelf\"]\nempty = \"refuse\"\n";
+    let away =
+        "[[route]]\nname = \"away\"\nchain = [\"byAge 5\", \"removeSelf\"]\nempty = \"refuse\"\n";
     let files = [
         backhand_file(folder, entry, &targets(peer), &local_server(away))?,
         backhand_file(folder, peer, &targets(entry), &local_server(""))?,
     ];
-    let commands = files.map(|file| vec![binary.display().to_string(), "run".into(), "--config".into(), file.display().to_string()]);
-    Ok(Server { name: "backhand, entry and peer", role: Role::Proxy, port: entry, commands: commands.into() })
+    let commands = files.map(|file| {
+        vec![
+            binary.display().to_string(),
+            "run".into(),
+            "--config".into(),
+            file.display().to_string(),
+        ]
+    });
+    Ok(Server {
+        name: "backhand, entry and peer",
+        role: Role::Proxy,
+        port: entry,
+        commands: commands.into(),
+    })
 }
 
 fn targets(other: u16) -> String {
@@ -142,7 +205,7 @@ fn backhand_file(folder: &Path, port: u16, announce: &str, rest: &str) -> Result
          [announce]\nport = {}\nexchange_port = {}\n{announce}\
          [http]\nlisten = [\"127.0.0.1:{port}\"]\nworkers = 1\n\
          [peers]\nlisten = \"127.0.0.1:{}\"\n\
-         [access_log]\nfile = \"{}\"\n{rest}",
+         [access_log]\nto = \"{}\"\n{rest}",
         state.display(),
         port + 1000,
         port + 2000,

@@ -1,2 +1,34 @@
-//! Placeholder.
-fn main() {}
+//! The program `backhand`: command line, one configuration, supervision, the demonstration.
+
+mod check;
+mod cli;
+mod config;
+mod demo;
+mod key;
+mod logging;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// A mistake in the command line or the configuration, as distinct from something that failed while running.
+pub(crate) const MISTAKE: u8 = 2;
+
+fn main() -> ExitCode {
+    // The demonstration's helpers are this same binary started again: nothing may come before this.
+    lab::init();
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args.file),
+        Command::Check(args) => check::check(&args.file),
+        Command::Key => key::print(),
+        Command::Demo(args) => demo::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("backhand: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,118 @@
+//! One file for everything: each crate owns its sections, this composes them.
+//!
+//! Reading never stops at the first mistake of meaning: every section is judged, and all that is wrong is told at once.
+//! A mistake of form (not TOML, an unknown key, a value of the wrong kind) ends the reading, since what follows cannot be trusted.
+
+mod place;
+mod unknown;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use base::Problem;
+use serde::Deserialize;
+
+use crate::logging::Log;
+
+/// Where a configuration is looked for when the command line names none.
+const PLACES: [&str; 2] = ["backhand.toml", "/etc/backhand/backhand.toml"];
+
+/// The file as it is written. What each key means stands with its section's type.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    cluster: resources::config::Cluster,
+    announce: resources::config::Announce,
+    measure: resources::config::Measure,
+    http: balancer::config::HttpSection,
+    peers: balancer::config::PeersSection,
+    local: balancer::config::LocalSection,
+    route: Vec<balancer::config::RouteSection>,
+    access_log: balancer::config::AccessLogSection,
+    status: console::Status,
+    log: Log,
+}
+
+/// The checked configuration of the whole program.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) resources: resources::config::Config,
+    pub(crate) balancer: balancer::Config,
+    pub(crate) console: console::Config,
+    pub(crate) log: Log,
+    /// Where it came from, or that it is the built-in one.
+    pub(crate) source: String,
+}
+
+/// Why there is no configuration: every mistake, ready to be read.
+#[derive(Debug)]
+pub(crate) struct Mistakes(String);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Config {
+    /// Reads the file named, or the first of the usual places that exists, or nothing.
+    pub(crate) fn load(named: Option<&Path>) -> Result<Self, Mistakes> {
+        let path = named
+            .map(PathBuf::from)
+            .or_else(|| PLACES.iter().map(PathBuf::from).find(|p| p.exists()));
+        let Some(path) = path else {
+            return Self::read("built-in defaults", "").map(|mut config| {
+                let places = PLACES.join(" nor ");
+                config
+                    .resources
+                    .assumed
+                    .insert(0, format!("no configuration file: neither {places} exists"));
+                config
+            });
+        };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Mistakes(format!("error: {name}: {error}\n  help: name a file that can be read with --config, or leave it out for the defaults\n"))
+        })?;
+        Self::read(&name, &text)
+    }
+
+    /// Reads the text of a file called `name`.
+    fn read(name: &str, text: &str) -> Result<Self, Mistakes> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| Mistakes(place::render(name, text, &unknown::explain(&error))))?;
+        let mut problems = Vec::new();
+        let resources = keep(
+            resources::config::Config::check(&file.cluster, &file.announce, &file.measure),
+            &mut problems,
+        );
+        let File { http, peers, local, route, access_log, .. } = file;
+        let sections = balancer::config::Sections { http, peers, local, route, access_log };
+        let balancer = keep(balancer::Config::check(&sections), &mut problems);
+        // Without valid sections the blocks are not known; then the mistakes are told and the default does not matter.
+        let accept = resources.as_ref().map(|r| r.accept.clone()).unwrap_or_default();
+        let console = keep(console::Config::check(&file.status, &accept), &mut problems);
+        if let Err(message) = file.log.filter() {
+            let remedy =
+                "write error, warn, info, debug or trace, or parts as in info,resources=debug";
+            problems.push(Problem::new("log.level", message, remedy).at(file.log.level.span()));
+        }
+        match (resources, balancer, console) {
+            (Some(resources), Some(balancer), Some(console)) if problems.is_empty() => {
+                Ok(Self { resources, balancer, console, log: file.log, source: name.into() })
+            }
+            _ => Err(Mistakes(problems.iter().map(|p| place::render(name, text, p)).collect())),
+        }
+    }
+}
+
+impl Config {
+    /// What the file leaves open and is therefore assumed, one sentence each.
+    pub(crate) fn assumed(&self) -> impl Iterator<Item = &str> {
+        self.resources.assumed.iter().chain(&self.balancer.assumed).map(String::as_str)
+    }
+}
+
+fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|found| problems.extend(found)).ok()
+}

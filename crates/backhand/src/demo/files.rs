@@ -1,0 +1,75 @@
+//! What the demonstration writes down for its machines: a key, a site, and for each machine a configuration that the user can read.
+
+use std::fs;
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The port every machine serves on.
+pub(crate) const PORT: u16 = 8080;
+
+/// The files of the small site, as they stand in the source tree.
+const SITE: &[(&str, &[u8])] =
+    &[("index.html", include_bytes!("../../../../demo/site/index.html"))];
+
+/// The demonstration's folder.
+pub(crate) struct Files {
+    pub(crate) folder: PathBuf,
+}
+
+impl Files {
+    /// Writes key and site into `folder`.
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
+        let site = folder.join("site");
+        fs::create_dir(&site).with_context(|| format!("cannot create {}", site.display()))?;
+        for (name, bytes) in SITE {
+            fs::write(site.join(name), bytes)?;
+        }
+        let mut key = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(folder.join("cluster.key"))?;
+        writeln!(key, "{}", crate::key::random()?)?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Writes the configuration of one machine, and says where. `others` are told to by name where no multicast is to be had.
+    pub(crate) fn machine(
+        &self,
+        name: &str,
+        address: IpAddr,
+        network: &str,
+        unicast: &[IpAddr],
+    ) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        fs::create_dir(&folder)?;
+        let targets = if unicast.is_empty() {
+            String::from(
+                "# Nothing named: the multicast group 239.255.44.45:4445 on every interface.\n",
+            )
+        } else {
+            let list: Vec<String> = unicast.iter().map(|ip| format!("\"{ip}:4445\"")).collect();
+            format!("targets = [{}]\n", list.join(", "))
+        };
+        let text = format!(
+            "# One machine of the demonstration. This is all that it is told.\n\n\
+             [cluster]\nname = \"{name}\"\nkey_file = \"{folder}/cluster.key\"\naccept = [\"{network}\"]\nstate_dir = \"{folder}/{name}/state\"\n\n\
+             [announce]\n{targets}\n\
+             [http]\nlisten = [\"{address}:{PORT}\"]\nserved_by_header = true\n\n\
+             [peers]\nlisten = \"{address}:4446\"\n\n\
+             [local]\ndirectory = \"{folder}/site\"\n\n\
+             # The site's page draws a dot for each request below /dots/: these go to any machine, so that all are seen.\n\
+             [[route]]\nname = \"dots\"\npath = \"/dots/\"\nchain = [\"byAge 3\", \"byRandom\"]\n\n\
+             [access_log]\nto = \"{folder}/{name}/access.log\"\n\n\
+             [status]\nallow = [\"0.0.0.0/0\", \"::/0\"]\n",
+            folder = self.folder.display(),
+        );
+        let file = folder.join("backhand.toml");
+        fs::write(&file, text)?;
+        Ok(file)
+    }
+}

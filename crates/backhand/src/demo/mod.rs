@@ -1,0 +1,177 @@
+//! The demonstration: a cluster on this computer, a client, a failure, and what the client saw.
+//!
+//! Nothing is pretended: the machines are separate processes of this binary in network namespaces of their own, found
+//! by their announcements, entered by a client over real sockets. What one sees is what a cluster of real machines does.
+
+mod cluster;
+mod exchange;
+mod files;
+mod load;
+mod screen;
+mod tally;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::cli::DemoArgs;
+use cluster::Cluster;
+use files::Files;
+use load::Load;
+use screen::Screen;
+use tally::Tally;
+
+/// How long each part of the story lasts.
+const CALM: Duration = Duration::from_secs(6);
+const AWAY: Duration = Duration::from_secs(6);
+const BACK: Duration = Duration::from_secs(6);
+
+/// Runs the demonstration. Success only if nothing was lost.
+pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
+    let folder = tempfile::Builder::new()
+        .prefix("backhand-demo-")
+        .tempdir()
+        .context("no folder for the machines' files")?;
+    let listener = listen(args.port)?;
+    let mut screen = Screen::new();
+    screen.say("Backhand: a cluster on this computer\n");
+    let files = Files::new(folder.path())?;
+    let mut cluster = Cluster::start(usize::from(args.machines), args.loopback, &files)?;
+    introduce(&mut screen, &cluster, args);
+    cluster.wait_until_all_know(cluster.len())?;
+    let all: Vec<_> = (0..cluster.len()).map(|i| cluster.entry(i)).collect();
+    let address = listener.local_addr()?;
+    let _door =
+        cluster.lab().door(listener, move || all.clone()).context("the door into the cluster")?;
+    screen.say(&format!("\n  site     http://{address}/\n  status   http://{address}/backhand/\n"));
+    screen.event(&format!("every machine knows all {}", cluster.len()));
+
+    let story = Story {
+        stop: stop_on_signal()?,
+        names: (0..cluster.len()).map(|i| cluster.name(i)).collect(),
+    };
+    let load = start_load(&cluster, args)?;
+    let total = story.tell(&mut screen, &mut cluster, &load, args.once)?;
+    let lost = finish(&mut screen, load, total);
+    drop(cluster);
+    if args.keep {
+        screen.say(&format!("The machines' files are kept in {}", folder.keep().display()));
+    }
+    Ok(if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn listen(port: Option<u16>) -> Result<TcpListener> {
+    if let Some(port) = port {
+        return TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| {
+            format!("port {port} of 127.0.0.1 cannot be used; choose another with --port")
+        });
+    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 8080))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .context("no port of 127.0.0.1 is free")
+}
+
+fn introduce(screen: &mut Screen, cluster: &Cluster, args: &DemoArgs) {
+    screen.say(&format!("{} machines: {}.", cluster.len(), cluster.kind()));
+    if !cluster.kind().has_cables() && !args.loopback {
+        screen.say("Namespaces are not allowed here, so the machines share this computer's network: run as root, or allow user namespaces, to see them apart.");
+    }
+    for i in 0..cluster.len() {
+        screen.say(&format!(
+            "  {:<4} {:<22} {}",
+            cluster.name(i),
+            cluster.entry(i),
+            cluster.config(i).display()
+        ));
+    }
+}
+
+fn start_load(cluster: &Cluster, args: &DemoArgs) -> Result<Load> {
+    let lab = cluster.lab().clone();
+    let connect: load::Connect =
+        Arc::new(move |to, patience| lab.connect(to, patience).map_err(std::io::Error::other));
+    let entries = (0..cluster.len()).map(|i| cluster.entry(i)).collect();
+    let paths = vec!["/".into(), "/dots/a".into(), "/style.css".into(), "/dots/b".into()];
+    Ok(Load::start(entries, paths, args.rate, connect)?)
+}
+
+/// Set by the first SIGINT or SIGTERM.
+fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    crate::signals::on_end({
+        let stop = stop.clone();
+        move || stop.store(true, Relaxed)
+    })?;
+    Ok(stop)
+}
+
+struct Story {
+    stop: Arc<AtomicBool>,
+    names: Vec<String>,
+}
+
+impl Story {
+    /// Calm, a machine taken away, brought back; then, unless `once`, calm until told to stop. Returns what was seen in all.
+    fn tell(
+        &self,
+        screen: &mut Screen,
+        cluster: &mut Cluster,
+        load: &Load,
+        once: bool,
+    ) -> Result<Tally> {
+        let victim = 1;
+        let name = cluster.name(victim);
+        let mut total = Tally::default();
+        screen.event("a client sends requests to any machine");
+        self.watch(screen, load, CALM, &mut total);
+        if !self.stop.load(Relaxed) {
+            cluster.take_away(victim)?;
+            screen.event(&format!("{name} is taken away (kill -9)"));
+            let away = self.watch(screen, load, AWAY, &mut total);
+            screen.event(&format!("without {name}: {away}"));
+        }
+        if !self.stop.load(Relaxed) {
+            cluster.bring_back(victim)?;
+            screen.event(&format!("{name} is started again"));
+            cluster.wait_until_all_know(cluster.len())?;
+            screen.event(&format!("{name} is known to all again"));
+            let back = self.watch(screen, load, BACK, &mut total);
+            screen.event(&format!("with {name} again: {back}"));
+        }
+        if !once {
+            screen.say("\nIt goes on until you press Ctrl-C. Look at the pages.\n");
+            self.watch(screen, load, Duration::MAX, &mut total);
+        }
+        Ok(total)
+    }
+
+    /// Shows each second until `long` has passed or the user has had enough.
+    fn watch(&self, screen: &mut Screen, load: &Load, long: Duration, total: &mut Tally) -> Tally {
+        let start = Instant::now();
+        let (mut phase, mut second, mut shown) =
+            (Tally::default(), Tally::default(), Instant::now());
+        while start.elapsed() < long && !self.stop.load(Relaxed) {
+            if let Some(ended) = load.next(Duration::from_millis(100)) {
+                [&mut phase, &mut second, total].into_iter().for_each(|tally| tally.add(&ended));
+            }
+            if shown.elapsed() >= Duration::from_secs(1) {
+                screen.second(&self.names, &second);
+                (second, shown) = (Tally::default(), Instant::now());
+            }
+        }
+        phase
+    }
+}
+
+/// Lets the last requests end and says what the client saw in all. Returns whether something was lost.
+fn finish(screen: &mut Screen, load: Load, mut total: Tally) -> bool {
+    load.finish().iter().for_each(|ended| total.add(ended));
+    screen.say(&format!("\nThe client saw: {total}."));
+    let lost = !total.nothing_lost() || total.requests() == 0;
+    screen.say(if lost { "Something was lost." } else { "Nothing was lost." });
+    lost
+}

@@ -1,0 +1,134 @@
+//! `backhand run`: this machine's part of the cluster, until told to stop.
+//!
+//! The order of starting is the order of promises: first the configuration, then every listening socket (so that a port in use is
+//! told before anything is announced), then measuring and announcing, then the workers. The order of ending is the reverse: the others
+//! are told that this machine drains, clients are served to the end, and only then does the announcing stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use anyhow::{Context, Result};
+use balancer::{Balancer, Running, Sockets};
+use console::Console;
+use resources::{Handle, Service, Setup};
+use tracing::{info, warn};
+
+use crate::MISTAKE;
+use crate::cli::FileArg;
+use crate::config::Config;
+use crate::signals::{self, Ask};
+
+/// Runs until SIGTERM or SIGINT, then drains.
+pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
+    let config = match Config::load(file.config.as_deref()) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            eprint!("{mistakes}");
+            return Ok(ExitCode::from(MISTAKE));
+        }
+    };
+    crate::logging::start(&config.log);
+    let (tell, told) = listen_for_signals()?;
+    info!(
+        name = config.resources.name,
+        source = config.source,
+        version = env!("CARGO_PKG_VERSION"),
+        "starting"
+    );
+    for sentence in config.assumed() {
+        info!("assumed: {sentence}");
+    }
+    let machine = Machine::start(config)?;
+    let end = machine.serve(&told);
+    machine.end(tell, &told);
+    Ok(end)
+}
+
+/// What wakes the main thread.
+enum Word {
+    Ask(Ask),
+    Drained,
+}
+
+fn listen_for_signals() -> Result<(Sender<Word>, Receiver<Word>)> {
+    let (tell, told) = channel();
+    let to = tell.clone();
+    signals::each(move |ask| {
+        // The receiver lives as long as the program runs; after that nobody needs to know.
+        let _ = to.send(Word::Ask(ask));
+    })?;
+    Ok((tell, told))
+}
+
+/// Everything that runs here.
+struct Machine {
+    resources: Handle,
+    balancer: Running,
+}
+
+impl Machine {
+    fn start(config: Config) -> Result<Self> {
+        balancer::sockets::raise_fd_limit();
+        let sockets = Sockets::bind(&config.balancer, &config.resources)?;
+        let setup = Setup {
+            http_port: sockets.addresses().first().map_or(0, std::net::SocketAddr::port),
+            peer_listener: sockets.peer_address().is_some(),
+            ..Setup::default()
+        };
+        let addresses = sockets.addresses().to_vec();
+        let resources = Service::start(&config.resources, setup)?;
+        let console = Console::start(config.console).context("no thread for the internal pages")?;
+        let pages: Arc<dyn balancer::Pages> = console.clone();
+        let settings = Arc::new(config.balancer);
+        let balancer = Balancer::start(settings.clone(), sockets, resources.clone(), pages)?;
+        console.watch(console::gather::Live::new(resources.clone(), balancer.view(), &settings));
+        for address in addresses {
+            info!(%address, "serving");
+        }
+        Ok(Self { resources, balancer })
+    }
+
+    /// Waits for the word to end; does what else is asked meanwhile.
+    fn serve(&self, told: &Receiver<Word>) -> ExitCode {
+        loop {
+            match told.recv() {
+                Ok(Word::Ask(Ask::Reopen)) => {
+                    info!("reopening the access log");
+                    self.balancer.reopen_log();
+                }
+                Ok(Word::Ask(Ask::End)) => return ExitCode::SUCCESS,
+                Ok(Word::Drained) => {}
+                Err(_) => return ExitCode::FAILURE,
+            }
+        }
+    }
+
+    /// Drains; a second word to end cuts it short.
+    fn end(self, tell: Sender<Word>, told: &Receiver<Word>) {
+        info!("draining; a second signal ends at once");
+        let Self { resources, balancer } = self;
+        balancer.begin_drain();
+        let drain = move || {
+            balancer.drain();
+            // Whoever waits may have been told to end at once.
+            let _ = tell.send(Word::Drained);
+        };
+        if let Err(error) = std::thread::Builder::new().name("drain".into()).spawn(drain) {
+            warn!(%error, "there is no thread to drain with");
+            return;
+        }
+        loop {
+            match told.recv() {
+                Ok(Word::Ask(Ask::Reopen)) => {}
+                Ok(Word::Drained) => break,
+                Ok(Word::Ask(Ask::End)) | Err(_) => {
+                    warn!("told again to end: cutting what is in progress");
+                    break;
+                }
+            }
+        }
+        resources.stop();
+        info!("ended");
+    }
+}
