@@ -1,18 +1,18 @@
-//! Bodies: how much of what has come belongs to this message, and whether it is well-formed.
+//! Bodies: how much of what has come belongs to this message, and whether it is well-formed (RFC 9112 sections 6 and 7).
 //!
-//! A body is either *passed on* as it is, chunk framing included, once it was checked ([`Decoder::pass`]), or *decoded* to its data
-//! ([`Decoder::data`]). Both read the same state machine; bytes after the body's end are not touched.
+//! A body is either *passed on* as it is, chunk framing included, once it was checked ([`Decoder::pass`]), or *decoded*
+//! to its data ([`Decoder::data`]), without trailers, which RFC 9112 section 7.1.2 allows. Both read the same state
+//! machine; bytes after the body's end are not touched. Passing on needs no copy, and the next hop sees chunks exactly
+//! as they were checked here.
+//!
+//! Not here: how long a body may be in all, and how long it may take. The caller counts and waits.
 
 use crate::reject::Reject;
+use crate::trailer::Trailer;
 use crate::{request, response};
 
 /// Digits of a chunk size: 15 hold more than any disk, and never overflow 64 bits.
 const MAX_SIZE_DIGITS: u8 = 15;
-/// Bytes of a trailer section, line ends included.
-const MAX_TRAILER: u16 = 8 * 1024;
-/// The longest forbidden trailer name, and a byte more to tell longer names apart.
-const NAME_ROOM: usize = 20;
-
 /// What a piece of input came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -44,24 +44,6 @@ enum Chunk {
     DataCr,
     DataLf,
     Trailer(Trailer),
-}
-
-/// Where a trailer section is: at a line's start, in a name, in a value, or after a carriage return.
-#[derive(Clone, Debug)]
-struct Trailer {
-    bytes: u16,
-    name: [u8; NAME_ROOM],
-    len: usize,
-    at: At,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    LineStart,
-    Name,
-    Value,
-    ValueLf,
-    EndLf,
 }
 
 impl From<request::Framing> for Decoder {
@@ -96,7 +78,8 @@ impl Decoder {
         matches!(self.0, State::UntilClose | State::Done)
     }
 
-    /// Bytes left that need no looking at: of a body with a length all, of one until close as many as come, of chunks none.
+    /// Bytes left that need no looking at: of a body with a length all, of one until close as many as come, of chunks
+    /// none.
     pub fn unread(&self) -> Option<u64> {
         match self.0 {
             State::Length(n) => Some(n),
@@ -116,11 +99,18 @@ impl Decoder {
     }
 
     /// Checks a piece of the body. The `used` bytes may be passed on as they are.
+    ///
+    /// # Errors
+    /// Chunks or trailers that are not exactly as they should be. Nothing of `input` may be passed on; what was passed
+    /// on before cannot be taken back, so both connections are closed without an orderly end of the body.
     pub fn pass(&mut self, input: &[u8]) -> Result<Progress, Reject> {
         self.run(input, |_| {})
     }
 
     /// Checks a piece of the body and gives the data in it, without chunk framing or trailers, to `sink`.
+    ///
+    /// # Errors
+    /// As [`Decoder::pass`]; `sink` may have been given what stood before the fault.
     pub fn data(&mut self, input: &[u8], sink: impl FnMut(&[u8])) -> Result<Progress, Reject> {
         self.run(input, sink)
     }
@@ -216,7 +206,8 @@ impl Chunk {
     }
 }
 
-/// The line of a chunk's size: digits and CR. An extension is refused: nobody needs one, and readers differ on where it ends.
+/// The line of a chunk's size: digits and CR (RFC 9112 section 7.1). An extension is refused, though section 7.1.1 would
+/// have it ignored: nobody needs one, and readers differ on where it ends.
 fn read_size(digits: &mut u8, size: &mut u64, rest: &[u8]) -> Result<Step, Reject> {
     for (i, &byte) in rest.iter().enumerate() {
         match (byte as char).to_digit(16) {
@@ -233,98 +224,16 @@ fn read_size(digits: &mut u8, size: &mut u64, rest: &[u8]) -> Result<Step, Rejec
     Ok(Step { used: rest.len(), next: None })
 }
 
-impl Trailer {
-    const fn new() -> Self {
-        Self { bytes: 0, name: [0; NAME_ROOM], len: 0, at: At::LineStart }
-    }
+/// What follows the data of a chunk.
+pub const CHUNK_END: &[u8] = b"\r\n";
 
-    /// Reads one byte; true when the section has ended.
-    fn byte(&mut self, byte: u8) -> Result<bool, Reject> {
-        self.bytes += 1;
-        if self.bytes > MAX_TRAILER {
-            return Err(Reject::Trailer);
-        }
-        self.at = match (self.at, byte) {
-            (At::LineStart, b'\r') => At::EndLf,
-            (At::EndLf, b'\n') => return Ok(true),
-            (At::LineStart, _) => {
-                self.len = 0;
-                self.name_byte(byte)?
-            }
-            (At::Name, b':') if !self.is_forbidden() => At::Value,
-            (At::Name, _) => self.name_byte(byte)?,
-            (At::Value, b'\r') => At::ValueLf,
-            (At::Value, b'\t' | b' '..=b'~' | 0x80..) => At::Value,
-            (At::ValueLf, b'\n') => At::LineStart,
-            _ => return Err(Reject::Trailer),
-        };
-        Ok(false)
-    }
+/// What ends a chunked body without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-    fn name_byte(&mut self, byte: u8) -> Result<At, Reject> {
-        if !is_token(byte) {
-            return Err(Reject::Trailer);
-        }
-        if let Some(room) = self.name.get_mut(self.len) {
-            *room = byte.to_ascii_lowercase();
-        }
-        self.len = (self.len + 1).min(NAME_ROOM + 1);
-        Ok(At::Name)
-    }
-
-    /// Fields that frame, route or mark a message have no meaning in a trailer (RFC 9110 section 6.5.1), except to an attacker.
-    fn is_forbidden(&self) -> bool {
-        let name = &self.name[..self.len.min(NAME_ROOM)];
-        let whole = self.len <= NAME_ROOM;
-        name.starts_with(b"backhand-")
-            || whole
-                && matches!(
-                    name,
-                    b"content-length"
-                        | b"transfer-encoding"
-                        | b"host"
-                        | b"connection"
-                        | b"te"
-                        | b"trailer"
-                        | b"upgrade"
-                        | b"expect"
-                        | b"keep-alive"
-                        | b"forwarded"
-                        | b"x-forwarded-for"
-                        | b"x-forwarded-host"
-                        | b"x-forwarded-proto"
-                        | b"authorization"
-                        | b"content-encoding"
-                        | b"content-type"
-                        | b"content-range"
-                )
-    }
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
-}
-
-/// The line before a chunk of `len` bytes, in `room`. The chunk is followed by CR LF, the body by `0` CR LF CR LF.
+/// The line before a chunk of `len` bytes, in `room`; followed by the data and [`CHUNK_END`]. A chunk of no bytes would
+/// end the body: for that there is [`LAST_CHUNK`].
 pub fn chunk_line(len: usize, room: &mut [u8; 18]) -> &[u8] {
+    debug_assert!(len > 0);
     let mut at = 16;
     room[16..].copy_from_slice(b"\r\n");
     let mut rest = len;

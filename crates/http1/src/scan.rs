@@ -1,7 +1,8 @@
 //! Finding the end of a head, strictly.
 //!
-//! Runs before anything is parsed, since parsers forgive what two of them forgive differently: a bare line feed, a bare carriage
-//! return, an empty line at the start. Remembers how far it got, so that a head that comes byte by byte costs linear time.
+//! Runs before anything is parsed, since parsers forgive, and two of them forgive differently: a bare line feed, a
+//! bare carriage return, an empty line at the start. Remembers how far it got, so that a head that comes byte by byte
+//! costs linear time, and reaches the same verdict in whatever pieces the bytes come.
 
 use crate::reject::Reject;
 
@@ -15,21 +16,24 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Looks at what came since the last call; `buf` begins with the head. Returns the head's length, empty line included, once that is there.
+    /// Looks at what came since the last call; `buf` begins with the head. Returns the head's length, empty line
+    /// included, once that is there.
     pub fn advance(&mut self, buf: &[u8]) -> Result<Option<usize>, Reject> {
         while let Some(i) =
             buf.get(self.seen..).and_then(|rest| memchr::memchr2(b'\r', b'\n', rest))
         {
             let at = self.seen + i;
+            // RFC 9112 section 2.2: a recipient may take a lone LF for a line's end. We must not: not everyone does.
             if buf[at] == b'\n' {
                 return Err(Reject::BareLf);
             }
             match buf.get(at + 1) {
                 None => {
                     self.seen = at;
-                    return if at == 0 { Err(Reject::LeadingBlank) } else { Ok(None) };
+                    return Ok(None);
                 }
                 Some(b'\n') => {}
+                // RFC 9112 section 2.2: a lone CR is invalid or, in other places of the same text, a space.
                 Some(_) => return Err(Reject::BareCr),
             }
             if at == self.line {
@@ -40,6 +44,18 @@ impl Scan {
         }
         self.seen = buf.len().max(self.seen);
         Ok(None)
+    }
+
+    /// The head's length if it is whole and no longer than `most`. Bytes beyond `most` are not looked at.
+    pub(crate) fn head(&mut self, buf: &[u8], most: usize) -> Result<Option<usize>, Reject> {
+        let end = self.advance(&buf[..buf.len().min(most)])?;
+        match end {
+            None if buf.len() < most => Ok(None),
+            // Not even the start line was whole.
+            None if self.line == 0 => Err(Reject::TargetTooLong),
+            None => Err(Reject::HeadTooLarge),
+            end => Ok(end),
+        }
     }
 }
 
@@ -63,22 +79,20 @@ mod tests {
         assert_eq!(end("GET / HTTP/1.1\nHost: a\r\n\r\n"), Err(Reject::BareLf));
         assert_eq!(end("GET / HTTP/1.1\r\nHost: a\n\n"), Err(Reject::BareLf));
         assert_eq!(end("GET / HTTP/1.1\rHost: a\r\n\r\n"), Err(Reject::BareCr));
+        assert_eq!(end("GET / HTTP/1.1\r\r\n\r\n"), Err(Reject::BareCr));
         assert_eq!(end("\r\nGET / HTTP/1.1\r\n\r\n"), Err(Reject::LeadingBlank));
         assert_eq!(end("\nGET / HTTP/1.1\r\n\r\n"), Err(Reject::BareLf));
+        assert_eq!(end("\rGET / HTTP/1.1\r\n\r\n"), Err(Reject::BareCr));
     }
 
     #[test]
-    fn pieces_make_no_difference() {
-        let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
-        let mut scan = Scan::default();
-        let found: alloc::vec::Vec<_> =
-            (0..=text.len()).map(|n| scan.clone_advance(&text[..n])).collect();
-        assert_eq!(found.iter().position(Option::is_some), Some(27));
-    }
-
-    impl Scan {
-        fn clone_advance(&mut self, buf: &[u8]) -> Option<usize> {
-            self.advance(buf).unwrap()
-        }
+    fn what_does_not_fit_is_refused_as_soon_as_it_does_not() {
+        let text = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let head = |text: &[u8], most| Scan::default().head(text, most);
+        assert_eq!(head(text, 27), Ok(Some(27)));
+        assert_eq!(head(text, 26), Err(Reject::HeadTooLarge));
+        assert_eq!(head(&text[..26], 26), Err(Reject::HeadTooLarge));
+        assert_eq!(head(&text[..25], 26), Ok(None));
+        assert_eq!(head(&text[..10], 10), Err(Reject::TargetTooLong));
     }
 }

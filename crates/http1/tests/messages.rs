@@ -1,7 +1,10 @@
 //! Whole messages: what is refused, what is understood, what is sent on.
 
-use http1::forward::{self, Back, Onward};
-use http1::{Decoder, Fields, Limits, Reject, RequestHead, ResponseHead, Scan, request, response};
+use http1::forward::{self, Back, Forwarding, Onward};
+use http1::{
+    Asked, Decoder, Delivery, Fields, Limits, Plan, Reject, RequestHead, ResponseHead, Scan,
+    request, response,
+};
 
 fn ask(text: &str) -> Result<Option<(RequestHead, Fields)>, Reject> {
     let mut fields = Fields::default();
@@ -14,7 +17,7 @@ fn answer(text: &str, to_head: bool) -> Result<Option<(ResponseHead, Fields)>, R
     let mut fields = Fields::default();
     let head = response::parse(
         text.as_bytes(),
-        to_head,
+        Asked { head: to_head, upgrade: true },
         &Limits::default(),
         &mut Scan::default(),
         &mut fields,
@@ -104,8 +107,8 @@ fn too_much_is_refused_with_the_status_for_it() {
     let more = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(400));
     assert_eq!(ask(&more).map(|h| h.is_some()), Err(Reject::TooManyFields));
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(40_000));
-    assert_eq!(ask(&long).map(|h| h.is_some()), Err(Reject::HeadTooLarge));
-    assert_eq!(ask(&long[..33_000]).map(|h| h.is_some()), Err(Reject::HeadTooLarge));
+    assert_eq!(ask(&long).map(|h| h.is_some()), Err(Reject::TargetTooLong));
+    assert_eq!(ask(&long[..33_000]).map(|h| h.is_some()), Err(Reject::TargetTooLong));
     assert_eq!(
         (Reject::HeadTooLarge.status(), Reject::Version.status(), Reject::BareLf.status()),
         (431, 505, 400)
@@ -149,7 +152,8 @@ fn onward(text: &str, trusted: bool) -> String {
     let how = Onward {
         from: [192, 0, 2, 7].into(),
         proto: "http",
-        trusted,
+        forwarding: if trusted { Forwarding::Append } else { Forwarding::Replace },
+        authority: "here:8080",
         lines: b"backhand-proxied: 192.0.2.7\r\n",
     };
     forward::request(&mut out, text.as_bytes(), &head, &fields, &how);
@@ -202,7 +206,10 @@ fn upgrades_and_absolute_targets_are_passed_on_as_an_origin_expects() {
         onward("GET HTTP://A/x?y HTTP/1.1\r\nHost: a\r\n\r\n", false)
             .starts_with("GET /x?y HTTP/1.1\r\nHost: a\r\n")
     );
-    assert!(onward("GET / HTTP/1.0\r\n\r\n", false).starts_with("GET / HTTP/1.1\r\nHost: \r\n"));
+    assert!(
+        onward("GET / HTTP/1.0\r\n\r\n", false)
+            .starts_with("GET / HTTP/1.1\r\nHost: here:8080\r\n")
+    );
     assert!(
         onward("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", false)
             .contains("\r\nTransfer-Encoding: chunked\r\n")
@@ -235,7 +242,11 @@ fn responses_are_framed_by_status_method_and_fields() {
         ("HTTP/1.1 200 OK\r\n\r\n", false, UntilClose),
         ("HTTP/1.1 204 \r\n\r\n", false, None),
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false, None),
-        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", false, None),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+            false,
+            None,
+        ),
     ] {
         let (head, _) = answer(text, to_head).unwrap().unwrap();
         assert_eq!(head.framing, framing, "{text:?}");
@@ -259,14 +270,9 @@ fn a_response_goes_back_without_marks_and_with_the_clients_persistence() {
     let (head, fields) = answer(text, false).unwrap().unwrap();
     let back = |client_10, keep_alive| {
         let mut out = Vec::new();
-        let back = Back {
-            client_10,
-            keep_alive,
-            date: b"now",
-            chunk: false,
-            lines: b"X: 1\r\n",
-            strip_marks: true,
-        };
+        let delivery = if client_10 { Delivery::Unchunk } else { Delivery::AsItCame };
+        let plan = Plan { delivery, keep_alive };
+        let back = Back { client_10, plan, date: b"now", lines: b"X: 1\r\n" };
         forward::response(&mut out, text.as_bytes(), &head, &fields, &back);
         String::from_utf8(out).unwrap()
     };
