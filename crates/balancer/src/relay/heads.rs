@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use http1::Fields;
-use http1::forward::{self, Back, Onward};
+use http1::forward::{self, Back, Forwarding, Onward};
 
 use super::conn::{Conn, Entry};
 use super::http::{Request, Response};
@@ -23,14 +23,21 @@ impl Conn {
                 let _ = write!(lines, "backhand-reservation: {reservation:08x}\r\n");
             }
         }
-        let trusted = match self.entry {
-            Entry::Client => self.w.config.http.trusted.contains(self.remote),
-            Entry::Peer => false,
+        let forwarding = match self.entry {
+            Entry::Client if self.w.config.http.trusted.contains(self.remote) => Forwarding::Append,
+            Entry::Client => Forwarding::Replace,
+            // The machine that the client came to has written them.
+            Entry::Peer => Forwarding::Keep,
+        };
+        let authority = match request.head.host {
+            Some(_) => String::new(),
+            None => self.stream.local_addr().map_or_else(|| "localhost".into(), |a| a.to_string()),
         };
         let onward = Onward {
-            from: if self.entry == Entry::Peer { self.client } else { self.remote },
+            from: self.remote,
             proto: "http",
-            trusted,
+            forwarding,
+            authority: &authority,
             lines: &lines,
         };
         forward::request(out, self.head.bytes(), &request.head, &request.fields, &onward);
@@ -52,14 +59,8 @@ impl Conn {
             w.append_report(&mut lines);
         }
         w.date.with(|date| {
-            let back = Back {
-                client_10: !request.version_11,
-                keep_alive: self.may_go_on(request) && response.ends_by_itself(request),
-                date,
-                chunk: false,
-                lines: &lines,
-                strip_marks: true,
-            };
+            let (client_10, plan) = (!request.version_11, response.plan);
+            let back = Back { client_10, plan, date, lines: &lines };
             forward::response(out, bytes, &response.head, fields, &back);
         });
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use base::AddrBlocks;
 use candidacy::{Report, RequestView};
-use http1::{Decoder, Fields, Limits, Name, RequestHead, ResponseHead, Scan};
+use http1::{Asked, Decoder, Fields, Limits, Name, RequestHead, ResponseHead, Scan};
 
 use super::conn::Entry;
 use crate::pages::{PageRequest, is_internal};
@@ -204,6 +204,8 @@ impl Worker {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) head: ResponseHead,
+    /// How its body travels on, and whether the client's connection stays.
+    pub(crate) plan: http1::Plan,
     pub(crate) report: Option<Report>,
     pub(crate) refused: bool,
     /// An event stream: it goes on for ever, and is not counted as in flight.
@@ -215,14 +217,17 @@ impl Response {
     pub(crate) fn read(
         bytes: &[u8],
         request: &Request,
+        may_stay: bool,
         max_head: usize,
         fields: &mut Fields,
     ) -> Result<Option<Self>, http1::Reject> {
         let limits = Limits { max_head, max_fields: http1::MAX_FIELDS };
+        let asked = Asked { head: request.is_head, upgrade: request.head.upgrade };
         let parsed =
-            http1::response::parse(bytes, request.is_head, &limits, &mut Scan::default(), fields)?;
+            http1::response::parse(bytes, asked, &limits, &mut Scan::default(), fields)?;
         let Some(head) = parsed else { return Ok(None) };
-        let mut response = Self { head, report: None, refused: false, events: false };
+        let plan = http1::persistence::plan(&request.head, &head, may_stay, true);
+        let mut response = Self { head, plan, report: None, refused: false, events: false };
         for field in fields.iter().filter(|f| f.kind == Name::Backhand) {
             let name = field.name.of(bytes);
             if name.eq_ignore_ascii_case(REPORT) {
@@ -234,7 +239,7 @@ impl Response {
         if head.framing == http1::response::Framing::Chunked
             || head.framing == http1::response::Framing::UntilClose
         {
-            let kind = fields.get(b"content-type", bytes).unwrap_or_default();
+            let kind = fields.first(Name::ContentType, bytes).unwrap_or_default();
             response.events =
                 kind.get(..17).is_some_and(|k| k.eq_ignore_ascii_case(b"text/event-stream"));
         }
@@ -245,15 +250,5 @@ impl Response {
     pub(crate) fn body(&self) -> Option<Decoder> {
         let body = Decoder::from(self.head.framing);
         (!body.is_done()).then_some(body)
-    }
-
-    /// Whether chunked coding must be taken off for this client.
-    pub(crate) fn is_unchunked(&self, request: &Request) -> bool {
-        self.head.framing == http1::response::Framing::Chunked && !request.version_11
-    }
-
-    /// Whether the client can tell where it ends without the connection's end.
-    pub(crate) fn ends_by_itself(&self, request: &Request) -> bool {
-        self.head.framing != http1::response::Framing::UntilClose && !self.is_unchunked(request)
     }
 }
