@@ -1,27 +1,205 @@
-//! Questions before a decision and probes after it, over a UDP socket of the worker's own.
+//! Questions before a decision and probes after it, over UDP sockets of the worker's own.
+//!
+//! What is asked is remembered in a ring of fixed size: an answer that comes after its place was taken again
+//! is as good as lost. A round of questions ends when all have answered or its deadline has come, which a
+//! timerfd tells: the runtime's own clock rounds to milliseconds, and a deadline is a fraction of one.
+//!
+//! Not here: whether to ask, whom, and what the answers mean (`candidacy::asking`), and the answering
+//! (`resources`).
 
+mod round;
+mod timer;
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
+use std::task::Poll;
 
+use announce::exchange::{Asker, Probe, Question};
 use base::Instant;
 use candidacy::Slot;
+use resources::crypto::{Ring, random};
+use seal::Speaker;
+use seal::challenge::Nonce;
+use tokio::net::UdpSocket;
 
-use crate::relay::conn::Conn;
 use crate::worker::Worker;
-use crate::worker::decision::Plan;
+use round::Asked;
+use timer::Timer;
+
+/// Questions that may be open at one time. A power of two.
+const OPEN: usize = 4096;
+/// The longest datagram that could be an answer.
+const DATAGRAM: usize = 512;
+
+/// What one worker needs for asking.
+pub(crate) struct Desk {
+    four: Option<UdpSocket>,
+    six: Option<UdpSocket>,
+    timer: Option<Timer>,
+    state: RefCell<State>,
+}
+
+struct State {
+    asker: Asker<Ring>,
+    /// Random for each start, so that nobody outside can name a question of ours.
+    prefix: [u8; 8],
+    next: u64,
+    open: Vec<Option<Open>>,
+    datagram: Vec<u8>,
+}
+
+/// A question whose answer has not come.
+struct Open {
+    number: u64,
+    slot: Slot,
+    epoch: u32,
+    whom: Speaker,
+    at: Instant,
+    /// The round it belongs to; none for a probe that nobody waits for.
+    round: Option<Rc<Asked>>,
+}
+
+impl Desk {
+    /// Opens the sockets; `None` if there is no way to ask. Has to be called inside of the runtime.
+    pub(crate) fn open(resources: &resources::Handle) -> Option<Self> {
+        let mut prefix = [0; 8];
+        random(&mut prefix);
+        let state = State {
+            asker: resources.asker()?,
+            prefix,
+            next: 0,
+            open: (0..OPEN).map(|_| None).collect(),
+            datagram: Vec::new(),
+        };
+        let loopback = resources.config().protection.is_loopback();
+        let four = if loopback { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let six = if loopback { Ipv6Addr::LOCALHOST } else { Ipv6Addr::UNSPECIFIED };
+        let desk = Self {
+            four: socket((four, 0).into()).ok(),
+            six: socket((six, 0).into()).ok(),
+            timer: Timer::new().ok(),
+            state: RefCell::new(state),
+        };
+        (desk.four.is_some() || desk.six.is_some()).then_some(desk)
+    }
+
+    fn send(&self, to: SocketAddr, datagram: &[u8]) -> bool {
+        let socket = if to.is_ipv4() { &self.four } else { &self.six };
+        // A full socket buffer or an unreachable machine: the question is lost, as on the wire.
+        socket.as_ref().is_some_and(|s| s.try_send_to(datagram, to).is_ok())
+    }
+}
+
+fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = std::net::UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}
 
 impl Worker {
-    /// Whether questions can be asked at all.
+    /// Whether questions can be asked, and their deadlines be kept.
     pub(crate) fn can_ask(&self) -> bool {
-        false
+        self.desk.as_ref().is_some_and(|desk| desk.timer.is_some())
     }
 
     /// Sends one probe whose answer nobody waits for.
-    pub(crate) fn probe(&self, _slot: Slot, _now: Instant) {}
+    pub(crate) fn probe(&self, slot: Slot, now: Instant) {
+        if self.question(slot, None, None, now) {
+            self.stats.counters.probes.bump();
+        }
+    }
+
+    /// Sends a question, or a mere probe, to the machine in this row.
+    fn question(
+        &self,
+        slot: Slot,
+        question: Option<Question>,
+        round: Option<Rc<Asked>>,
+        now: Instant,
+    ) -> bool {
+        let Some(desk) = &self.desk else { return false };
+        let snapshot = self.snapshot();
+        let Some(machine) = snapshot.machine(slot) else { return false };
+        let Some(to) = machine.exchange else { return false };
+        let mut state = desk.state.borrow_mut();
+        let state = &mut *state;
+        let number = state.next;
+        state.next = number.wrapping_add(1);
+        let nonce = nonce(state.prefix, number);
+        state.asker.seal(&Probe { nonce, question }, &mut state.datagram);
+        let whom = Speaker { machine: machine.id, boot: machine.boot };
+        let place = number as usize & (OPEN - 1);
+        let open = Open { number, slot, epoch: machine.epoch, whom, at: now, round };
+        state.open[place] = Some(open);
+        desk.send(to, &state.datagram)
+    }
+
+    /// Takes one datagram that arrived.
+    fn answered(&self, desk: &Desk, datagram: &mut [u8]) {
+        let now = self.now();
+        let taken = {
+            let mut state = desk.state.borrow_mut();
+            let state = &mut *state;
+            // What is forged, torn or replayed is counted by nobody here: the answerer's port is where
+            // strangers knock.
+            let Ok((speaker, answer)) = state.asker.open(now, datagram) else { return };
+            let (prefix, number) = answer.nonce.split_at(8);
+            let number = number.first_chunk().map_or(0, |n| u64::from_be_bytes(*n));
+            let place = &mut state.open[number as usize & (OPEN - 1)];
+            let fits = |open: &mut Open| {
+                prefix == state.prefix && open.number == number && open.whom == speaker
+            };
+            place.take_if(fits).map(|open| (open, answer))
+        };
+        let Some((open, answer)) = taken else { return };
+        self.stats.counters.answers.bump();
+        let took = now.since(open.at);
+        let hot = &self.shared.resources.matrix().hot;
+        hot.hear(open.slot, open.epoch, answer.report, now);
+        hot.observe_hop(open.slot, took);
+        self.deciding.borrow_mut().answer_times.observe(took);
+        if let Some(asked) = open.round {
+            asked.answer(open.slot, answer.reservation);
+        }
+    }
 }
 
-impl Conn {
-    pub(crate) async fn ask(&mut self, _plan: &mut Plan) {}
+fn nonce(prefix: [u8; 8], number: u64) -> Nonce {
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&prefix);
+    nonce[8..].copy_from_slice(&number.to_be_bytes());
+    nonce
 }
 
 /// Takes answers for as long as the worker lives.
-pub(crate) async fn listen(_w: Rc<Worker>) {}
+pub(crate) async fn listen(w: Rc<Worker>) {
+    let Some(desk) = &w.desk else { return };
+    let mut datagram = [0; DATAGRAM];
+    loop {
+        poll_fn(|cx| {
+            let sockets = [&desk.four, &desk.six];
+            let ready =
+                |s: &UdpSocket, cx: &mut std::task::Context<'_>| s.poll_recv_ready(cx).is_ready();
+            // Both are polled, so that both know whom to wake.
+            let any = sockets.into_iter().flatten().fold(false, |any, s| ready(s, cx) | any);
+            if any { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        for socket in [&desk.four, &desk.six].into_iter().flatten() {
+            // An error is a message about an earlier datagram; the next one is worth looking at.
+            while let Ok(n) = socket.try_recv(&mut datagram) {
+                w.answered(desk, &mut datagram[..n]);
+            }
+        }
+    }
+}
+
+/// Wakes the rounds whose deadline has come, for as long as the worker lives.
+pub(crate) async fn keep_time(w: Rc<Worker>) {
+    if let Some(timer) = w.desk.as_ref().and_then(|desk| desk.timer.as_ref()) {
+        timer.run(|| w.now()).await;
+    }
+}

@@ -8,7 +8,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use http1::Decoder;
+use http1::{Decoder, Delivery};
 
 use super::splice::{Pipe, Pipes, WORTH};
 use super::stream::Stream;
@@ -35,8 +35,7 @@ pub(crate) struct Download {
     pipe: Option<Pipe>,
     /// The pipe was tried and is not to be had, or does not work with this kind of socket.
     no_pipe: bool,
-    /// Chunked coding is taken off, for a client that does not know it.
-    plain: bool,
+    delivery: Delivery,
     /// More bytes than the body has were received: the connection must not be used again.
     pub(crate) excess: bool,
     /// Bytes passed to the client, chunk framing included.
@@ -45,14 +44,14 @@ pub(crate) struct Download {
 
 impl Download {
     /// A body with this framing; `None` for a response without one.
-    pub(crate) fn new(body: Option<Decoder>, plain: bool) -> Self {
+    pub(crate) fn new(body: Option<Decoder>, delivery: Delivery) -> Self {
         Self {
             body,
             pending: Inbox::default(),
             want: FIRST,
             pipe: None,
             no_pipe: false,
-            plain,
+            delivery,
             excess: false,
             bytes: 0,
         }
@@ -67,9 +66,9 @@ impl Download {
         head: &[u8],
         head_rest: &[u8],
     ) -> Result<(), DownloadError> {
-        if self.plain && self.body.is_some() {
+        if self.delivery != Delivery::AsItCame {
             self.pending.put(buffers, head);
-            return self.unchunk(buffers, head_rest);
+            return self.recode(buffers, head_rest);
         }
         let used = self.decode(head_rest)?;
         super::io::send(client, cx, &mut self.pending, buffers, head, &head_rest[..used])
@@ -87,8 +86,8 @@ impl Download {
     ) -> Result<(), DownloadError> {
         self.pending = pending;
         self.pending.put(buffers, head);
-        if self.plain {
-            return self.unchunk(buffers, head_rest);
+        if self.delivery != Delivery::AsItCame {
+            return self.recode(buffers, head_rest);
         }
         let used = self.decode(head_rest)?;
         self.pending.put(buffers, &head_rest[..used]);
@@ -111,16 +110,25 @@ impl Download {
         Ok(passed.used)
     }
 
-    fn unchunk(&mut self, buffers: &Buffers, bytes: &[u8]) -> Result<(), DownloadError> {
+    /// Puts the data in these bytes aside in the form that the client understands.
+    fn recode(&mut self, buffers: &Buffers, bytes: &[u8]) -> Result<(), DownloadError> {
         let Some(body) = &mut self.body else { return Ok(()) };
-        let pending = &mut self.pending;
-        let before = pending.len();
-        let passed = body
-            .data(bytes, |data| pending.put(buffers, data))
+        let (pending, sent, chunk) =
+            (&mut self.pending, &mut self.bytes, self.delivery == Delivery::Chunk);
+        let progress = body
+            .data(bytes, |data| {
+                *sent += data.len() as u64;
+                if chunk {
+                    pending.put(buffers, http1::chunk_line(data.len(), &mut [0; 18]));
+                }
+                pending.put(buffers, data);
+                if chunk {
+                    pending.put(buffers, http1::CHUNK_END);
+                }
+            })
             .map_err(|_| DownloadError::Origin(io::ErrorKind::InvalidData))?;
-        self.bytes += (self.pending.len() - before) as u64;
-        self.excess |= passed.used < bytes.len();
-        if passed.done {
+        self.excess |= progress.used < bytes.len();
+        if progress.done {
             self.body = None;
         }
         Ok(())
@@ -154,8 +162,9 @@ impl Download {
                 return Poll::Ready(Ok(()));
             };
             let left = body.unread();
-            if !self.no_pipe && left.is_some_and(|left| left >= WORTH) || self.pipe.is_some() {
-                match ready!(self.poll_pipe_in(cx, origin, pipes, left.unwrap_or(0)))? {
+            let large = left.is_some_and(|left| left >= WORTH && left != u64::MAX);
+            if !self.no_pipe && large || self.pipe.is_some() {
+                match ready!(self.poll_pipe_in(cx, origin, buffers, pipes, left.unwrap_or(0)))? {
                     true => *moved = true,
                     false => self.no_pipe = true,
                 }
@@ -178,10 +187,10 @@ impl Download {
             let n =
                 ready!(origin.poll_read(cx, piece)).map_err(|e| DownloadError::Origin(e.kind()))?;
             if n == 0 {
-                return Poll::Ready(self.origin_ended());
+                return Poll::Ready(self.origin_ended(buffers));
             }
-            if self.plain {
-                return Poll::Ready(self.unchunk(buffers, &piece[..n]));
+            if self.delivery != Delivery::AsItCame {
+                return Poll::Ready(self.recode(buffers, &piece[..n]));
             }
             let used = self.decode(&piece[..n])?;
             let all = super::io::send(client, cx, &mut self.pending, buffers, &piece[..used], &[])
@@ -195,13 +204,15 @@ impl Download {
         })
     }
 
-    fn origin_ended(&mut self) -> Result<(), DownloadError> {
+    fn origin_ended(&mut self, buffers: &Buffers) -> Result<(), DownloadError> {
         match self.body.take() {
             Some(body) if !body.ends_with_connection() => {
-                Err(DownloadError::Origin(io::ErrorKind::UnexpectedEof))
+                return Err(DownloadError::Origin(io::ErrorKind::UnexpectedEof));
             }
-            _ => Ok(()),
+            _ if self.delivery == Delivery::Chunk => self.pending.put(buffers, http1::LAST_CHUNK),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Fills the pipe; `false` if there is none to be had.
@@ -209,6 +220,7 @@ impl Download {
         &mut self,
         cx: &mut Context<'_>,
         origin: &Stream,
+        buffers: &Buffers,
         pipes: &Pipes,
         left: u64,
     ) -> Poll<Result<bool, DownloadError>> {
@@ -219,7 +231,7 @@ impl Download {
         self.pipe = Some(pipe);
         match filled {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(0)) => Poll::Ready(self.origin_ended().map(|()| true)),
+            Poll::Ready(Ok(0)) => Poll::Ready(self.origin_ended(buffers).map(|()| true)),
             Poll::Ready(Ok(n)) => {
                 self.bytes += n as u64;
                 if let Some(body) = &mut self.body {

@@ -296,13 +296,15 @@ impl Conn {
         bytes: &[u8],
     ) -> (Option<Head>, usize) {
         let w = self.w.clone();
+        let may_stay = self.may_go_on(request);
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
             let mut text = w.text.borrow_mut();
             text.clear();
             let mut fields = w.response_fields.borrow_mut();
-            let response = match Response::read(rest, request, RESPONSE_HEAD, &mut fields) {
+            let response = match Response::read(rest, request, may_stay, RESPONSE_HEAD, &mut fields)
+            {
                 Ok(Some(response)) => response,
                 Ok(None) => return (None, used),
                 Err(error) => {
@@ -350,11 +352,11 @@ impl Conn {
             if !self.out.is_empty() {
                 // An interim response that the client has not taken yet goes first.
                 let pending = std::mem::take(&mut self.out);
-                let mut download = Download::new(response.body(), response.is_unchunked(request));
+                let mut download = Download::new(response.body(), response.plan.delivery);
                 let begun = download.begin_behind(pending, &w.buffers, &text, after);
                 return (Some(Self::begun(response, download, begun)), bytes.len());
             }
-            let mut download = Download::new(response.body(), response.is_unchunked(request));
+            let mut download = Download::new(response.body(), response.plan.delivery);
             let begun = download.begin(cx, &mut self.stream, &w.buffers, &text, after);
             return (Some(Self::begun(response, download, begun)), bytes.len());
         }
@@ -424,7 +426,7 @@ impl Conn {
                 if whole && response.head.keep_alive && !download.excess {
                     w.give_back(up);
                 }
-                let keep = response.ends_by_itself(request) && upload.is_complete();
+                let keep = response.plan.keep_alive && upload.is_complete();
                 Ended::Done { status, keep: keep && self.may_go_on(request), bytes }
             }
             Err(DownloadError::Client(_)) => {

@@ -124,7 +124,7 @@ impl Conn {
         let counters = &w.stats.counters;
         w.deciding.borrow_mut().budget.deposit();
         if plan.round.is_some() {
-            self.ask(&mut plan).await;
+            self.ask(request, &mut plan).await;
             if self.gone {
                 return Ended::Gone;
             }

@@ -103,6 +103,14 @@ impl Stream {
         matches!(self.poll_read(&mut cx, &mut byte), Poll::Pending)
     }
 
+    /// The address by which the other side reached us; `None` for a Unix socket.
+    pub(crate) fn local_addr(&self) -> Option<std::net::SocketAddr> {
+        match self {
+            Self::Tcp(s) => s.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Lets the closing of this connection look like the failure that it is.
     pub(crate) fn reset_on_close(&self) {
         if let Self::Tcp(s) = self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::access_log::{AccessLog, StartError as LogError};
 use crate::config::Config;
@@ -25,6 +25,8 @@ use explain::Explainer;
 
 /// Requests to the internal pages that may wait for their thread.
 const PAGE_BACKLOG: usize = 256;
+/// Deaths that a worker may be behind.
+const DEATHS: usize = 256;
 /// How long the access log may take to write its last lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
@@ -92,7 +94,12 @@ impl Balancer {
             }
         })
         .map_err(|source| StartError::Thread { what: "health".into(), source })?;
+        let (deaths, _) = broadcast::channel(DEATHS);
+        let died = deaths.clone();
+        // Nobody listens before the workers do.
+        resources.on_death(move |death| drop(died.send(death)));
         let shared = Arc::new(Shared {
+            deaths,
             peer_key: resources.peer_key(),
             health,
             admission: Arc::new(Admission::new(config.local.queue, count)),

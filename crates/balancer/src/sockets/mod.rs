@@ -9,9 +9,11 @@
 mod owner;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::{Config, PeerListen};
 
 /// Connections that may wait in the kernel for a worker, per socket. The kernel caps it at
 /// `net.core.somaxconn`.
@@ -97,6 +99,20 @@ pub struct WorkerSockets {
 }
 
 impl Sockets {
+    /// Binds everything the configuration names, for its number of workers. Port 0 takes a free port, the
+    /// same one for all workers; [`Sockets::addresses`] tells which.
+    ///
+    /// # Errors
+    /// [`BindError`], which says by whom an address is used, or what to do. Nothing stays bound.
+    pub fn bind(config: &Config, cluster: &resources::Config) -> Result<Self, BindError> {
+        let peers = match &config.peers.listen {
+            PeerListen::Exchange => vec![exchange_address(cluster)],
+            PeerListen::At(addresses) => addresses.clone(),
+            PeerListen::Off => Vec::new(),
+        };
+        Self::bind_addresses(&config.http.listen, &peers, config.http.workers)
+    }
+
     /// Binds these client and peer addresses for so many workers (at least one).
     pub fn bind_addresses(
         clients: &[SocketAddr],
@@ -143,6 +159,20 @@ impl Sockets {
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer
     }
+}
+
+/// Where the exchange is: on the address of the announcements, without a key on loopback only, else everywhere.
+fn exchange_address(cluster: &resources::Config) -> SocketAddr {
+    let everywhere = || match Socket::new(Domain::IPV6, Type::STREAM, None) {
+        Ok(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        Err(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+    };
+    let address = match cluster.address {
+        Some(address) => address,
+        None if cluster.protection.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+        None => everywhere(),
+    };
+    SocketAddr::new(address, cluster.exchange_port)
 }
 
 fn bind_one(

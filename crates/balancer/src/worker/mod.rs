@@ -10,6 +10,7 @@ pub(crate) mod control;
 pub(crate) mod date;
 pub(crate) mod decision;
 pub(crate) mod judge;
+mod learned;
 pub(crate) mod log;
 pub(crate) mod run;
 
@@ -27,9 +28,10 @@ use http1::Fields;
 use resources::Clock;
 use resources::crypto::Ring;
 use seal::peer::PeerKey;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::access_log::Recorder;
+use crate::asking::Desk;
 use crate::config::{Config, Itself, Service};
 use crate::local::files::Files;
 use crate::local::health::Checker;
@@ -71,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) peer_key: PeerKey<Ring>,
     pub(crate) health: Option<Checker>,
+    pub(crate) deaths: broadcast::Sender<resources::Death>,
 }
 
 impl fmt::Debug for Shared {
@@ -115,6 +118,8 @@ pub(crate) struct Worker {
     /// A clone of its own, so that regular expressions share no working space with other workers.
     pub(crate) routes: Routes,
     pub(crate) deciding: RefCell<Deciding>,
+    /// Where questions are asked; none if there is no way to.
+    pub(crate) desk: Option<Desk>,
     pub(crate) usage: Usage,
     pub(crate) told_of_function: Cell<Instant>,
     pub(crate) site: Option<RefCell<Files>>,
@@ -146,6 +151,7 @@ impl Worker {
         };
         let pool = Pool::new(machines, config.peers.pool_size, config.local.keep_alive);
         let gate = Gate::new(shared.admission.clone(), shared.resources.clone(), index);
+        let desk = Desk::open(&shared.resources);
         Ok(Self {
             clock: shared.resources.clock().clone(),
             site: open_site(&config)?,
@@ -165,6 +171,7 @@ impl Worker {
             lines: RefCell::default(),
             fields: RefCell::default(),
             response_fields: RefCell::default(),
+            desk,
             usage: Usage::default(),
             told_of_function: Cell::new(Instant::ORIGIN),
             recorder: RefCell::new(recorder),

@@ -12,12 +12,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::accept::{Accepted, Acceptor};
 use super::control::TICK;
+use super::learned::Learned;
 use super::{Phase, Worker};
 use crate::peers::handshake;
+use crate::peers::pool::Key;
 use crate::peers::warden;
 use crate::relay::conn::{Conn, Entry, Next};
 use crate::relay::reply::Reply;
@@ -43,6 +45,8 @@ pub(crate) async fn run(w: Rc<Worker>, sockets: WorkerSockets) -> io::Result<()>
     tokio::task::spawn_local(warden::watch(w.clone()));
     tokio::task::spawn_local(warden::connect_ahead(w.clone()));
     tokio::task::spawn_local(crate::asking::listen(w.clone()));
+    tokio::task::spawn_local(crate::asking::keep_time(w.clone()));
+    tokio::task::spawn_local(deaths(w.clone(), w.shared.deaths.subscribe()));
     reach(&mut phase, Phase::Draining).await;
     w.phase.set(Phase::Draining);
     // Acceptors see the same change; they empty their queues before they close.
@@ -117,6 +121,10 @@ fn begin(w: &Rc<Worker>, stream: TcpStream, address: std::net::SocketAddr, entry
                 serve(Conn::new(w.clone(), stream, address, entry).await).await;
                 counters.open.sub(1);
             }
+            Entry::Peer if !w.shared.resources.accepts(address.ip().to_canonical()) => {
+                counters.handshakes_refused.bump();
+                tracing::debug!(%address, "a peer connection came from an address that is not accepted");
+            }
             Entry::Peer => {
                 counters.peers_in.bump();
                 welcome(&w, stream, address).await;
@@ -168,11 +176,28 @@ async fn serve(mut conn: Conn) {
     conn.finish().await;
 }
 
+/// Moves the requests of machines that die, and forgets their connections.
+async fn deaths(w: Rc<Worker>, mut deaths: broadcast::Receiver<resources::Death>) {
+    loop {
+        match deaths.recv().await {
+            Ok(death) => {
+                w.pool.forget(Key::Machine(death.slot.0));
+                w.count_pool();
+                w.controls.died(death.slot.0);
+            }
+            // More died than anybody could tell: whoever waits finds out by his own deadline.
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
 /// Looks at deadlines and at what else is due some times a second.
 async fn sweep(w: Rc<Worker>) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count = 0u32;
+    let mut learned = Learned::default();
     loop {
         tick.tick().await;
         let now = w.now();
@@ -181,6 +206,7 @@ async fn sweep(w: Rc<Worker>) {
         count = count.wrapping_add(1);
         if count % 20 == 0 {
             warden::expire(&w, now);
+            learned.update(&w);
         }
     }
 }
