@@ -116,6 +116,14 @@ impl Explanation {
         });
     }
 
+    /// Notes one machine of a round of questions.
+    pub(crate) fn asked(&mut self, slot: Slot, answered: bool, standing: Standing) {
+        (if answered { &mut self.answered } else { &mut self.silent }).push(slot);
+        if standing != Standing::Usable {
+            self.excluded.push((slot, standing));
+        }
+    }
+
     pub(crate) fn conclude(&mut self, view: &View<'_>, decision: &Decision) {
         self.verdict = Some(decision.verdict);
         self.reason = Some(decision.reason);

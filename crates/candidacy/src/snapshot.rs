@@ -132,6 +132,7 @@ pub struct Snapshot {
     machines: Vec<Option<Machine>>,
     present: Vec<Slot>,
     figures: Vec<Figures>,
+    fastest: f32,
 }
 
 impl Snapshot {
@@ -141,12 +142,12 @@ impl Snapshot {
     /// from names is kept per version. `this` is this machine's own row.
     pub fn new(version: u64, this: Slot, mut machines: Vec<Option<Machine>>) -> Self {
         machines.truncate(MAX_MACHINES);
-        let present = (0..machines.len())
-            .filter(|&i| machines[i].is_some())
-            .map(|i| Slot(i as u16))
-            .collect();
+        let held = (0..machines.len()).filter(|&i| machines[i].is_some());
+        let present: Vec<Slot> = held.map(|i| Slot(i as u16)).collect();
         let figures = Figures::of(&machines);
-        Self { version, this, machines, present, figures }
+        let price = |slot: &Slot| figures[slot.index()].growth(0.0);
+        let fastest = present.iter().map(price).fold(f32::INFINITY, f32::min);
+        Self { version, this, machines, present, figures, fastest }
     }
 
     /// Which snapshot this is.
@@ -177,6 +178,11 @@ impl Snapshot {
     /// The row of a machine, by its identity. Walks all rows: not for each request.
     pub fn find(&self, id: MachineId) -> Option<Slot> {
         self.present.iter().copied().find(|&slot| self.machine(slot).is_some_and(|m| m.id == id))
+    }
+
+    /// The least that a request can cost anywhere.
+    pub(crate) fn fastest(&self) -> f32 {
+        self.fastest
     }
 
     pub(crate) fn figures(&self, slot: Slot) -> Figures {

@@ -17,6 +17,7 @@ pub(crate) fn machine(n: u16) -> Machine {
     id[..2].copy_from_slice(&n.to_be_bytes());
     let mut machine = Machine::new(MachineId(id), format!("web{n}"), addr);
     (machine.cpus_milli, machine.arriba) = (2000, 1000);
+    machine.exchange = Some(SocketAddr::new(addr.ip(), 4446));
     (machine.total_memory, machine.available_memory) = (8 << 30, 6 << 30);
     machine
 }

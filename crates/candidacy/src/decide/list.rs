@@ -9,6 +9,7 @@ use base::Instant;
 use super::{Tried, View};
 use crate::explain::Explanation;
 use crate::hot::{Arrival, MAX_MACHINES, Slot, Standing, TICK, ticks};
+use crate::route::Empty;
 
 /// A machine in the list.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +72,8 @@ pub struct Scratch {
     pub(crate) slots: Vec<Slot>,
     /// `exp(−i/DECAY_STEPS)`, with one more for interpolation; what is older weighs nothing.
     pub(crate) decay: Box<[f32]>,
+    /// What an empty list means on the route last decided.
+    pub(crate) empty: Empty,
     /// Requests per unit of capacity in the fleet, learned from the decisions made here.
     pub(crate) occupancy: f32,
 }
@@ -90,6 +93,7 @@ impl Scratch {
             names: Vec::with_capacity(32),
             slots: Vec::with_capacity(MAX_MACHINES),
             decay: (0..=DECAY_SPAN * DECAY_STEPS).map(weight).collect(),
+            empty: Empty::Here,
             occupancy: 0.5,
         }
     }

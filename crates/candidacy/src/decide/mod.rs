@@ -207,6 +207,7 @@ pub fn decide<R: RequestView>(
     let decision = if chain.is_off() {
         Decision::plain(Verdict::Here, Reason::Off)
     } else {
+        scratch.empty = chain.empty;
         scratch.fill(view, tried, explanation.as_deref_mut());
         let alone = scratch.list.len() == 1;
         let run = run::chain(chain, view, request, tried, random, scratch, &mut explanation);

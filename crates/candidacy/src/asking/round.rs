@@ -1,0 +1,408 @@
+//! One request's questions: whom, until when, and what follows from the answers.
+
+use base::{Instant, Random};
+
+use super::{AnswerTimes, AskingRules};
+use crate::decide::{
+    Candidate, Decision, Pricing, Reason, Scratch, Tried, Verdict, View, nothing_left,
+};
+use crate::explain::Explanation;
+use crate::hot::{Arrival, Slot, Standing, ticks};
+use crate::route::Empty;
+
+/// Most machines asked for one request.
+pub const MAX_ASKED: usize = 24;
+/// Costs that differ by less are equal, and equals go to this machine.
+const EQUAL: f32 = 1.001;
+/// Equals elsewhere are told apart by dice of this size.
+const DICE: f32 = 1.0 / 4096.0;
+
+/// One request's questions. Lives in the request's task; other decisions go on meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    asked: [Asked; MAX_ASKED],
+    len: u8,
+    answered: u8,
+    with_self: bool,
+    empty: Empty,
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    slot: Slot,
+    reservation: u32,
+    answered: bool,
+}
+
+impl Round {
+    /// Chooses whom to ask, right after [`decide`](crate::decide()) on the same request with the same
+    /// `scratch`: about 2 log₂ n machines, one half of them those that are cheapest as far as is known,
+    /// the other half at random, because what is known may be old.
+    ///
+    /// `None` if asking cannot change the outcome (then act on the decision): nobody else to ask, or
+    /// this machine is as idle and as fast as the best could be.
+    pub fn plan(
+        decision: &Decision,
+        view: &View<'_>,
+        scratch: &Scratch,
+        random: &mut Random,
+        times: &AnswerTimes,
+        rules: &AskingRules,
+    ) -> Option<Self> {
+        let chosen =
+            matches!(decision.reason, Reason::BestHere | Reason::BestThere | Reason::Retry);
+        if !chosen || !matches!(decision.verdict, Verdict::Here | Verdict::Proxy(_)) {
+            return None;
+        }
+        let this = view.snapshot.this();
+        let own = scratch.list.iter().find(|c| c.slot == this);
+        if own.is_some_and(|own| own.key <= view.snapshot.fastest() * EQUAL) {
+            return None;
+        }
+        let mut round = Self {
+            asked: [Asked::default(); MAX_ASKED],
+            len: 0,
+            answered: 0,
+            with_self: own.is_some(),
+            empty: scratch.empty,
+            deadline: view.now + times.wait(rules),
+        };
+        let n = scratch.list.len();
+        let wanted = wanted(n).min(n - usize::from(round.with_self));
+        round.cheapest(view, scratch, wanted.div_ceil(2));
+        round.at_random(view, scratch, random, wanted);
+        (round.len > 0).then_some(round)
+    }
+
+    /// Takes the `count` cheapest of those that were looked at.
+    fn cheapest(&mut self, view: &View<'_>, scratch: &Scratch, count: usize) {
+        let mut best = [(f32::INFINITY, Slot(0)); MAX_ASKED];
+        let mut found = 0;
+        for candidate in &scratch.list {
+            if candidate.key == f32::INFINITY || !can_be_asked(view, candidate.slot) {
+                continue;
+            }
+            // Insertion into a short sorted list.
+            let mut new = (candidate.key, candidate.slot);
+            for place in &mut best[..found] {
+                if new.0 < place.0 {
+                    core::mem::swap(place, &mut new);
+                }
+            }
+            if found < count {
+                best[found] = new;
+                found += 1;
+            }
+        }
+        best[..found].iter().for_each(|&(_, slot)| self.add(slot));
+    }
+
+    /// Fills up to `wanted` with others.
+    fn at_random(
+        &mut self,
+        view: &View<'_>,
+        scratch: &Scratch,
+        random: &mut Random,
+        wanted: usize,
+    ) {
+        let n = scratch.list.len();
+        let start = random.below(n as u32) as usize;
+        // A step that shares no divisor with n visits everyone once, in an order that looks random.
+        let step = coprime_step(n, random);
+        let mut at = start;
+        for _ in 0..n {
+            if usize::from(self.len) >= wanted {
+                return;
+            }
+            let slot = scratch.list[at].slot;
+            if can_be_asked(view, slot) && !self.asked().any(|asked| asked == slot) {
+                self.add(slot);
+            }
+            at = (at + step) % n;
+        }
+    }
+
+    fn add(&mut self, slot: Slot) {
+        if let Some(place) = self.asked.get_mut(usize::from(self.len)) {
+            *place = Asked { slot, reservation: 0, answered: false };
+            self.len += 1;
+        }
+    }
+
+    fn all(&self) -> &[Asked] {
+        &self.asked[..usize::from(self.len)]
+    }
+
+    /// The machines to ask.
+    pub fn asked(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.all().iter().map(|asked| asked.slot)
+    }
+
+    /// When to decide at the latest.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Notes that a machine answered, with the reservation it made (0 = none); its report was given to
+    /// [`Hot::hear`](crate::Hot::hear) before. `true` when no answer is outstanding. Answers of
+    /// machines that were not asked, or again, change nothing.
+    pub fn answer(&mut self, slot: Slot, reservation: u32) -> bool {
+        let len = usize::from(self.len);
+        if let Some(asked) = self.asked[..len].iter_mut().find(|a| a.slot == slot && !a.answered) {
+            (asked.answered, asked.reservation) = (true, reservation);
+            self.answered += 1;
+        }
+        self.answered == self.len
+    }
+
+    /// Decides on the answers, and on what is known of the silent. Those that are no candidates any
+    /// more are not named; if all are gone, the route's rule for an empty list holds.
+    pub fn decide(
+        &self,
+        view: &View<'_>,
+        random: &mut Random,
+        scratch: &mut Scratch,
+        mut explanation: Option<&mut Explanation>,
+    ) -> Decision {
+        let this = view.snapshot.this();
+        let Scratch { list, decay, occupancy, .. } = scratch;
+        list.clear();
+        if let Some(explanation) = &mut explanation {
+            explanation.clear();
+        }
+        for asked in self.all() {
+            let (standing, arrival) = view.hot.look(asked.slot, ticks(view.now));
+            if standing == Standing::Usable && view.snapshot.machine(asked.slot).is_some() {
+                list.push(Candidate::new(asked.slot, arrival));
+            }
+            if let Some(explanation) = &mut explanation {
+                explanation.asked(asked.slot, asked.answered, standing);
+            }
+        }
+        if self.with_self && view.hot.standing_here() == Standing::Usable {
+            list.push(Candidate::new(this, Arrival::new(view.now, 0, 0)));
+        }
+        let pricing = Pricing::new(view, decay, *occupancy);
+        let mut best = 0;
+        for at in 0..list.len() {
+            let seen = pricing.appraise(&list[at]);
+            let here = list[at].slot == this;
+            list[at].key = seen.cost * if here { 1.0 } else { 1.0 + DICE * random.unit() as f32 };
+            // This machine comes last, so an equal of it has been seen.
+            let limit = list[best].key * if here { EQUAL } else { 1.0 };
+            if list[at].key < limit {
+                best = at;
+            }
+            if let Some(explanation) = &mut explanation {
+                explanation.appraisals.push(seen);
+            }
+        }
+        let decision = self.conclude(view, list.get(best));
+        if !list.is_empty() {
+            list.swap(0, best);
+        }
+        if let Some(explanation) = explanation {
+            explanation.appraisals.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+            explanation.conclude(view, &decision);
+        }
+        decision
+    }
+
+    fn conclude(&self, view: &View<'_>, winner: Option<&Candidate>) -> Decision {
+        let this = view.snapshot.this();
+        let Some(winner) = winner else { return nothing_left(self.empty, &Tried::NONE, this) };
+        let reason = if self.answered > 0 { Reason::Asked } else { Reason::AskedSilence };
+        if winner.slot == this {
+            return Decision::plain(Verdict::Here, reason);
+        }
+        let verdict = Verdict::Proxy(winner.slot);
+        Decision { age: winner.age(view.now), ..Decision::plain(verdict, reason) }
+    }
+
+    /// The reservation the machine made for us, to be sent with the request; 0 if none.
+    pub fn reservation(&self, slot: Slot) -> u32 {
+        self.all().iter().find(|asked| asked.slot == slot).map_or(0, |asked| asked.reservation)
+    }
+
+    /// How many were asked, and how many of them answered in time.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.len.into(), self.answered.into())
+    }
+}
+
+/// About 2 log₂ n, rounded up.
+fn wanted(n: usize) -> usize {
+    let twice = libm::ceilf(2.0 * libm::log2f(n.max(1) as f32)) as usize;
+    twice.clamp(1, MAX_ASKED)
+}
+
+/// Machines without an exchange port (announce-only agents) are not asked.
+fn can_be_asked(view: &View<'_>, slot: Slot) -> bool {
+    slot != view.snapshot.this()
+        && view.snapshot.machine(slot).is_some_and(|machine| machine.exchange.is_some())
+}
+
+fn coprime_step(n: usize, random: &mut Random) -> usize {
+    let mut step = 1 + random.below(n.max(2) as u32 - 1) as usize;
+    while gcd(step, n) != 1 {
+        step = step % n + 1;
+    }
+    step
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::decide;
+    use crate::hot::Hot;
+    use crate::request::Plain;
+    use crate::snapshot::Snapshot;
+    use crate::testing::{fleet, hear};
+    use crate::{Chain, Condition};
+
+    const NOW: Instant = Instant::from_millis(10_000);
+
+    struct Desk {
+        hot: Hot,
+        snapshot: Snapshot,
+        random: Random,
+        scratch: Scratch,
+    }
+
+    impl Desk {
+        /// A fleet in which this machine is so busy that asking makes sense.
+        fn new(machines: u16) -> Self {
+            let (hot, snapshot) = fleet(machines, NOW);
+            (0..10).for_each(|_| hot.begin_service());
+            Self { hot, snapshot, random: Random::new(1), scratch: Scratch::new() }
+        }
+
+        fn view(&self) -> View<'_> {
+            let service = Duration::from_millis(20);
+            View { hot: &self.hot, snapshot: &self.snapshot, now: NOW, service }
+        }
+
+        fn plan(&mut self) -> Option<Round> {
+            let Self { hot, snapshot, random, scratch } = self;
+            let view = View { hot, snapshot, now: NOW, service: Duration::from_millis(20) };
+            let chain = Chain::standard();
+            let first =
+                decide(&chain, &view, &Plain::default(), &Tried::NONE, random, scratch, None);
+            let times = AnswerTimes::default();
+            Round::plan(&first, &view, scratch, random, &times, &AskingRules::default())
+        }
+
+        fn decide(&mut self, round: &Round) -> Decision {
+            let Self { hot, snapshot, random, scratch } = self;
+            let view = View { hot, snapshot, now: NOW, service: Duration::from_millis(20) };
+            round.decide(&view, random, scratch, None)
+        }
+    }
+
+    #[test]
+    fn about_twice_the_logarithm_is_asked() {
+        for (machines, expected) in [(2, 1), (3, 2), (6, 5), (20, 9), (100, 14), (1024, 20)] {
+            let round = Desk::new(machines).plan().unwrap();
+            let mut slots: alloc::vec::Vec<Slot> = round.asked().collect();
+            assert_eq!(slots.len(), expected, "{machines}");
+            slots.sort();
+            slots.dedup();
+            assert_eq!(slots.len(), expected, "nobody is asked twice");
+            assert!(!slots.contains(&Slot(0)), "nobody asks himself");
+            assert_eq!(round.deadline(), NOW + Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn an_idle_machine_among_equals_asks_nobody() {
+        let mut desk = Desk::new(6);
+        (0..10).for_each(|_| desk.hot.end_service());
+        assert!(desk.plan().is_none());
+    }
+
+    #[test]
+    fn who_cannot_be_asked_is_not_asked() {
+        let mut desk = Desk::new(6);
+        let machines = desk.snapshot.machines().iter().cloned().map(|machine| {
+            machine.map(|mut m| {
+                m.exchange = m.exchange.filter(|_| m.name != "web3");
+                m
+            })
+        });
+        desk.snapshot = Snapshot::new(2, Slot(0), machines.collect());
+        let round = desk.plan().unwrap();
+        assert_eq!(round.counts().0, 4);
+        assert!(!round.asked().any(|slot| slot == Slot(3)));
+    }
+
+    #[test]
+    fn the_answers_decide() {
+        let mut desk = Desk::new(6);
+        let mut round = desk.plan().unwrap();
+        let asked: alloc::vec::Vec<Slot> = round.asked().collect();
+        for (i, &slot) in asked.iter().enumerate() {
+            hear(&desk.hot, slot, if slot == Slot(4) { 1 } else { 9 }, NOW);
+            assert_eq!(round.answer(slot, 70 + u32::from(slot.0)), i + 1 == asked.len());
+        }
+        let decision = desk.decide(&round);
+        assert_eq!((decision.verdict, decision.reason), (Verdict::Proxy(Slot(4)), Reason::Asked));
+        assert_eq!(round.reservation(Slot(4)), 74);
+        assert_eq!(decision.age.map(|age| age.as_micros()), Some(0));
+    }
+
+    #[test]
+    fn silence_is_judged_by_what_is_known() {
+        let mut desk = Desk::new(6);
+        (1..6).for_each(|slot| hear(&desk.hot, Slot(slot), if slot == 2 { 0 } else { 8 }, NOW));
+        let round = desk.plan().unwrap();
+        let decision = desk.decide(&round);
+        assert_eq!(decision.verdict, Verdict::Proxy(Slot(2)));
+        assert_eq!((decision.reason, round.counts()), (Reason::AskedSilence, (5, 0)));
+    }
+
+    #[test]
+    fn who_died_meanwhile_is_not_named() {
+        let mut desk = Desk::new(3);
+        let round = desk.plan().unwrap();
+        desk.hot.set_condition(Slot(1), Condition::Dead);
+        assert_eq!(desk.decide(&round).verdict, Verdict::Proxy(Slot(2)));
+        desk.hot.set_condition(Slot(2), Condition::Dead);
+        assert_eq!(desk.decide(&round).verdict, Verdict::Here);
+        desk.hot.set_flags_here(crate::Flags::DRAINING);
+        assert_eq!(desk.decide(&round).reason, Reason::EmptyHere);
+    }
+
+    #[test]
+    fn strange_answers_change_nothing() {
+        let mut desk = Desk::new(3);
+        let mut round = desk.plan().unwrap();
+        assert!(!round.answer(Slot(0), 1) && !round.answer(Slot(900), 1));
+        assert!(!round.answer(Slot(1), 5) && !round.answer(Slot(1), 6));
+        assert_eq!((round.reservation(Slot(1)), round.counts()), (5, (2, 1)));
+        assert!(round.answer(Slot(2), 0));
+    }
+
+    #[test]
+    fn an_explanation_names_who_answered_and_who_was_silent() {
+        let mut desk = Desk::new(3);
+        let mut round = desk.plan().unwrap();
+        round.answer(Slot(1), 0);
+        let mut explanation = Explanation::default();
+        let (view, mut random, mut scratch) = (desk.view(), Random::new(2), Scratch::new());
+        let told = round.decide(&view, &mut random, &mut scratch, Some(&mut explanation));
+        let again = round.decide(&view, &mut Random::new(2), &mut scratch, None);
+        assert_eq!(told, again, "telling changes nothing");
+        assert_eq!(
+            (explanation.answered, explanation.silent),
+            ([Slot(1)].into(), [Slot(2)].into())
+        );
+        assert_eq!(explanation.appraisals.len(), 3);
+    }
+}
