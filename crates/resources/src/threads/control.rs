@@ -116,10 +116,9 @@ impl Control {
         while !self.shared.stopping.load(SeqCst) {
             let now = self.now();
             self.turn(now, now.since(meant) >= LATE);
-            let now = self.now();
-            let next = self.next(now);
-            meant = next;
-            self.wait(now, next);
+            // Counted from when the turn began, so that an absence within the turn is one as well.
+            meant = self.next(now);
+            self.wait(self.now(), meant);
         }
         self.shared.local.set_draining(true);
         self.announce(self.now());

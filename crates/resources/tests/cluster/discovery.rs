@@ -187,6 +187,6 @@ fn speed_is_measured_once_and_remembered() {
     }
     assert!(std::fs::read_to_string(&file).unwrap().trim_end().ends_with(&speed.to_string()));
     let a = Plan::new(net, 1, &[1]).start_in(dir);
-    let again = a.until("the first row", |_| a.machine(id).filter(|m| m.cpus_milli > 0));
+    let again = a.until("the first row", |_| a.machine(id).filter(|m| m.total_memory > 0));
     assert!(again.arriba > 0);
 }

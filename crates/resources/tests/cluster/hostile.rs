@@ -59,14 +59,14 @@ fn a_recording_of_a_life_that_is_over_admits_nobody() {
     let replayer = net.socket(2);
     recording
         .iter()
-        .for_each(|packet| drop(replayer.send_to(packet, net.announcements(1)).unwrap()));
+        .for_each(|packet| assert!(replayer.send_to(packet, net.announcements(1)).is_ok()));
     refused(&a, Refused::Unadmitted, 1);
     // Its probe goes to the dead exchange port, thrice; nobody answers.
     a.until("the probes", |handle| (handle.stats().probes_sent >= 3).then_some(()));
     a.until("the list to be cleared", |handle| {
         recording
             .iter()
-            .for_each(|packet| drop(replayer.send_to(packet, net.announcements(1)).unwrap()));
+            .for_each(|packet| assert!(replayer.send_to(packet, net.announcements(1)).is_ok()));
         (handle.stats().refused(Refused::Replayed) >= 5).then_some(())
     });
     assert_eq!(a.machine(id), None);
@@ -95,7 +95,7 @@ fn forged_and_torn_packets_are_counted_and_change_nothing() {
     let slot = a.meets(&b);
     let enemy = net.socket(9);
     let genuine = announcement(&key(), 1);
-    let send = |bytes: &[u8]| drop(enemy.send_to(bytes, net.announcements(1)).unwrap());
+    let send = |bytes: &[u8]| assert!(enemy.send_to(bytes, net.announcements(1)).is_ok());
     for at in [50, genuine.len() - 1, 41] {
         let mut forged = genuine.clone();
         forged[at] ^= 1;

@@ -3,7 +3,10 @@
 //! The test runs itself again inside: `unshare` makes the namespace, the inner run does the work. Where
 //! neither root nor user namespaces are allowed, it says so and proves nothing.
 
+use std::net::UdpSocket;
 use std::process::Command;
+
+use announce::reception::Refused;
 
 use crate::bench::{Node, Plan, key_file, net, read_config};
 use resources::{Service, Setup};
@@ -38,6 +41,8 @@ fn ip(arguments: &str) {
 
 /// An interface with two IPv4 addresses, and its other end so that it has a carrier.
 fn cable(name: &str, addresses: &[&str]) {
+    // What one host says to another address of its own travels by loopback.
+    ip("link set lo up");
     ip(&format!("link add {name} type veth peer name {name}-far"));
     ip(&format!("link set {name}-far up"));
     ip(&format!("link set {name} up"));
@@ -85,8 +90,7 @@ fn an_interface_that_goes_away_and_comes_back_is_used_again() {
     let addresses = ["10.77.1.1/24", "10.77.1.2/24"];
     cable("one", &addresses);
     let target = "targets = [{ to = \"239.255.44.45:4445\", ttl = 2, interface = \"one\" }]";
-    // One bound to every address, so that joining on the main socket is tested as well.
-    let a = machine(1, &format!("{target}\nexchange_port = 5446"));
+    let a = machine(1, &format!("address = \"10.77.1.1\"\n{target}"));
     let b = machine(2, &format!("address = \"10.77.1.2\"\n{target}"));
     meet(&a, &b);
     ip("link del one");
@@ -95,6 +99,26 @@ fn an_interface_that_goes_away_and_comes_back_is_used_again() {
     b.until("the return", |handle| (handle.stats().returns >= 1).then_some(()));
     let heard = b.handle.stats().heard;
     b.until("announcements", |handle| (handle.stats().heard >= heard + 5).then_some(()));
+}
+
+#[test]
+fn a_machine_on_every_address_hears_the_group_also_after_its_cable_came_back() {
+    if !inside("a_machine_on_every_address_hears_the_group_also_after_its_cable_came_back") {
+        return;
+    }
+    let a = machine(1, "");
+    for _ in 0..3 {
+        // The first cable appears after the start, the others after one was lost.
+        let before = a.handle.stats().refused(Refused::Torn);
+        cable("one", &["10.77.1.2/24"]);
+        ip("route add 239.255.44.45 dev one");
+        let noise = UdpSocket::bind("10.77.1.2:0").unwrap();
+        a.until("noise from the group", |handle| {
+            noise.send_to(b"noise", "239.255.44.45:4445").unwrap();
+            (handle.stats().refused(Refused::Torn) > before).then_some(())
+        });
+        ip("link del one");
+    }
 }
 
 #[test]
