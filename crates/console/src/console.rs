@@ -25,8 +25,9 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Where the figures come from. See [`crate::gather`] for the real one.
 pub trait Source: Send + 'static {
     /// Everything as it is now. Trends, rates and recent quantiles may be left empty: the console
-    /// fills them in from what it saw before.
-    fn view(&mut self) -> StatusView;
+    /// fills them in from what it saw before. `decisions` says whether somebody will see the recent
+    /// decisions: explaining costs something, so nothing need be explained for nobody.
+    fn view(&mut self, decisions: bool) -> StatusView;
 }
 
 enum Message {
@@ -127,12 +128,19 @@ impl Answer {
     }
 }
 
+/// A view and when it was gathered.
+struct Seen {
+    at: Instant,
+    decisions: bool,
+    view: StatusView,
+}
+
 struct Desk {
     config: Config,
     source: Option<Box<dyn Source>>,
     history: History,
     viewers: Viewers,
-    view: Option<(Instant, StatusView)>,
+    view: Option<Seen>,
     tick: Instant,
 }
 
@@ -167,23 +175,27 @@ impl Desk {
         // A machine that was asleep does not catch up: the missed samples are missing.
         self.tick = (self.tick + self.config.interval).max(now);
         let Some(source) = &mut self.source else { return };
-        let mut view = source.view();
+        let decisions = self.viewers.any();
+        let mut view = source.view(decisions);
         self.history.push(&view, now);
         self.history.fill_in(&mut view);
         self.viewers.show(&view, now);
-        self.view = Some((now, view));
+        self.view = Some(Seen { at: now, decisions, view });
     }
 
     /// The view for an answer, at most [`FRESH`] old.
-    fn view(&mut self) -> Option<&StatusView> {
+    fn view(&mut self, decisions: bool) -> Option<&StatusView> {
         let now = Instant::now();
-        let stale = self.view.as_ref().is_none_or(|(at, _)| now.duration_since(*at) > FRESH);
-        if stale && let Some(source) = &mut self.source {
-            let mut view = source.view();
+        let good =
+            |seen: &Seen| now.duration_since(seen.at) <= FRESH && (seen.decisions || !decisions);
+        if !self.view.as_ref().is_some_and(good)
+            && let Some(source) = &mut self.source
+        {
+            let mut view = source.view(decisions);
             self.history.fill_in(&mut view);
-            self.view = Some((now, view));
+            self.view = Some(Seen { at: now, decisions, view });
         }
-        self.view.as_ref().map(|(_, view)| view)
+        self.view.as_ref().map(|seen| &seen.view)
     }
 
     fn answer(&mut self, request: &PageRequest, reply: PageReply) {
@@ -194,7 +206,8 @@ impl Desk {
             return refusal.send(reply);
         }
         if self.config.metrics.as_deref() == Some(request.path.as_str()) {
-            return self.show(|view, _| metrics::answer(view)).send(reply);
+            let view = self.view(false);
+            return view.map_or_else(access::starting, metrics::answer).send(reply);
         }
         let root = self.config.path.clone().unwrap_or_default();
         let Some(name) = request.path.strip_prefix(&root) else {
@@ -212,8 +225,8 @@ impl Desk {
             "decisions.json" => self.show(|view, _| Answer::json(&view.decisions)),
             "events" if request.method == "HEAD" => Answer::new(200, "text/event-stream", ""),
             "events" => {
-                self.view();
-                let view = self.view.as_ref().map(|(_, view)| view);
+                self.view(true);
+                let view = self.view.as_ref().map(|seen| &seen.view);
                 return self.viewers.admit(reply, view);
             }
             _ => assets::answer(name, request.header("if-none-match"))
@@ -224,7 +237,7 @@ impl Desk {
 
     fn show(&mut self, render: impl FnOnce(&StatusView, &Config) -> Answer) -> Answer {
         let config = self.config.clone();
-        self.view().map_or_else(access::starting, |view| render(view, &config))
+        self.view(true).map_or_else(access::starting, |view| render(view, &config))
     }
 
     fn refusal(&self, request: &PageRequest, client: IpAddr) -> Option<Answer> {

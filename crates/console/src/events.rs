@@ -58,13 +58,18 @@ impl Viewers {
         }
     }
 
+    /// Whether somebody watches.
+    pub(crate) fn any(&mut self) -> bool {
+        self.streams.retain(|stream| !stream.is_gone());
+        !self.streams.is_empty()
+    }
+
     /// Sends what changed since the last event to all.
     pub(crate) fn show(&mut self, view: &StatusView, now: Instant) {
         if self.next.is_some_and(|next| now < next) {
             return;
         }
-        self.streams.retain(|stream| !stream.is_gone());
-        if self.streams.is_empty() {
+        if !self.any() {
             self.shown.clear();
             return;
         }
@@ -98,6 +103,7 @@ fn frame(parts: &BTreeMap<&&'static str, &String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use balancer::pages::{PageBody, STREAM_BACKLOG};
 
     #[test]
     fn an_event_is_one_line_of_data_whatever_it_carries() {
@@ -109,6 +115,29 @@ mod tests {
         let data: BTreeMap<String, String> =
             serde_json::from_str(lines[1].strip_prefix("data: ").unwrap()).unwrap();
         assert_eq!(data["totals"], html);
+    }
+
+    #[test]
+    fn a_viewer_who_does_not_read_is_let_go() {
+        let (mut viewers, mut view) = (Viewers::default(), StatusView::default());
+        let [slow, quick] = [(); 2].map(|()| {
+            let (reply, head) = PageReply::new();
+            viewers.admit(reply, Some(&view));
+            head.blocking_recv().unwrap().body
+        });
+        let PageBody::Stream(mut slow) = slow else { panic!("{slow:?}") };
+        let PageBody::Stream(mut quick) = quick else { panic!("{quick:?}") };
+        for n in 0..STREAM_BACKLOG + 10 {
+            view.this = format!("name {n}");
+            viewers.show(&view, Instant::now());
+            assert!(quick.try_recv().is_ok());
+        }
+        let mut taken = 0;
+        while slow.try_recv().is_ok() {
+            taken += 1;
+        }
+        assert_eq!((taken, slow.is_closed()), (STREAM_BACKLOG, true));
+        assert!(viewers.any() && !quick.is_closed());
     }
 
     #[test]

@@ -87,14 +87,20 @@ fn requests(view: &StatusView, text: &mut Text) {
 
 fn decisions(view: &StatusView, text: &mut Text) {
     let c = &view.totals.counters;
-    let mut family = text.family(
+    text.family(
         "backhand_decisions",
         Kind::Counter,
         "",
-        "Decisions by what became of the request and why.",
-    );
-    for (outcome, reason, n) in &view.totals.decisions {
-        family.count(&[("outcome", outcome), ("reason", reason)], *n);
+        "Decisions by what became of the request.",
+    )
+    .count(&[("outcome", "here")], c.decided_here)
+    .count(&[("outcome", "proxy")], c.decided_proxy)
+    .count(&[("outcome", "redirect")], c.decided_redirect)
+    .count(&[("outcome", "refuse")], c.decided_refused);
+    let mut family =
+        text.family("backhand_decision_reasons", Kind::Counter, "", "Decisions by reason.");
+    for (reason, n) in &view.totals.reasons {
+        family.count(&[("reason", reason)], *n);
     }
     text.family(
         "backhand_information_age_seconds",
@@ -116,7 +122,7 @@ fn decisions(view: &StatusView, text: &mut Text) {
 }
 
 fn failures(view: &StatusView, text: &mut Text) {
-    let (t, c) = (&view.totals, &view.totals.counters);
+    let c = &view.totals.counters;
     counter(text, "backhand_retries", "Attempts at another machine after one failed.", c.retries);
     counter(
         text,
@@ -132,7 +138,7 @@ fn failures(view: &StatusView, text: &mut Text) {
         c.moved_by_death,
     );
     counter(text, "backhand_failures", "Requests that failed for good at this entry.", c.failed);
-    counter(text, "backhand_ejections", "Machines put aside on suspicion.", t.ejections);
+    counter(text, "backhand_ejections", "Machines put aside on suspicion.", c.ejections);
     counter(text, "backhand_timeouts", "Connections closed for slowness.", c.timed_out);
     counter(
         text,
@@ -175,24 +181,39 @@ fn connections(view: &StatusView, text: &mut Text) {
 }
 
 fn announcements(view: &StatusView, text: &mut Text) {
-    let a = &view.totals.announcements;
-    counter(text, "backhand_announcements_sent", "Announcements sent, per target.", a.sent);
-    counter(
-        text,
-        "backhand_announcement_send_errors",
-        "Announcements that could not be sent.",
-        a.send_errors,
-    );
-    counter(text, "backhand_announcements_accepted", "Announcements that counted.", a.accepted);
+    let c = &view.totals.cluster;
+    let sent = "Packets of announcements sent, one for each target.";
+    counter(text, "backhand_announcements_sent", sent, c.announcement_packets_sent);
+    let unsent = "Packets of announcements that the system refused to send.";
+    counter(text, "backhand_announcements_unsent", unsent, c.announcement_packets_unsent);
+    let early = "Announcements made before their time.";
+    counter(text, "backhand_announcements_early", early, c.announcements_early);
+    let accepted = "Announcements of others taken into the matrix.";
+    counter(text, "backhand_announcements_accepted", accepted, c.heard);
     let mut family = text.family(
-        "backhand_datagrams_refused",
+        "backhand_announcements_refused",
         Kind::Counter,
         "",
-        "Announcements, probes and answers that changed nothing, by reason.",
+        "Announcements and other datagrams that changed nothing, by reason.",
     );
-    for (reason, n) in &a.refused {
-        family.count(&[("reason", reason)], *n);
+    for (reason, n) in c.each_refused() {
+        family.count(&[("reason", reason)], n);
     }
+    counter(text, "backhand_liveness_probes", "Probes sent by control.", c.probes_sent);
+    counter(text, "backhand_liveness_answers", "Answers to them.", c.probes_answered);
+    counter(text, "backhand_probes_answered", "Probes and questions answered here.", c.answered);
+    let granted = "Reservations granted in answers.";
+    counter(text, "backhand_reservations_granted", granted, c.reservations_granted);
+    let used = "Reservations that their request came to claim.";
+    counter(text, "backhand_reservations_used", used, c.reservations_used);
+    counter(text, "backhand_machines_admitted", "Machines admitted.", c.admitted);
+    counter(text, "backhand_machines_died", "Machines found dead.", c.deaths);
+    counter(
+        text,
+        "backhand_machines_returned",
+        "Machines that came back within their boot.",
+        c.returns,
+    );
 }
 
 /// The words of a machine's condition, as a state set.

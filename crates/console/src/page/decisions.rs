@@ -1,16 +1,20 @@
-//! Recent decisions: for each function of the chain who was left, who went out, and why the winner won.
+//! Recent decisions: for each function of the chain who was left, who came in, who went out, and why the
+//! winner won.
 
 use maud::{Markup, html};
 
 use super::figures;
-use crate::view::{DecisionRow, Outcome, StatusView, Step};
+use crate::view::{Appraisal, DecisionRow, Outcome, StatusView, Step};
+
+/// Most machines that one line names; the others are counted.
+const NAMED: usize = 16;
 
 /// The list, newest first: the part that changes.
 pub(super) fn list(view: &StatusView) -> Markup {
     html! {
         div #decisions {
             @if view.decisions.is_empty() {
-                p.empty { "None yet. Requests are explained while somebody looks." }
+                p.empty { "None yet. Decisions are explained while somebody looks: come back in a moment." }
             }
             @for decision in &view.decisions { (entry(decision)) }
         }
@@ -40,20 +44,25 @@ fn entry(d: &DecisionRow) -> Markup {
                     "Route " b { (d.route) }
                     @if !d.host.is_empty() { " · host " b { (d.host) } }
                     " · " (phrase(d.outcome))
-                    @if let Some(asked) = d.asked { " · " (asked) " machines were asked first" }
-                    @if d.information_age_ms.is_some() {
-                        " · information " (figures::millis(d.information_age_ms)) " old"
-                    }
+                    @if !d.reason.is_empty() { " · " code { (d.reason) } }
                 }
                 ol.steps {
                     li {
-                        span.function { "came in" }
-                        (names(&d.candidates, None, None))
+                        span.function { "candidates" }
+                        ul.names {
+                            (plain(&d.candidates))
+                            @for struck in d.excluded.iter().take(NAMED) {
+                                (out(&struck.name, &struck.why))
+                            }
+                            (more(d.excluded.len()))
+                        }
                     }
                     @for (i, step) in d.steps.iter().enumerate() {
-                        (one(step, (i + 1 == d.steps.len()).then_some(d.winner.as_deref()).flatten()))
+                        (one(step, d.winner.as_deref().filter(|_| i + 1 == d.steps.len())))
                     }
                 }
+                @if !d.answered.is_empty() || !d.silent.is_empty() { (asked(d)) }
+                @if !d.appraisals.is_empty() { (appraisals(&d.appraisals)) }
                 @if !d.why.is_empty() { p.why { (d.why) } }
             }
         }
@@ -64,32 +73,92 @@ fn one(step: &Step, winner: Option<&str>) -> Markup {
     html! {
         li {
             code.function { (step.function) }
-            (names(&step.left, Some(step), winner))
-            @if !step.note.is_empty() { p.remark { (step.note) } }
+            ul.names {
+                @for ranked in step.left.iter().take(NAMED) {
+                    li.won[winner == Some(&ranked.name)] {
+                        @if step.came.contains(&ranked.name) { "+ " }
+                        (ranked.name)
+                        @if let Some(figure) = ranked.figure {
+                            " " span.rank { (figures::decimal(figure.into())) }
+                        }
+                    }
+                }
+                (more(step.left.len()))
+                @if step.left.is_empty() { li.more { "nobody is left" } }
+                @for name in step.went.iter().take(NAMED) { (out(name, "")) }
+                (more(step.went.len()))
+            }
+            @if let Some(failed) = &step.failed {
+                p.remark { "It failed and changed nothing: " (failed) }
+            }
         }
     }
 }
 
-/// Most machines that one step names; the others are counted.
-const NAMED: usize = 16;
-
-fn names(left: &[String], step: Option<&Step>, winner: Option<&str>) -> Markup {
-    let out = step.map_or(&[][..], |step| &step.out);
+fn plain(names: &[String]) -> Markup {
     html! {
-        ul.names {
-            @for (i, name) in left.iter().take(NAMED).enumerate() {
-                li.won[i == 0 && winner == Some(name)] { (name) }
-            }
-            @if left.len() > NAMED { li.more { "and " (left.len() - NAMED) " more" } }
-            @for struck in out.iter().take(NAMED) {
-                li.out {
-                    span.hidden { "out: " }
-                    s { (struck.name) }
-                    @if !struck.why.is_empty() { " " em { (struck.why) } }
+        @for name in names.iter().take(NAMED) { li { (name) } }
+        (more(names.len()))
+        @if names.is_empty() { li.more { "nobody" } }
+    }
+}
+
+fn out(name: &str, why: &str) -> Markup {
+    html! {
+        li.out {
+            span.hidden { "out: " }
+            s { (name) }
+            @if !why.is_empty() { " " em { (why) } }
+        }
+    }
+}
+
+fn more(count: usize) -> Markup {
+    html! { @if count > NAMED { li.more { "and " (count - NAMED) " more" } } }
+}
+
+fn asked(d: &DecisionRow) -> Markup {
+    html! {
+        p.facts {
+            "Asked first: "
+            @if d.answered.is_empty() { "nobody answered" } @else { (d.answered.join(", ")) " answered" }
+            @if !d.silent.is_empty() { "; no answer in time from " (d.silent.join(", ")) }
+        }
+    }
+}
+
+fn appraisals(all: &[Appraisal]) -> Markup {
+    html! {
+        div.appraisals {
+            table {
+                caption.hidden { "What the costing saw, cheapest first" }
+                thead {
+                    tr {
+                        th scope="col" { "Machine" }
+                        th scope="col" { "cost" }
+                        th scope="col" { "growth" }
+                        th scope="col" { "strain" }
+                        th scope="col" { "hop" }
+                        th scope="col" { "penalty" }
+                        th scope="col" { "mine + others" }
+                        th scope="col" { "known for" }
+                    }
+                }
+                tbody {
+                    @for a in all.iter().take(NAMED) {
+                        tr {
+                            th scope="row" { (a.name) }
+                            td { b { (figures::decimal(a.cost.into())) } }
+                            td { (figures::decimal(a.growth.into())) }
+                            td { "× " (figures::decimal(a.strain.into())) }
+                            td { (figures::decimal(a.hop.into())) }
+                            td { (figures::decimal(a.penalty.into())) }
+                            td { (a.mine) " + " (figures::decimal(a.others.into())) }
+                            td { (figures::millis(a.age_ms)) }
+                        }
+                    }
                 }
             }
-            @if out.len() > NAMED { li.more { "and " (out.len() - NAMED) " more out" } }
-            @if left.is_empty() { li.more { "nobody is left" } }
         }
     }
 }

@@ -18,15 +18,15 @@ pub(super) fn table(view: &StatusView) -> Markup {
                 thead role="rowgroup" {
                     tr role="row" {
                         (head("Host", "entry, address"))
-                        (head("Condition", "version, boot"))
-                        (head("Age", "of information"))
+                        (head("Condition", "boot"))
+                        (head("Age", "newest report"))
                         (head("In flight", "mine + others / limit"))
-                        (head("Turnaround", "p50 / p99 · ms per request [count]"))
+                        (head("p50 / p99", "ms per request [count]"))
                         (head("Servers", "ready / total"))
                         (head("Load / HWM", "CPU idle"))
                         (head("CPUs", "arriba"))
-                        (head("Memory", "total / available"))
-                        (head("Pressure", "CPU / memory / I/O"))
+                        (head("Memory", "available"))
+                        (head("Pressure %", "CPU / mem / IO"))
                     }
                 }
                 (rows(view))
@@ -67,12 +67,9 @@ fn row(m: &MachineRow) -> Markup {
                 }
             }
             (cell("Condition", &html! { span.condition.(class(m.tone)) { (m.condition) } },
-                &html! {
-                    (m.version.as_deref().unwrap_or(figures::UNKNOWN))
-                    " · " span title=(m.boot) { (short(&m.boot)) }
-                }))
+                &html! { "boot " span title=(m.boot) { (short(&m.boot)) } }))
             (cell("Age", &html! { (figures::age(m.age_ms)) },
-                &html! { "information " (figures::age(m.information_age_ms)) }))
+                &html! { "report " (figures::age(m.information_age_ms)) }))
             td.flight role="cell" data-label="In flight" {
                 div {
                     span { b { (figures::count(m.in_flight())) } }
@@ -84,17 +81,16 @@ fn row(m: &MachineRow) -> Markup {
                     @match m.in_flight_limit { Some(limit) => (limit), None => "no limit" }
                 }
             }
-            (cell("Turnaround", &html! { (figures::millis(m.p50_ms)) " / " (figures::millis(m.p99_ms)) },
-                &html! { (figures::millis(m.ms_per_request)) " [" (figures::count(m.requests)) "]" }))
-            (cell("Servers", &html! { (whole(m.ready_servers)) " / " (whole(m.total_servers)) }, &html! {}))
+            (cell("p50 / p99", &html! { (figures::millis(m.p50_ms)) " / " (figures::millis(m.p99_ms)) },
+                &html! { (figures::millis(m.ms_per_request)) " mean [" (figures::count(m.requests)) "]" }))
+            (cell("Servers ready / total", &html! { (whole(m.ready_servers)) " / " (whole(m.total_servers)) }, &html! {}))
             (cell("Load / HWM", &html! { (figures::decimal(m.load)) " / " (figures::decimal(m.load_high_water)) },
                 &html! { "CPU idle " (idle) " %" }))
             (cell("CPUs", &html! { (figures::decimal(m.cpus)) },
                 &html! { "arriba " (m.arriba.map_or(figures::UNKNOWN.into(), figures::count)) }))
-            (cell("Memory", &html! {
-                    (figures::bytes(m.total_memory_bytes)) " / " (figures::bytes(m.available_memory_bytes))
-                }, &html! {}))
-            (cell("Pressure", &pressure(m), &html! {}))
+            (cell("Memory", &html! { (figures::bytes(m.total_memory_bytes)) },
+                &html! { (figures::bytes(m.available_memory_bytes)) " available" }))
+            (cell("Pressure %", &pressure(m), &html! { span.narrow { "CPU / memory / IO" } }))
         }
     }
 }
@@ -121,7 +117,6 @@ fn pressure(m: &MachineRow) -> Markup {
                 @match percent { Some(p) => (format!("{p:.0}")), None => (figures::UNKNOWN) }
             }
         }
-        " %"
     }
 }
 

@@ -44,9 +44,7 @@ fn row(i: usize, route: &RouteRow) -> Markup {
             }
             td role="cell" data-label="Chain" {
                 ul.chain { @for function in &route.chain { li { code { (function) } } } }
-                @if let Some(asking) = route.asking {
-                    small { @if asking { "asks machines first" } @else { "decides at once" } }
-                }
+                small { "asks first: " (route.asking) }
             }
             td.flight role="cell" data-label="Requests" {
                 div {

@@ -7,8 +7,7 @@ use crate::view::StatusView;
 
 /// The groups: the part that changes.
 pub(super) fn totals(view: &StatusView) -> Markup {
-    let t = &view.totals;
-    let c = &t.counters;
+    let (c, cluster) = (&view.totals.counters, &view.totals.cluster);
     html! {
         div #totals {
             (group("Requests", &[
@@ -39,7 +38,7 @@ pub(super) fn totals(view: &StatusView) -> Markup {
                 ("moved off a dead machine", count(c.moved_by_death)),
                 ("failed for good", count(c.failed)),
                 ("over the limit", count(c.over_limit)),
-                ("machines ejected", count(t.ejections)),
+                ("machines ejected", count(c.ejections)),
                 ("log records lost", count(c.log_lost)),
             ]))
             (group("Connections", &[
@@ -52,16 +51,27 @@ pub(super) fn totals(view: &StatusView) -> Markup {
                 ("streams and upgrades", count(c.tunnels)),
                 ("too slow, closed", count(c.timed_out)),
             ]))
-            (group("Announcements", &[
-                ("sent", count(t.announcements.sent)),
-                ("could not be sent", count(t.announcements.send_errors)),
-                ("accepted", count(t.announcements.accepted)),
+            (group("Cluster", &[
+                ("announcements sent", count(cluster.announcement_packets_sent)),
+                ("could not be sent", count(cluster.announcement_packets_unsent)),
+                ("before their time", count(cluster.announcements_early)),
+                ("accepted", count(cluster.heard)),
+                ("datagrams refused", count(refused(cluster))),
+                ("machines admitted", count(cluster.admitted)),
+                ("machines found dead", count(cluster.deaths)),
+                ("probes answered", count(cluster.answered)),
             ]))
-            @if !t.announcements.refused.is_empty() {
-                (refused(&t.announcements.refused))
-            }
         }
     }
+}
+
+/// Reasons of which a healthy cluster gives plenty: its own multicast, the same word by two ways, the first
+/// word of a new machine, a late answer.
+const USUAL: [&str; 4] = ["own", "duplicate", "unadmitted", "unasked"];
+
+/// Datagrams that changed nothing and should not have come; the metrics tell them apart.
+fn refused(stats: &resources::Stats) -> u64 {
+    stats.each_refused().filter(|(why, _)| !USUAL.contains(why)).map(|(_, n)| n).sum()
 }
 
 fn group(name: &str, rows: &[(&str, String)]) -> Markup {
@@ -69,15 +79,6 @@ fn group(name: &str, rows: &[(&str, String)]) -> Markup {
         div.group {
             h3 { (name) }
             dl { @for (label, value) in rows { div { dt { (label) } dd { (value) } } } }
-        }
-    }
-}
-
-fn refused(reasons: &[(String, u64)]) -> Markup {
-    html! {
-        div.group {
-            h3 { "Packets refused" }
-            dl { @for (label, n) in reasons { div { dt { (label) } dd { (count(*n)) } } } }
         }
     }
 }

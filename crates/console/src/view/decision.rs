@@ -5,7 +5,7 @@ use serde::Serialize;
 /// One request and why it went where it went.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DecisionRow {
-    /// Its number among the explained decisions of this life.
+    /// A number of its own among the decisions shown, for links and for keeping what was opened.
     pub number: u64,
     /// Milliseconds since it was decided.
     pub age_ms: u64,
@@ -13,7 +13,7 @@ pub struct DecisionRow {
     pub method: String,
     /// The host that was asked for.
     pub host: String,
-    /// The path without the query, cut if long.
+    /// The path without the query, which may hold what is nobody else's business; cut if long.
     pub path: String,
     /// The route that matched.
     pub route: String,
@@ -21,16 +21,22 @@ pub struct DecisionRow {
     pub outcome: Outcome,
     /// The machine that was chosen, if one was.
     pub winner: Option<String>,
+    /// The label of the reason in the metrics.
+    pub reason: String,
     /// Why the winner won, in a sentence.
     pub why: String,
-    /// Whether machines were asked before deciding, and how many.
-    pub asked: Option<u32>,
-    /// Age in milliseconds of the information about the winner.
-    pub information_age_ms: Option<f64>,
+    /// Machines that were no candidates from the start, and why.
+    pub excluded: Vec<Struck>,
     /// The machines that came into the chain.
     pub candidates: Vec<String>,
     /// What each function of the chain did, in order.
     pub steps: Vec<Step>,
+    /// What the costing saw of each machine it looked at, cheapest first.
+    pub appraisals: Vec<Appraisal>,
+    /// Machines that were asked first and answered in time.
+    pub answered: Vec<String>,
+    /// Machines that were asked first and did not.
+    pub silent: Vec<String>,
 }
 
 /// What became of a request.
@@ -48,36 +54,58 @@ pub enum Outcome {
     Refuse,
 }
 
-impl Outcome {
-    /// The word in metrics and JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Here => "here",
-            Self::Proxy => "proxy",
-            Self::Redirect => "redirect",
-            Self::Refuse => "refuse",
-        }
-    }
-}
-
 /// What one function of the chain did.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Step {
     /// The function as the configuration calls it, with its argument.
     pub function: String,
-    /// The machines that were left after it, in its order.
-    pub left: Vec<String>,
-    /// The machines that it took out.
-    pub out: Vec<Struck>,
-    /// What else it did: reordered, failed and changed nothing.
-    pub note: String,
+    /// The machines it left, best first.
+    pub left: Vec<Ranked>,
+    /// The machines it brought in.
+    pub came: Vec<String>,
+    /// The machines it took out.
+    pub went: Vec<String>,
+    /// Why it failed; then it left the list as it was.
+    pub failed: Option<String>,
 }
 
-/// A machine that went out, and why if the function says so.
+/// A machine and what a function ranked it by.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Ranked {
+    /// The machine.
+    pub name: String,
+    /// The figure, if the function orders; its unit is the function's.
+    pub figure: Option<f32>,
+}
+
+/// A machine that was no candidate, and why.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Struck {
     /// The machine.
     pub name: String,
-    /// Why; empty if the function alone says it.
+    /// Why: `dead`, `over limit`.
     pub why: String,
+}
+
+/// What the costing saw of one machine. Costs are in typical requests of a machine of average speed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Appraisal {
+    /// The machine.
+    pub name: String,
+    /// Our own requests there.
+    pub mine: u32,
+    /// Requests of others there, as believed.
+    pub others: f32,
+    /// Age of the newest report in milliseconds; absent for this machine, or if there is none.
+    pub age_ms: Option<f64>,
+    /// Growth of everybody's time there.
+    pub growth: f32,
+    /// The price of going there.
+    pub hop: f32,
+    /// What is held against it for failures and overdue answers.
+    pub penalty: f32,
+    /// What shortage of memory or places multiplies the growth with; 1 is none.
+    pub strain: f32,
+    /// The sum that was compared.
+    pub cost: f32,
 }

@@ -14,8 +14,6 @@ pub struct MachineRow {
     pub id: String,
     /// Which of its lives this is, 32 hexadecimal digits.
     pub boot: String,
-    /// The version of its program, as far as it says.
-    pub version: Option<String>,
     /// Whether it is the machine that answers.
     pub this: bool,
     /// Where its service is: address or name, and port.

@@ -8,9 +8,9 @@ mod decision;
 mod machine;
 mod totals;
 
-pub use decision::{DecisionRow, Outcome, Step, Struck};
+pub use decision::{Appraisal, DecisionRow, Outcome, Ranked, Step, Struck};
 pub use machine::{MachineRow, Pressure, Tone};
-pub use totals::{Announcements, Totals};
+pub use totals::Totals;
 
 use base::histogram::Counts;
 use serde::Serialize;
@@ -58,8 +58,8 @@ pub struct RouteRow {
     pub chain: Vec<String>,
     /// What happens when no machine is left: `here` or `refuse`.
     pub empty: String,
-    /// Whether machines are asked before its decisions now; absent if the route never asks.
-    pub asking: Option<bool>,
+    /// Whether machines are asked first: `auto`, `always` or `never`.
+    pub asking: String,
     /// Requests since the start.
     pub requests: u64,
     /// Requests per second over the last interval.

@@ -7,28 +7,15 @@ use serde::{Serialize, Serializer};
 pub struct Totals {
     /// Worker threads (gauge).
     pub workers: u64,
-    /// Counters of the workers, by the balancer's own names.
+    /// What the workers counted, by the balancer's own names.
     #[serde(serialize_with = "by_name")]
     pub counters: balancer::stats::Totals,
-    /// Decisions by outcome and reason.
-    pub decisions: Vec<(String, String, u64)>,
-    /// Machines put aside on suspicion.
-    pub ejections: u64,
-    /// Packets to and from the other machines.
-    pub announcements: Announcements,
-}
-
-/// What became of announcements and of the exchange of probes and answers.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Announcements {
-    /// Announcements sent, counted per target.
-    pub sent: u64,
-    /// Announcements that could not be sent.
-    pub send_errors: u64,
-    /// Announcements that counted.
-    pub accepted: u64,
-    /// Datagrams that changed nothing, by reason.
-    pub refused: Vec<(String, u64)>,
+    /// What was sent to, taken and refused from other machines, by the names of `resources`.
+    #[serde(serialize_with = "by_each")]
+    pub cluster: resources::Stats,
+    /// Decisions by reason.
+    #[serde(serialize_with = "as_map")]
+    pub reasons: Vec<(&'static str, u64)>,
 }
 
 fn by_name<S: Serializer>(
@@ -36,4 +23,14 @@ fn by_name<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_map(counters.named())
+}
+
+fn by_each<S: Serializer>(stats: &resources::Stats, serializer: S) -> Result<S::Ok, S::Error> {
+    let refused = stats.each_refused().map(|(reason, n)| (format!("refused {reason}"), n));
+    let all = stats.each().map(|(name, n)| (name.to_owned(), n)).chain(refused);
+    serializer.collect_map(all)
+}
+
+fn as_map<S: Serializer>(pairs: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().copied())
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use base::{Histogram, Random};
 use console::view::{
-    Announcements, DecisionRow, MachineRow, Outcome, Pressure, RouteRow, StatusView, Step, Struck,
-    Tone,
+    Appraisal, DecisionRow, MachineRow, Outcome, Pressure, Ranked, RouteRow, StatusView, Step,
+    Struck, Tone,
 };
 
 /// The figures of six unequal machines, which move a little at each look.
@@ -57,7 +57,6 @@ impl Sample {
             name: NAMES[i].into(),
             id: format!("{:032x}", 0xa1b2_c3d4_u64 * (i as u64 + 1)),
             boot: format!("{:x}{:024x}", 0x9c41_7e02_u64 + i as u64 * 0x1111_3337, i),
-            version: Some("0.1.0".into()),
             this: i == 0,
             address: format!("10.0.0.{}:8080", i + 1),
             peer: Some(format!("10.0.0.{}:4446", i + 1)),
@@ -93,7 +92,7 @@ impl Sample {
 }
 
 impl console::Source for Sample {
-    fn view(&mut self) -> StatusView {
+    fn view(&mut self, _: bool) -> StatusView {
         self.looks += 1;
         let wave = (self.looks as f64 / 7.0).sin() * 60.0;
         let arrived = (190.0 + wave) as u64 + self.below(50);
@@ -124,17 +123,10 @@ impl console::Source for Sample {
         };
         let totals = &mut view.totals;
         totals.workers = 4;
-        totals.ejections = 3;
-        totals.announcements = Announcements {
-            sent: 11_523 + self.looks,
-            send_errors: 0,
-            accepted: 57_610 + 5 * self.looks,
-            refused: vec![
-                ("wrong key".into(), 2),
-                ("replayed".into(), 14),
-                ("foreign block".into(), 5),
-            ],
-        };
+        totals.cluster.announcement_packets_sent = 11_523 + self.looks;
+        totals.cluster.heard = 57_610 + 5 * self.looks;
+        totals.cluster.admitted = 7;
+        totals.cluster.deaths = 2;
         let c = &mut totals.counters;
         c.requests = 2_304_000 + self.requests;
         c.peer_requests = 1_890_220 + self.requests;
@@ -153,87 +145,125 @@ impl console::Source for Sample {
         c.pool_hits = c.decided_proxy - 1_204;
         c.pool_idle = 61;
         c.retries = 31;
+        c.ejections = 3;
         c.moved_by_death = 4;
         c.reports = c.decided_proxy;
         c.probes = 8_112;
         c.asked = 12_077;
-        totals.decisions = vec![
-            ("here".into(), "best".into(), c.decided_here),
-            ("proxy".into(), "best".into(), c.decided_proxy),
-        ];
+        totals.reasons = vec![("best_here", c.decided_here), ("best_there", c.decided_proxy)];
         view
     }
 }
 
 fn routes(turnaround: &[Histogram; 3]) -> Vec<RouteRow> {
-    let row = |i: usize, name: &str, matches: &str, chain: &[&str], empty: &str, asking| RouteRow {
-        name: name.into(),
-        matches: matches.into(),
-        chain: chain.iter().map(|f| (*f).into()).collect(),
-        empty: empty.into(),
-        asking,
-        requests: turnaround[i].snapshot().count(),
-        turnaround: turnaround[i].snapshot(),
-        ..RouteRow::default()
-    };
+    let row =
+        |i: usize, name: &str, matches: &str, chain: &[&str], empty: &str, asking: &str| RouteRow {
+            name: name.into(),
+            matches: matches.into(),
+            chain: chain.iter().map(|f| (*f).into()).collect(),
+            empty: empty.into(),
+            asking: asking.into(),
+            requests: turnaround[i].snapshot().count(),
+            turnaround: turnaround[i].snapshot(),
+            ..RouteRow::default()
+        };
     vec![
-        row(0, "write", "POST, PUT, DELETE below /shop/", &["byHostname ^hazel$"], "refuse", None),
-        row(1, "reports", "path /reports/", &["byAge 5s", "byFresh"], "here", Some(true)),
-        row(2, "default", "", &["byFresh"], "here", Some(false)),
+        row(
+            0,
+            "write",
+            "path /shop, method POST or PUT",
+            &["byHostname ^hazel$"],
+            "refuse",
+            "never",
+        ),
+        row(1, "reports", "path /reports/", &["byAge 5", "byFresh"], "here", "auto"),
+        row(2, "default", "", &["byFresh"], "here", "auto"),
     ]
 }
 
+fn names(list: &[&str]) -> Vec<String> {
+    list.iter().map(|name| (*name).into()).collect()
+}
+
+/// What the decisions of a moment look like.
 fn decisions(looks: u64) -> Vec<DecisionRow> {
-    let names = |list: &[&str]| -> Vec<String> { list.iter().map(|n| (*n).into()).collect() };
-    let out = |list: &[(&str, &str)]| -> Vec<Struck> {
-        list.iter().map(|(name, why)| Struck { name: (*name).into(), why: (*why).into() }).collect()
-    };
+    (0..12).map(|i| decision(looks * 3 + 12 - i, i)).collect()
+}
+
+fn decision(number: u64, i: u64) -> DecisionRow {
     let paths = [
         "/",
         "/style.css",
-        "/shop/cart?",
+        "/shop/cart",
         "/reports/2026/q3",
-        "/img/harbour-large.jpg",
+        "/img/harbour.jpg",
         "/api/v1/items/4711",
     ];
-    (0..12u64)
-        .map(|i| {
-            let number = looks * 3 + 12 - i;
-            let path = paths[(number % 6) as usize];
-            let write = path.starts_with("/shop");
-            let here = number.is_multiple_of(5);
-            let winner = if write { "hazel" } else if here { "birch" } else { "rowan" };
-            let fresh = Step {
-                function: "byFresh".into(),
-                left: if here { names(&["birch", "rowan", "cedar", "hazel"]) } else { names(&["rowan", "hazel", "birch", "cedar"]) },
-                out: out(&[("maple", "ejected"), ("elm", "over its limit")]),
-                note: "drew 4 of 5 candidates and ordered them by marginal cost".into(),
-            };
-            let only = Step {
-                function: "byHostname ^hazel$".into(),
-                left: names(&["hazel"]),
-                out: out(&[("birch", ""), ("cedar", ""), ("elm", ""), ("maple", ""), ("rowan", "")]),
-                note: String::new(),
-            };
-            DecisionRow {
-                number,
-                age_ms: 140 + i * 830,
-                method: if write { "POST".into() } else { "GET".into() },
-                host: "www.example.org".into(),
-                path: path.trim_end_matches('?').into(),
-                route: if write { "write".into() } else { "default".into() },
-                outcome: if winner == "birch" { Outcome::Here } else { Outcome::Proxy },
-                winner: Some(winner.into()),
-                why: if write {
-                    "hazel is the only machine left".into()
-                } else {
-                    format!("{winner} would finish one more request soonest: 3 in flight on 4 CPUs, cost 0.81 against 1.02 of the next")
-                },
-                asked: (number % 4 == 0).then_some(6),
-                information_age_ms: Some(0.4 * (i as f64 + 1.0)),
-                candidates: names(&NAMES),
-                steps: vec![if write { only } else { fresh }],
-            }
-        })
-        .collect()
+    let path = paths[(number % 6) as usize];
+    let write = path.starts_with("/shop");
+    let here = number.is_multiple_of(5);
+    let (winner, next) = if write {
+        ("hazel", "")
+    } else if here {
+        ("birch", "rowan")
+    } else {
+        ("rowan", "birch")
+    };
+    let order = [winner, next, "cedar", "hazel"];
+    let costs = [0.81, 1.02, 1.4, 2.35];
+    let step = if write {
+        Step {
+            function: "byHostname ^hazel$".into(),
+            left: vec![Ranked { name: "hazel".into(), figure: None }],
+            went: names(&["birch", "cedar", "rowan"]),
+            ..Step::default()
+        }
+    } else {
+        let ranked = order.iter().zip(costs);
+        Step {
+            function: "byFresh".into(),
+            left: ranked.map(|(n, c)| Ranked { name: (*n).into(), figure: Some(c) }).collect(),
+            ..Step::default()
+        }
+    };
+    let appraisal = |(name, cost): (&&str, f32)| Appraisal {
+        name: (*name).into(),
+        mine: 2,
+        others: 1.5,
+        age_ms: (*name != "birch").then_some(0.7),
+        growth: cost - 0.1,
+        hop: if *name == "birch" { 0.0 } else { 0.1 },
+        penalty: 0.0,
+        strain: 1.0,
+        cost,
+    };
+    DecisionRow {
+        number,
+        age_ms: 140 + i * 830,
+        method: if write { "POST".into() } else { "GET".into() },
+        host: "www.example.org".into(),
+        path: path.into(),
+        route: if write { "write".into() } else { "default".into() },
+        outcome: if winner == "birch" { Outcome::Here } else { Outcome::Proxy },
+        winner: Some(winner.into()),
+        reason: if winner == "birch" { "best_here".into() } else { "best_there".into() },
+        why: if write {
+            "hazel is the only machine left".into()
+        } else {
+            format!("{winner} (cost 0.81, 0.7 ms old) before {next} (cost 1.02)")
+        },
+        excluded: vec![
+            Struck { name: "maple".into(), why: "ejected".into() },
+            Struck { name: "elm".into(), why: "over limit".into() },
+        ],
+        candidates: names(&["birch", "cedar", "hazel", "rowan"]),
+        steps: vec![step],
+        appraisals: if write {
+            Vec::new()
+        } else {
+            order.iter().zip(costs).map(appraisal).collect()
+        },
+        answered: if number.is_multiple_of(4) { names(&["rowan", "cedar"]) } else { Vec::new() },
+        silent: if number.is_multiple_of(8) { names(&["hazel"]) } else { Vec::new() },
+    }
 }
