@@ -140,7 +140,8 @@ pub(crate) fn decode(text: &[u8]) -> Result<Decoded, Malformed> {
         read(&mut a, tag, value).ok_or(Malformed::Field { tag })?;
     }
     for tag in [tag::SEQUENCE, tag::REPORT, tag::CONTACT] {
-        if seen[0] & 1 << tag == 0 {
+        // Announcements are counted from 1; one with number zero has none.
+        if seen[0] & 1 << tag == 0 || tag == tag::SEQUENCE && a.sequence == 0 {
             return Err(Malformed::Missing { tag });
         }
     }

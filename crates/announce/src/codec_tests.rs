@@ -163,6 +163,10 @@ fn what_is_wrong_is_named() {
     };
     assert_eq!(decode(&[]), Err(Malformed::Cut));
     assert_eq!(decode(&[1, 1]), Err(Malformed::Missing { tag: tag::SEQUENCE }));
+    let unnumbered = text(&Announcement { sequence: 0, ..smallest() });
+    assert_eq!(decode(&unnumbered), Err(Malformed::Missing { tag: tag::SEQUENCE }));
+    let zero = [&unnumbered[..], &[tag::SEQUENCE, 1, 0]].concat();
+    assert_eq!(decode(&zero), Err(Malformed::Missing { tag: tag::SEQUENCE }));
     assert_eq!(decode(&whole[..whole.len() - 1]), Err(Malformed::Cut));
     assert_eq!(with(tag::SEQUENCE, &[2]), Err(Malformed::Repeated { tag: tag::SEQUENCE }));
     assert_eq!(with(tag::LIMIT, &[0; 9]), Err(Malformed::Field { tag: tag::LIMIT }));

@@ -5,6 +5,7 @@ use crate::answerer::{Answerer, State};
 use crate::contact::Contact;
 use crate::reservations::Reservations;
 use crate::test_suite::{Ring, key, speaker};
+use alloc::boxed::Box;
 use candidacy::Report;
 use seal::Sealer;
 use std::format;
