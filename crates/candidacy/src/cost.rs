@@ -59,7 +59,7 @@ const LOG_BASE: f32 = MAX_MACHINES.ilog2() as f32;
 
 /// The factor for a used share: 1 below [`STRAIN_FROM`], then exponentially up to 5 at 1.
 pub(crate) fn strain(used: f32) -> f32 {
-    if !(used > STRAIN_FROM) {
+    if used <= STRAIN_FROM {
         return 1.0;
     }
     let price = |u: f32| libm::exp2f(LOG_BASE * u.min(1.5));
