@@ -127,7 +127,7 @@ fn backhand(folder: &Path, i: usize, at: IpAddr, binary: &Path) -> Result<Spawn>
     let f = folder.display();
     let text = format!(
         "[cluster]\nname = \"m{i}\"\nkey_file = \"{f}/key\"\naccept = [\"10.77.0.0/24\"]\nstate_dir = \"{f}/state{i}\"\n\
-         [http]\nlisten = [\"{at}:{PORT}\"]\nworkers = 1\n[peers]\nlisten = \"{at}:4446\"\n\
+         [http]\nlisten = [\"{at}:{PORT}\"]\nworkers = 1\n\
          [local]\nserver = \"http://{at}:{APP_PORT}\"\nlimit = 1000\n[status]\nallow = [\"10.77.0.0/24\"]\n"
     );
     let file = write(folder, format!("backhand-{i}.toml"), &text)?;

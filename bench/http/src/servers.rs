@@ -51,7 +51,7 @@ pub(crate) fn all(folder: &Path, site: &Site, binary: &Path) -> Result<Vec<Serve
             binary,
             "backhand, off",
             18_105,
-            &local_server("[[route]]\nname = \"all\"\nchain = \"off\"\n"),
+            &local_server("[[route]]\nname = \"all\"\nchain = [\"off\"]\n"),
         )?,
         backhand_pair(folder, binary)?,
         nginx_files(folder, site, 18_110, "nginx files", "")?,
@@ -204,11 +204,9 @@ fn backhand_file(folder: &Path, port: u16, announce: &str, rest: &str) -> Result
         "[cluster]\nname = \"m{port}\"\nstate_dir = \"{}\"\naccept = [\"127.0.0.0/8\"]\n\
          [announce]\nport = {}\nexchange_port = {}\n{announce}\
          [http]\nlisten = [\"127.0.0.1:{port}\"]\nworkers = 1\n\
-         [peers]\nlisten = \"127.0.0.1:{}\"\n\
          [access_log]\nto = \"{}\"\n{rest}",
         state.display(),
         port + 1000,
-        port + 2000,
         port + 2000,
         folder.join(format!("backhand{port}.log")).display(),
     );

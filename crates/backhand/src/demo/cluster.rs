@@ -110,6 +110,9 @@ impl Cluster {
         let deadline = Instant::now() + GATHERING;
         for i in (0..self.len()).filter(|&i| self.members[i].process.is_some()) {
             while self.known_to(i) != Some(expected) {
+                if self.members[i].process.as_ref().is_some_and(|p| !p.is_running()) {
+                    bail!("{} ended by itself.{}", self.name(i), self.last_words(i));
+                }
                 if Instant::now() > deadline {
                     bail!(
                         "{} does not know {expected} machines after {GATHERING:?}.{}",
@@ -144,7 +147,7 @@ impl Cluster {
     fn last_words(&self, i: usize) -> String {
         let file = self.folder.join(self.name(i)).join("backhand.log");
         let text = fs::read_to_string(&file).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().rev().take(5).collect();
+        let lines: Vec<&str> = text.lines().rev().take(8).collect();
         lines.iter().rev().fold(String::from(" It said last:"), |all, line| all + "\n    " + line)
     }
 }

@@ -63,7 +63,7 @@ fn rest<S: Read>(reader: &mut Reader<'_, S>, head: &[u8]) -> Result<Response, Er
     };
     Ok(Response {
         status,
-        served_by: field("backhand-served-by").unwrap_or_default().to_owned(),
+        served_by: field("x-served-by").unwrap_or_default().to_owned(),
         keep: field("connection").is_none_or(|c| !c.eq_ignore_ascii_case("close")),
         body,
     })
@@ -162,8 +162,7 @@ mod tests {
     #[test]
     fn a_response_with_a_length_is_read_whole() {
         let got =
-            ask("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nBackhand-Served-By: m2\r\n\r\nhello")
-                .unwrap();
+            ask("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Served-By: m2\r\n\r\nhello").unwrap();
         assert_eq!(
             (got.status, got.served_by.as_str(), got.keep, &got.body[..]),
             (200, "m2", true, &b"hello"[..])

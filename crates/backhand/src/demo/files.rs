@@ -58,10 +58,9 @@ impl Files {
         let text = format!(
             "# One machine of the demonstration. This is all that it is told.\n\n\
              [cluster]\nname = \"{name}\"\nkey_file = \"{folder}/cluster.key\"\naccept = [\"{network}\"]\nstate_dir = \"{folder}/{name}/state\"\n\n\
-             [announce]\n{targets}\n\
-             [http]\nlisten = [\"{address}:{PORT}\"]\nserved_by_header = true\n\n\
-             [peers]\nlisten = \"{address}:4446\"\n\n\
-             [local]\ndirectory = \"{folder}/site\"\n\n\
+             [announce]\naddress = \"{address}\"\n{targets}\n\
+             [http]\nlisten = [\"{address}:{PORT}\"]\nserved_by = true\n\n\
+                          [local]\ndirectory = \"{folder}/site\"\n\n\
              # The site's page draws a dot for each request below /dots/: these go to any machine, so that all are seen.\n\
              [[route]]\nname = \"dots\"\npath = \"/dots/\"\nchain = [\"byAge 3\", \"byRandom\"]\n\n\
              [access_log]\nto = \"{folder}/{name}/access.log\"\n\n\

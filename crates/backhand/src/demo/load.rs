@@ -16,6 +16,9 @@ use super::exchange::{Broken, exchange};
 /// How long a client waits for a connection, and for each part of a response, before it tries another address.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Requests of one visit: on one connection, entering at one machine.
+const VISIT: u32 = 10;
+
 /// Opens a connection from where the client stands.
 pub(crate) type Connect =
     Arc<dyn Fn(SocketAddr, Duration) -> std::io::Result<TcpStream> + Send + Sync>;
@@ -72,6 +75,7 @@ impl Load {
         let threads = (0..clients)
             .map(|n| {
                 let client = Client {
+                    asked: 0,
                     entries: entries.clone(),
                     at: n as usize % entries.len().max(1),
                     kept: None,
@@ -117,6 +121,8 @@ impl Schedule {
 }
 
 struct Client {
+    /// Requests on the present visit.
+    asked: u32,
     entries: Vec<SocketAddr>,
     at: usize,
     kept: Option<TcpStream>,
@@ -141,6 +147,11 @@ impl Client {
 
     /// One request, at the present address or, while nothing of a response came, at each further one.
     fn request(&mut self, path: &str) -> (Outcome, u32) {
+        self.asked += 1;
+        if self.asked > VISIT {
+            // The next visitor gets the next address, as round-robin DNS would have it.
+            (self.asked, self.kept, self.at) = (1, None, (self.at + 1) % self.entries.len().max(1));
+        }
         let mut why = String::from("there is no address to enter at");
         for attempt in 0..=self.entries.len() as u32 {
             match self.attempt(path) {
