@@ -77,6 +77,9 @@ pub struct Death {
     pub epoch: u32,
 }
 
+/// Somebody who wants to be told of something.
+type Ear<T> = Box<dyn Fn(T) + Send>;
+
 /// What all threads share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -98,8 +101,8 @@ pub(crate) struct Shared {
     pub(crate) served: ArcSwap<Box<dyn Served>>,
     pub(crate) stopping: AtomicBool,
     pub(crate) evidence: Mutex<Vec<(Slot, u32, Evidence)>>,
-    deaths: Mutex<Vec<Box<dyn Fn(Death) + Send>>>,
-    snapshots: Mutex<Vec<Box<dyn Fn() + Send>>>,
+    deaths: Mutex<Vec<Ear<Death>>>,
+    snapshots: Mutex<Vec<Ear<()>>>,
     next_channel: AtomicU16,
 }
 
@@ -233,7 +236,7 @@ impl Handle {
     /// Has `tell` called on the control thread whenever a new snapshot of the matrix was published: after
     /// changes, and at least each second. It must not wait either.
     pub fn on_snapshot(&self, tell: impl Fn() + Send + 'static) {
-        lock(&self.0.snapshots).push(Box::new(tell));
+        lock(&self.0.snapshots).push(Box::new(move |()| tell()));
     }
 
     /// Tells liveness what a request saw of a machine. `epoch` is the admission it saw.
@@ -284,7 +287,7 @@ impl Handle {
 impl Shared {
     /// Tells everyone who asked that there is a new snapshot.
     pub(crate) fn tell_snapshot(&self) {
-        lock(&self.snapshots).iter().for_each(|tell| tell());
+        lock(&self.snapshots).iter().for_each(|tell| tell(()));
     }
 
     /// Tells everyone who asked that a machine is dead.

@@ -2,6 +2,9 @@
 //!
 //! The test compares; with `BACKHAND_WRITE_PAGES=1` it writes the pages instead.
 
+// A failed unwrap in a helper of tests is a failed test with its line.
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use announce::reception::Refused;
 
-use crate::bench::{Node, Plan, key_file, net, read_config};
+use crate::bench::{Node, key_file, net, read_config};
 use resources::{Service, Setup};
 
 const INSIDE: &str = "BACKHAND_TEST_INSIDE";
