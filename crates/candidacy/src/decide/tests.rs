@@ -129,7 +129,9 @@ fn by_cpu_and_by_load_order_by_their_figures() {
 #[test]
 fn by_busy_children_orders_by_requests_in_service() {
     let mut desk = Desk::new(4);
-    [(1, 5), (2, 3), (3, 4)].map(|(slot, n)| hear(&desk.hot, Slot(slot), n, NOW));
+    for (slot, n) in [(1, 5), (2, 3), (3, 4)] {
+        hear(&desk.hot, Slot(slot), n, NOW);
+    }
     (0..6).for_each(|_| desk.hot.begin_service());
     assert_eq!(desk.list(&["byBusyChildren"]), [2, 3, 1, 0]);
 }
@@ -250,7 +252,9 @@ fn fresh_an_idle_machine_serves_itself() {
 fn fresh_the_least_busy_of_the_fresh_wins() {
     let mut desk = Desk::new(6);
     (0..9).for_each(|_| desk.hot.begin_service());
-    [(1, 7), (2, 6), (3, 4), (4, 6), (5, 9)].map(|(slot, n)| hear(&desk.hot, Slot(slot), n, NOW));
+    for (slot, n) in [(1, 7), (2, 6), (3, 4), (4, 6), (5, 9)] {
+        hear(&desk.hot, Slot(slot), n, NOW);
+    }
     let decision = desk.decide(&["byFresh"]);
     assert_eq!((decision.verdict, decision.reason), (proxy(3), Reason::BestThere));
     assert_eq!(decision.age, Some(Duration::ZERO));
@@ -369,9 +373,11 @@ fn fresh_scarce_memory_and_a_near_limit_cost() {
     assert!(strain(0) == 1.0 && strain(1) > 3.0 && strain(2) > 4.9, "{:?}", told.appraisals);
 }
 
-struct Reverse(fn(&mut Vec<Slot>) -> Result<(), OutsideError>);
+type Edit = fn(&mut Vec<Slot>) -> Result<(), OutsideError>;
 
-impl Outside for Reverse {
+struct Edited(Edit);
+
+impl Outside for Edited {
     fn call(
         &self,
         _: &View<'_>,
@@ -384,11 +390,11 @@ impl Outside for Reverse {
     }
 }
 
-fn outside(function: fn(&mut Vec<Slot>) -> Result<(), OutsideError>) -> (Decision, Explanation) {
+fn outside(function: Edit) -> (Decision, Explanation) {
     let mut desk = Desk::new(4);
     desk.hot.set_condition(Slot(3), Condition::Dead);
     let resolve = |name: &str, _: &str| -> Option<Arc<dyn Outside>> {
-        (name == "mine").then(|| Arc::new(Reverse(function)) as Arc<dyn Outside>)
+        (name == "mine").then(|| Arc::new(Edited(function)) as Arc<dyn Outside>)
     };
     let chain = Chain::parse_with(&["removeSelf", "mine an argument"], &resolve).unwrap();
     let mut told = Explanation::default();
@@ -410,7 +416,7 @@ fn a_function_from_outside_may_reorder_narrow_and_widen() {
 
 #[test]
 fn a_function_from_outside_that_fails_or_lies_leaves_the_list() {
-    let bad: [fn(&mut Vec<Slot>) -> Result<(), OutsideError>; 5] = [
+    let bad: [Edit; 5] = [
         |_| Err(OutsideError("broken".into())),
         |list| {
             list.insert(0, Slot(3));
