@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::net::holder;
 use crate::state::StateError;
 
 /// Why the service could not start. Nothing was announced, no thread is left.
@@ -41,9 +42,10 @@ impl StartError {
         error: io::Error,
     ) -> Self {
         let remedy = match error.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "another program has it, perhaps another Backhand (ss -lunp shows which); stop it or set {key}"
-            ),
+            io::ErrorKind::AddrInUse => {
+                let who = holder::of_udp_port(address.port());
+                format!("another program has it{who}; stop it or set {key} to another port")
+            }
             io::ErrorKind::AddrNotAvailable => {
                 "the address is not on this machine (ip addr shows those that are); correct announce.address".into()
             }

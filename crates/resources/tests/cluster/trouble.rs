@@ -134,6 +134,7 @@ fn a_port_in_use_is_named_with_its_remedy() {
         text.contains("another program has it") && text.contains("announce.exchange_port"),
         "{text}"
     );
+    assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
     drop(a);
 }
 
