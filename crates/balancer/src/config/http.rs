@@ -122,6 +122,14 @@ pub struct HttpSection {
     ///
     /// 0 to 100. Default 20.
     pub retry_budget: Option<Spanned<i64>>,
+
+    /// Whether responses say which machine served them, in the header `X-Served-By`.
+    ///
+    /// Useful while looking for a fault, and for pages that show it; it tells every client the names of your machines. The
+    /// machine that serves adds it, so it must be set there.
+    ///
+    /// Default false.
+    pub served_by: bool,
 }
 
 /// `[http]`, checked.
@@ -153,6 +161,8 @@ pub struct Http {
     pub drain_timeout: Duration,
     /// Retries on suspicion per hundred requests, 0 to 100.
     pub retry_budget_percent: u32,
+    /// Whether responses say which machine served them.
+    pub served_by: bool,
 }
 
 const fn s(seconds: u64) -> Duration {
@@ -211,6 +221,7 @@ impl HttpSection {
                 s(0)..=s(3600),
             ),
             retry_budget_percent: found.count("http.retry_budget", &self.retry_budget, 20, 0..=100),
+            served_by: self.served_by,
         }
     }
 

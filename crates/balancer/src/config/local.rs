@@ -25,7 +25,7 @@ pub struct LocalSection {
     /// Nothing outside of it is ever served, and no file or directory whose name begins with a dot
     /// (`/.well-known/` excepted). It must be readable when the program starts. An absolute path.
     ///
-    /// Default, if none of the three is given: `/var/www/html` if that is there, else a page of welcome.
+    /// Default, if none of the three is given: `/var/www/html` if that is there, else a page of welcome at `/`.
     pub directory: Option<Spanned<PathBuf>>,
 
     /// An HTTP/1.1 server to pass requests to: `"http://127.0.0.1:9000"`, or `"127.0.0.1:9000"`.
@@ -404,7 +404,7 @@ fn assumed(files: files::Options, found: &mut Found) -> Service {
         return Service::Files(options);
     }
     found.assumed.push(
-        "there is nothing to serve, so every path shows a page of welcome (local.directory, local.server or local.unix)".into(),
+        "there is nothing to serve, so there is only a page of welcome (local.directory, local.server or local.unix)".into(),
     );
     Service::Files(files::Options { root: None, ..options })
 }

@@ -144,7 +144,10 @@ pub(super) fn check(sections: &[RouteSection], http: &Http, found: &mut Found) -
         let asks = match built {
             Ok(built) => built.all().first().is_none_or(|route| route.chain.asks()),
             Err(e) => {
-                section.explain(i, &e, found);
+                // Names were judged above, where the other ones are known.
+                if e.field != "name" {
+                    section.explain(i, &e, found);
+                }
                 true
             }
         };

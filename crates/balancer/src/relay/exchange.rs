@@ -312,7 +312,7 @@ impl Conn {
                     return (Some(Head::Ended(Ended::Failed(Failure::Malformed))), used);
                 }
             };
-            self.backward(request, &response, rest, &fields, &mut text);
+            self.backward(target.key == Key::Local, request, &response, rest, &fields, &mut text);
             let after = &rest[response.head.len..];
             if let (Key::Machine(slot), true) = (target.key, up.is_marked()) {
                 if let Some(report) = response.report {

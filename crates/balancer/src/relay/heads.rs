@@ -43,9 +43,10 @@ impl Conn {
         forward::request(out, self.head.bytes(), &request.head, &request.fields, &onward);
     }
 
-    /// Writes the response's head for the client.
+    /// Writes the response's head for the client. `served_here` says that the local service answered, not a peer.
     pub(crate) fn backward(
         &self,
+        served_here: bool,
         request: &Request,
         response: &Response,
         bytes: &[u8],
@@ -58,6 +59,9 @@ impl Conn {
         if self.entry == Entry::Peer && response.head.status >= 200 {
             w.append_report(&mut lines);
         }
+        if served_here && response.head.status >= 200 {
+            w.append_served_by(&mut lines);
+        }
         w.date.with(|date| {
             let (client_10, plan) = (!request.version_11, response.plan);
             let back = Back { client_10, plan, date, lines: &lines };
@@ -67,6 +71,15 @@ impl Conn {
 }
 
 impl Worker {
+    /// Appends the header line that names this machine, where it is wanted.
+    pub(crate) fn append_served_by(&self, out: &mut Vec<u8>) {
+        if self.config.http.served_by {
+            out.extend_from_slice(b"X-Served-By: ");
+            out.extend_from_slice(self.shared.resources.name().as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// Appends the header line with which this machine tells a peer how it is.
     pub(crate) fn append_report(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"backhand-report: ");

@@ -112,6 +112,7 @@ impl Conn {
         if self.entry == Entry::Peer {
             w.append_report(&mut text);
         }
+        w.append_served_by(&mut text);
         reply::end(keep, !request.version_11, &mut text);
         self.out.put(&w.buffers, &text);
         answer

@@ -17,7 +17,7 @@ use super::conn::{Conn, Entry, Holding};
 use super::exchange::{Ended, Failure, Target};
 use super::http::Request;
 use super::reply::Reply;
-use super::upload::Upload;
+use super::upload::{Upload, UploadError};
 use crate::peers::pool::Key;
 use crate::worker::admission::Entrance;
 use crate::worker::control::Interrupt;
@@ -89,8 +89,10 @@ impl Conn {
         if upload.is_announced_too_long() {
             return self.refuse(request, 413, "The request's body is too large.").await;
         }
-        if upload.take_arrived(&mut self.inbox, &w.buffers).is_err() {
-            return Ended::BadRequest(400);
+        match upload.take_arrived(&mut self.inbox, &w.buffers) {
+            Ok(()) => {}
+            Err(UploadError::TooLong) => return Ended::BadRequest(413),
+            Err(_) => return Ended::BadRequest(400),
         }
         let plan = match request.plan.take() {
             Some(plan) => plan,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use balancer::config::Sections;
 use balancer::{Balancer, Config, NoPages, Pages, Running, Sockets};
 use base::AddrBlocks;
-use candidacy::{Machine as Row, Slot, Snapshot};
+use candidacy::Slot;
 use resources::{Handle, Service, Setup};
 
 /// The longest that anything in these tests may take.
@@ -244,9 +244,9 @@ pub fn plain(body: impl AsRef<[u8]>) -> Vec<u8> {
 /// One running machine.
 pub struct Machine {
     pub address: SocketAddr,
-    pub peer: Option<SocketAddr>,
+    pub peer: SocketAddr,
     pub resources: Handle,
-    pub running: Running,
+    running: Option<Running>,
     _state: tempfile::TempDir,
 }
 
@@ -288,6 +288,10 @@ impl Plan {
     }
 
     pub fn start(self) -> Machine {
+        self.start_at(&Ports::free(), &[])
+    }
+
+    fn start_at(self, ports: &Ports, others: &[Ports]) -> Machine {
         let mut text = self.text;
         if !text.contains("[access_log]") {
             text.push_str("\n[access_log]\nto = \"off\"\n");
@@ -295,71 +299,127 @@ impl Plan {
         let sections: Sections = toml::from_str(&text).unwrap();
         let config = Arc::new(Config::check(&sections).unwrap());
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let sockets = Sockets::bind_addresses(&[any], &[any], self.workers).unwrap();
-        let (address, peer) = (sockets.addresses()[0], sockets.peer_address());
+        let peer = SocketAddr::new(any.ip(), ports.exchange);
+        let sockets = Sockets::bind_addresses(&[any], &[peer], self.workers).unwrap();
+        let address = sockets.addresses()[0];
         let state = tempfile::tempdir().unwrap();
+        let target = |port: u16| format!("127.0.0.1:{port}").parse().unwrap();
+        let nobody = [Ports::free()];
+        let others = if others.is_empty() { &nobody } else { others };
         let cluster = resources::Config {
             name: self.name,
             protection: resources::config::Protection::Loopback,
             accept: AddrBlocks(vec!["127.0.0.0/8".parse().unwrap()]),
             state_dir: state.path().into(),
-            interval: Duration::from_secs(3600),
-            targets: vec![format!("127.0.0.1:{}", free_udp_port()).parse().unwrap()],
+            interval: Duration::from_millis(50),
+            targets: others.iter().map(|o| target(o.announce)).collect(),
             advertised: None,
             address: Some([127, 0, 0, 1].into()),
-            port: free_udp_port(),
-            exchange_port: free_udp_port(),
+            port: ports.announce,
+            exchange_port: ports.exchange,
             scope: resources::config::Scope::Machine,
             assumed: Vec::new(),
         };
         let setup = Setup { http_port: address.port(), peer_listener: true, ..Setup::default() };
         let resources = Service::start(&cluster, setup).unwrap();
         let running = Balancer::start(config, sockets, resources.clone(), self.pages).unwrap();
-        Machine { address, peer, resources, running, _state: state }
+        Machine { address, peer, resources, running: Some(running), _state: state }
     }
 }
 
-fn free_udp_port() -> u16 {
-    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// The ports of one machine.
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    announce: u16,
+    exchange: u16,
+}
+
+impl Ports {
+    fn free() -> Self {
+        let udp = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let announce = udp().local_addr().unwrap().port();
+        // Both UDP and TCP must be free.
+        let exchange = (0..100)
+            .map(|_| udp().local_addr().unwrap().port())
+            .find(|&port| port != announce && TcpListener::bind(("127.0.0.1", port)).is_ok())
+            .unwrap();
+        Self { announce, exchange }
+    }
+}
+
+/// Machines that know each other.
+pub fn cluster(plans: Vec<Plan>) -> Vec<Machine> {
+    let ports: Vec<Ports> = plans.iter().map(|_| Ports::free()).collect();
+    let machines: Vec<Machine> = plans
+        .into_iter()
+        .enumerate()
+        .map(|(i, plan)| {
+            let others: Vec<Ports> =
+                ports.iter().enumerate().filter(|(j, _)| i != *j).map(|(_, p)| *p).collect();
+            plan.start_at(&ports[i], &others)
+        })
+        .collect();
+    for machine in &machines {
+        machine.knows(machines.len());
+    }
+    machines
+}
+
+/// Waits until something holds.
+pub fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 impl Machine {
-    /// Puts other machines into this one's matrix, as if their announcements had been heard. Rows count
-    /// from 1.
-    pub fn knows(&self, others: &[&Machine]) {
-        let rows = others.iter().map(|other| {
-            let me = other.resources.me();
-            let mut row = Row::new(me.machine, other.resources.name(), other.address);
-            row.boot = me.boot;
-            row.peer = other.peer;
-            row
+    /// Waits until so many machines, this one included, may be chosen.
+    pub fn knows(&self, count: usize) {
+        let matrix = self.resources.matrix().clone();
+        let clock = self.resources.clock();
+        until(&format!("{count} machines are known"), || {
+            let snapshot = matrix.slow.load();
+            let usable = |slot: &Slot| {
+                matrix.hot.standing(*slot, clock.now()) == candidacy::hot::Standing::Usable
+            };
+            snapshot.present().iter().filter(|slot| usable(slot)).count() == count
         });
-        self.knows_rows(rows.collect());
     }
 
-    /// The same with rows made by hand.
-    pub fn knows_rows(&self, others: Vec<Row>) {
-        let matrix = self.resources.matrix();
-        let now = self.resources.clock().now();
-        let old = matrix.slow.load();
-        let mut rows = vec![old.machine(old.this()).cloned()];
-        for (i, mut row) in others.into_iter().enumerate() {
-            let slot = Slot(i as u16 + 1);
-            row.epoch = 1;
-            row.announced = now;
-            matrix.hot.admit(slot, 1, now);
-            rows.push(Some(row));
-        }
-        let snapshot = Snapshot::new(old.version() + 1000, old.this(), rows);
-        matrix.slow.store(Arc::new(snapshot));
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("it runs")
+    }
+
+    pub fn totals(&self) -> balancer::stats::Totals {
+        self.running().stats().totals
+    }
+
+    /// Ends in good order.
+    pub fn drain(&mut self) {
+        self.running.take().expect("it runs").drain();
+    }
+
+    /// Ends as if killed: connections break, nothing is said.
+    pub fn kill(&mut self) {
+        self.resources.stop();
+        drop(self.running.take());
+    }
+
+    /// Falls silent towards the others, as if frozen, while its connections stay open.
+    pub fn fall_silent(&self) {
+        self.resources.stop();
     }
 
     /// Waits until something holds of this machine.
     pub fn until(&self, what: &str, holds: impl Fn(&balancer::stats::Stats) -> bool) {
-        let deadline = std::time::Instant::now() + PATIENCE;
-        while !holds(&self.running.stats()) {
-            assert!(std::time::Instant::now() < deadline, "never: {what}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        until(what, || holds(&self.running().stats()));
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.resources.stop();
     }
 }

@@ -19,7 +19,7 @@ pub enum Links {
 /// What is served and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The directory; `None` shows the page of welcome on every path.
+    /// The directory; `None` shows a page of welcome at `/`.
     pub root: Option<PathBuf>,
     /// Names that answer for a directory, the preferred one first.
     pub index: Vec<String>,

@@ -99,10 +99,11 @@ fn ask<S: Read + Write>(
     deadline: Instant,
     set_timeout: impl Fn(&S, Option<Duration>) -> io::Result<()>,
 ) -> io::Result<(Outcome, String)> {
-    write!(
-        stream,
+    // In one piece: a service that answers after the first and closes would break the second.
+    let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: backhand-health\r\nConnection: close\r\n\r\n"
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut status = [0; STATUS_LEN];
     let mut have = 0;
     while have < STATUS_LEN {

@@ -1,0 +1,284 @@
+//! Several machines: who serves, what travels between them, and what happens when one fails.
+
+mod common;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use common::*;
+
+/// A route on which everybody else is asked to serve.
+const ELSEWHERE: &str = "[[route]]\nname = \"elsewhere\"\nchain = [\"removeSelf\"]";
+
+/// An entry that sends everything elsewhere, and `n` machines behind it in front of their origins.
+fn entry_and(origins: &[Origin]) -> Vec<Machine> {
+    let none = Origin::named("entry");
+    let mut plans = vec![in_front_of(&none).with(ELSEWHERE).named("entry")];
+    plans.extend(origins.iter().map(|origin| in_front_of(origin).named("behind")));
+    cluster(plans)
+}
+
+#[test]
+fn a_request_goes_to_a_peer_and_its_true_client_with_it() {
+    let origin = Origin::named("peer");
+    let machines = entry_and(std::slice::from_ref(&origin));
+    let mut wire = client(machines[0].address);
+    for _ in 0..10 {
+        let got = wire.get("/");
+        assert_eq!(got.text(), "peer");
+        assert!(got.head.headers.iter().all(|(n, _)| !n.to_lowercase().starts_with("backhand")));
+    }
+    let seen = origin.last();
+    assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(seen.header("host"), Some("test"));
+    let (entry, behind) = (machines[0].totals(), machines[1].totals());
+    assert_eq!((entry.requests, entry.decided_proxy, entry.reports), (10, 10, 10));
+    assert_eq!((behind.requests, behind.peer_requests), (0, 10));
+    assert_eq!(machines[0].resources.local().relaying(), 0);
+}
+
+#[test]
+fn each_request_of_a_connection_is_decided_on_its_own() {
+    let (here, there) = (Origin::named("here"), Origin::named("there"));
+    let route = "[[route]]\nname = \"r\"\npath = [\"/there\"]\nchain = [\"removeSelf\"]\n\
+                 [[route]]\nname = \"h\"\nchain = [\"off\"]";
+    let machines = cluster(vec![in_front_of(&here).with(route), in_front_of(&there)]);
+    let mut wire = client(machines[0].address);
+    wire.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /there HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+    let answers: Vec<String> = (0..3).map(|_| wire.response().text().to_string()).collect();
+    assert_eq!(answers, ["here", "there", "here"]);
+}
+
+#[test]
+fn a_request_is_reallocated_once() {
+    // Both would send everything to the other.
+    let origin = Origin::named("second");
+    let none = Origin::named("first");
+    let machines =
+        cluster(vec![in_front_of(&none).with(ELSEWHERE), in_front_of(&origin).with(ELSEWHERE)]);
+    assert_eq!(get(machines[0].address, "/").text(), "second");
+    assert_eq!(machines[1].totals().decided_proxy, 0);
+}
+
+#[test]
+fn connections_to_peers_are_made_ahead_and_used_again() {
+    let origin = Origin::named("x");
+    let machines = entry_and(std::slice::from_ref(&origin));
+    machines[0].until("a connection rests", |s| s.totals.pool_idle >= 1);
+    let before = machines[0].totals().connects;
+    let mut wire = client(machines[0].address);
+    (0..20).for_each(|_| drop(wire.get("/")));
+    let after = machines[0].totals();
+    assert_eq!((after.connects, after.pool_hits), (before, 20));
+}
+
+#[test]
+fn a_stranger_at_the_peer_port_is_turned_away() {
+    let origin = Origin::named("x");
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.peer);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\nbackhand-proxied: 1.2.3.4\r\n\r\n");
+    assert!(wire.is_at_end());
+    machine.until("it is counted", |s| s.totals.handshakes_refused == 1);
+    assert_eq!(origin.requests(), 0);
+}
+
+#[test]
+fn a_request_moves_on_when_its_machine_refuses_connections() {
+    let (one, two) = (Origin::named("one"), Origin::named("two"));
+    let mut machines = entry_and(&[one, two]);
+    machines[1].kill();
+    let mut wire = client(machines[0].address);
+    for _ in 0..50 {
+        assert_eq!(wire.get("/").text(), "two");
+    }
+    wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
+    assert_eq!(wire.response().text(), "two");
+}
+
+#[test]
+fn a_request_whose_machine_dies_before_a_response_byte_goes_to_the_next() {
+    let (begun, has_begun) = mpsc::channel();
+    let hang = move || {
+        let begun = std::sync::Mutex::new(begun.clone());
+        Origin::wires(move |mut wire| {
+            if wire.head().is_some() {
+                begun.lock().unwrap().send(()).unwrap();
+                wire.rest();
+            }
+        })
+    };
+    let none = Origin::named("entry");
+    let route = format!("{ELSEWHERE}\nempty = \"here\"");
+    let mut machines = cluster(vec![in_front_of(&none).with(&route), in_front_of(&hang())]);
+    let mut wire = client(machines[0].address);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    has_begun.recv_timeout(PATIENCE).unwrap();
+    let killed = Instant::now();
+    machines[1].kill();
+    assert_eq!(wire.response().text(), "entry");
+    assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
+}
+
+#[test]
+fn a_post_that_was_sent_is_not_sent_again() {
+    let origin = Origin::wires(|mut wire| drop(wire.head()));
+    let machines = entry_and(&[origin]);
+    let mut wire = client(machines[0].address);
+    wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
+    assert_eq!(wire.response().status(), 502);
+}
+
+#[test]
+fn waiting_requests_move_at_once_when_their_machine_falls_silent() {
+    let (begun, has_begun) = mpsc::channel();
+    let begun = std::sync::Mutex::new(begun);
+    let hang = Origin::wires(move |mut wire| {
+        if wire.head().is_some() {
+            begun.lock().unwrap().send(()).unwrap();
+            wire.rest();
+        }
+    });
+    let none = Origin::named("entry");
+    let mut machines = cluster(vec![in_front_of(&none).with(ELSEWHERE), in_front_of(&hang)]);
+    let mut wire = client(machines[0].address);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    has_begun.recv_timeout(PATIENCE).unwrap();
+    machines[1].fall_silent();
+    // The response timeout is a minute.
+    assert_eq!(wire.response().text(), "entry");
+    assert_eq!(machines[0].totals().moved_by_death, 1);
+    machines[1].kill();
+}
+
+#[test]
+fn a_peers_own_refusal_leads_to_the_next_and_an_applications_503_does_not() {
+    let (hold, release) = mpsc::channel::<()>();
+    let release = std::sync::Mutex::new(release);
+    let busy = Origin::wires(move |mut wire| {
+        while wire.head().is_some() {
+            let _ = release.lock().unwrap().recv_timeout(PATIENCE);
+            wire.send(plain("busy"));
+        }
+    });
+    let unwell = Origin::answering(|_| {
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\napp".to_vec()
+    });
+    let none = Origin::named("entry");
+    let machines = cluster(vec![
+        in_front_of(&none).with(ELSEWHERE),
+        configured(&format!(
+            "[local]\nserver = \"{}\"\nhealth = \"off\"\nlimit = 1\nqueue = 0\n",
+            busy.address
+        )),
+    ]);
+    let mut first = client(machines[0].address);
+    first.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    machines[1].until("it is busy", |s| s.totals.peer_requests == 1);
+    let got = get(machines[0].address, "/");
+    assert_eq!(got.text(), "entry", "the other is over its limit");
+    hold.send(()).unwrap();
+    assert_eq!(first.response().text(), "busy");
+    drop(machines);
+
+    let machines = entry_and(&[unwell]);
+    let got = get(machines[0].address, "/");
+    assert_eq!((got.status(), got.text()), (503, "app"));
+    assert_eq!(machines[0].totals().retries, 0);
+}
+
+#[test]
+fn a_slow_machine_is_left_after_the_response_timeout() {
+    let slow = Origin::wires(|mut wire| {
+        wire.head();
+        wire.rest();
+    });
+    let none = Origin::named("entry");
+    let route = format!("{ELSEWHERE}\nresponse_timeout = \"100ms\"");
+    let machines = cluster(vec![in_front_of(&none).with(&route), in_front_of(&slow)]);
+    let got = get(machines[0].address, "/");
+    assert_eq!(got.text(), "entry");
+    assert_eq!(machines[0].totals().retries, 1);
+}
+
+#[test]
+fn a_body_that_is_still_held_is_replayed() {
+    let (one, two) =
+        (Origin::wires(|mut wire| drop(wire.head())), Origin::answering(|s| plain(&s.body)));
+    let machines = entry_and(&[one, two]);
+    for _ in 0..10 {
+        let mut wire = client(machines[0].address);
+        wire.send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345");
+        assert_eq!(wire.response().text(), "12345");
+    }
+}
+
+#[test]
+fn a_large_body_passes_through_two_machines() {
+    const N: usize = 5_000_000;
+    let origin = Origin::answering(|seen| plain(&seen.body));
+    let machines = entry_and(&[origin]);
+    let body: Vec<u8> = (0..N).map(|i| (i % 253) as u8).collect();
+    let stream = TcpStream::connect(machines[0].address).unwrap();
+    let mut wire = Wire::new(stream.try_clone().unwrap());
+    let sent = body.clone();
+    let sender = std::thread::spawn(move || {
+        let mut stream = stream;
+        write!(stream, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {N}\r\n\r\n").unwrap();
+        stream.write_all(&sent).unwrap();
+    });
+    assert!(wire.response().body == body);
+    sender.join().unwrap();
+}
+
+#[test]
+fn a_redirect_sends_the_client_to_the_other_machine() {
+    let origin = Origin::named("x");
+    let route = "[[route]]\nname = \"r\"\nchain = [\"removeSelf\", \"HTTPRedirectToIP\"]";
+    let machines = cluster(vec![in_front_of(&origin).with(route), in_front_of(&origin)]);
+    let got = get(machines[0].address, "/path?query");
+    assert_eq!(got.status(), 302);
+    let expected = format!("http://{}/path?query", machines[1].address);
+    assert_eq!(got.header("location"), Some(&*expected));
+}
+
+#[test]
+fn an_empty_list_is_refused_where_the_route_says_so() {
+    let origin = Origin::named("x");
+    let route = "[[route]]\nname = \"r\"\nchain = [\"byHostname ^nobody$\"]\nempty = \"refuse\"";
+    let machine = in_front_of(&origin).with(route).start();
+    let got = get(machine.address, "/");
+    assert_eq!((got.status(), got.header("retry-after")), (503, Some("1")));
+    assert_eq!(origin.requests(), 0);
+}
+
+#[test]
+fn machines_are_asked_first_where_the_route_says_so() {
+    let origins = [Origin::named("x"), Origin::named("x"), Origin::named("x")];
+    let route = "[[route]]\nname = \"asked\"\nasking = \"always\"";
+    let plans = origins.iter().map(|origin| in_front_of(origin).with(route)).collect();
+    let machines = cluster(plans);
+    let mut wire = client(machines[0].address);
+    (0..50).for_each(|_| assert_eq!(wire.get("/").status(), 200));
+    let totals = machines[0].totals();
+    assert_eq!(totals.asked, 50);
+    assert!(totals.answers >= 50, "{} answers to 50 rounds", totals.answers);
+    let reasons = machines[0].running().stats().reasons;
+    let asked = reasons.iter().find(|(name, _)| *name == "asked").map_or(0, |(_, n)| *n);
+    assert!(asked >= 40, "{reasons:?}");
+}
+
+#[test]
+fn a_decision_is_explained_only_while_somebody_looks() {
+    let origin = Origin::named("x");
+    let machine = in_front_of(&origin).start();
+    get(machine.address, "/before");
+    assert!(machine.running().explanations().is_empty());
+    get(machine.address, "/after");
+    let explained = machine.running().explanations();
+    assert_eq!(explained.len(), 1);
+    assert_eq!((&*explained[0].target, &*explained[0].method), ("/after", "GET"));
+    assert!(explained[0].explanation.verdict.is_some());
+}
