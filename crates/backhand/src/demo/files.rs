@@ -11,9 +11,16 @@ use anyhow::{Context, Result};
 /// The port every machine serves on.
 pub(crate) const PORT: u16 = 8080;
 
+macro_rules! site {
+    ($($name:literal)*) => {
+        [$(($name, include_str!(concat!("../../../../demo/site/", $name)))),*]
+    };
+}
 /// The files of the small site, as they stand in the source tree.
-const SITE: &[(&str, &[u8])] =
-    &[("index.html", include_bytes!("../../../../demo/site/index.html"))];
+const SITE: [(&str, &str); 7] =
+    site!["index.html" "style.css" "dots.js" "court.svg" "ball.svg" "dots/a" "dots/b"];
+/// What in them stands for the name of the machine, so that a page says who served it also without JavaScript.
+const MACHINE: &str = "{{machine}}";
 
 /// The demonstration's folder.
 pub(crate) struct Files {
@@ -21,13 +28,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Writes key and site into `folder`.
+    /// Writes the key into `folder`.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
-        let site = folder.join("site");
-        fs::create_dir(&site).with_context(|| format!("cannot create {}", site.display()))?;
-        for (name, bytes) in SITE {
-            fs::write(site.join(name), bytes)?;
-        }
         let mut key = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -37,7 +39,7 @@ impl Files {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Writes the configuration of one machine, and says where. `others` are told to by name where no multicast is to be had.
+    /// Writes site and configuration of one machine, and says where the latter is. `others` are told to by name where no multicast is to be had.
     pub(crate) fn machine(
         &self,
         name: &str,
@@ -47,6 +49,7 @@ impl Files {
     ) -> Result<PathBuf> {
         let folder = self.folder.join(name);
         fs::create_dir(&folder)?;
+        write_site(&folder.join("site"), name)?;
         let targets = if unicast.is_empty() {
             String::from(
                 "# Nothing named: the multicast group 239.255.44.45:4445 on every interface.\n",
@@ -60,7 +63,7 @@ impl Files {
              [cluster]\nname = \"{name}\"\nkey_file = \"{folder}/cluster.key\"\naccept = [\"{network}\"]\nstate_dir = \"{folder}/{name}/state\"\n\n\
              [announce]\naddress = \"{address}\"\n{targets}\n\
              [http]\nlisten = [\"{address}:{PORT}\"]\nserved_by = true\n\n\
-                          [local]\ndirectory = \"{folder}/site\"\n\n\
+                          [local]\ndirectory = \"{folder}/{name}/site\"\n\n\
              # The site's page draws a dot for each request below /dots/: these go to any machine, so that all are seen.\n\
              [[route]]\nname = \"dots\"\npath = \"/dots/\"\nchain = [\"byAge 3\", \"byRandom\"]\n\n\
              [access_log]\nto = \"{folder}/{name}/access.log\"\n\n\
@@ -71,4 +74,14 @@ impl Files {
         fs::write(&file, text)?;
         Ok(file)
     }
+}
+
+/// Writes the site of one machine: the same for all, but for its name.
+fn write_site(site: &Path, machine: &str) -> Result<()> {
+    fs::create_dir_all(site.join("dots"))
+        .with_context(|| format!("cannot create {}", site.display()))?;
+    for (name, text) in SITE {
+        fs::write(site.join(name), text.replace(MACHINE, machine))?;
+    }
+    Ok(())
 }
