@@ -230,7 +230,7 @@ fn two_local_services_are_one_too_many() {
 fn a_directory_that_may_not_be_read_is_an_error_with_the_remedy() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::read_dir(dir.path()).is_ok() {
         // Root reads everything; the words are still checked.
         let said = files::OpenError::Forbidden(dir.path().into());
