@@ -1,15 +1,15 @@
 //! What the other machines say, carried into the matrix.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use announce::liveness::{Action, Cause, Liveness};
 use announce::packet::Announcement;
-use announce::reception::{Event, Reception, Refused};
+use announce::reception::{Event, Reception, Refused, TRIES};
 use base::{Instant, MachineId};
 use candidacy::{Condition, Report, Slot};
 use seal::Speaker;
-use std::time::Duration;
 use tracing::{error, info, warn};
 
 use super::resolver::Resolver;
@@ -19,6 +19,8 @@ use crate::gate::Gate;
 use crate::handle::{Death, Shared};
 use crate::stats::count;
 
+/// Addresses remembered that have not answered.
+const UNANSWERED_MAX: usize = 256;
 /// Machines of newer versions remembered, so that each is told of once.
 const NEWER_MAX: usize = 4096;
 
@@ -28,6 +30,8 @@ pub(super) struct Cluster {
     pub(super) table: Table,
     pub(super) resolver: Resolver,
     pub(super) gates: Gates,
+    /// Probes sent to addresses where no admitted machine is, since somebody answered there.
+    pub(super) unanswered: BTreeMap<SocketAddr, u8>,
 }
 
 /// What is said at most once a minute, or once.
@@ -38,6 +42,7 @@ pub(super) struct Gates {
     full: Gate,
     forged: Gate,
     blocked: Gate,
+    mute: Gate,
     newer: BTreeSet<(MachineId, u8)>,
 }
 
@@ -66,6 +71,29 @@ impl Cluster {
         }
     }
 
+    /// Notes a probe that goes out. An unknown machine that never answers is told of once a minute: a
+    /// firewall that lets announcements through but no probes is a common mistake.
+    pub(super) fn note_probe(&mut self, now: Instant, to: SocketAddr) {
+        if self.at_exchange(to).is_some() {
+            return;
+        }
+        if self.unanswered.len() >= UNANSWERED_MAX {
+            self.unanswered.clear();
+        }
+        let sent = self.unanswered.entry(to).or_default();
+        *sent = sent.saturating_add(1);
+        // A machine binds its exchange before it announces, so a whole round without answer says something.
+        if *sent >= TRIES
+            && let Some(held) = self.gates.mute.pass(now)
+        {
+            warn!(
+                at = %to, held,
+                "a machine announces itself but answers no probe at its exchange address, so it is not used; \
+                 let UDP through to that port, or if nobody lives there, somebody replays old packets"
+            );
+        }
+    }
+
     /// Acts on what a datagram brought about.
     pub(super) fn hear(
         &mut self,
@@ -86,6 +114,7 @@ impl Cluster {
                 whereabouts,
             } => {
                 self.bury(slot, liveness, shared);
+                self.unanswered.remove(&whereabouts.exchange);
                 hot.admit(slot, epoch, now);
                 liveness.admit(now, slot, interval(&announcement));
                 count(&shared.counters.admitted);

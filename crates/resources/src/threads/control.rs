@@ -8,6 +8,7 @@
 //! for as long. Whoever wakes more than [`LATE`] after the time it meant to wake gives everyone the
 //! benefit of having been heard just now; who is really gone is found out by the next probes.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -91,6 +92,7 @@ impl Control {
             table: Table::new(1),
             resolver: Resolver::new(Arc::clone(&shared.bell)),
             gates: Default::default(),
+            unanswered: BTreeMap::new(),
         };
         Self {
             sealer: Sealer::new(&Ring, &shared.key, Purpose::Announce, shared.me, ANNOUNCING),
@@ -174,6 +176,7 @@ impl Control {
             }
             while let Some(datagram) = self.cluster.reception.poll_transmit() {
                 count(&self.shared.counters.probes_sent);
+                self.cluster.note_probe(now, datagram.to);
                 let udp = self.sockets.probes.for_address(datagram.to);
                 // A probe that cannot be sent is a probe that is not answered.
                 let _ = udp.map(|udp| udp.send(&datagram.bytes, datagram.to));

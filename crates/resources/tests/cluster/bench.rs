@@ -56,7 +56,7 @@ impl Net {
 }
 
 /// How long anything may take before a test has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a machine is configured.
 pub(crate) struct Plan {

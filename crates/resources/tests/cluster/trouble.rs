@@ -112,6 +112,34 @@ fn a_machine_of_a_newer_version_is_told_of_once() {
 }
 
 #[test]
+fn a_machine_that_announces_but_answers_no_probe_is_told_of() {
+    let log = &*LOG;
+    let net = net();
+    let a = Plan::new(net, 1, &[1]).start();
+    let mute = Speaker { machine: MachineId([0x3d; 16]), boot: Boot([1; 16]) };
+    let mut sealer = Sealer::new(&Ring, &key(), Purpose::Announce, mute, 0);
+    let (announcing, _exchange) =
+        (net.socket(9), std::net::UdpSocket::bind(net.exchange(9)).unwrap());
+    let mut sequence = 0;
+    // Somebody has the port and never answers; after three probes it is said.
+    let at = net.exchange(9).to_string();
+    a.until("the complaint", |_| {
+        sequence += 1;
+        let said = Announcement {
+            sequence,
+            exchange_port: 4446,
+            ..Announcement::new("mute", Contact::here(80))
+        };
+        let (mut text, mut datagram) = (Vec::new(), Vec::new());
+        said.encode(&mut text);
+        sealer.seal(&text, &mut datagram);
+        announcing.send_to(&datagram, net.announcements(1)).unwrap();
+        log.lines(&["answers no probe", "let UDP through", &at]).first().map(drop)
+    });
+    assert_eq!(a.machine(mute.machine), None);
+}
+
+#[test]
 fn being_insecure_is_said_at_every_start() {
     let log = &*LOG;
     let net = net();
