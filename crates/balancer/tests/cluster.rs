@@ -237,11 +237,18 @@ fn a_large_body_passes_through_two_machines() {
 fn a_redirect_sends_the_client_to_the_other_machine() {
     let origin = Origin::named("x");
     let route = "[[route]]\nname = \"r\"\nchain = [\"removeSelf\", \"HTTPRedirectToIP\"]";
-    let machines = cluster(vec![in_front_of(&origin).with(route), in_front_of(&origin)]);
+    let machines = cluster(vec![
+        in_front_of(&origin).with(route).named("web1"),
+        in_front_of(&origin).named("web2"),
+    ]);
     let got = get(machines[0].address, "/path?query");
     assert_eq!(got.status(), 302);
     let expected = format!("http://{}/path?query", machines[1].address);
     assert_eq!(got.header("location"), Some(&*expected));
+    // A client that came to this machine by its own name stays.
+    let mut wire = client(machines[0].address);
+    wire.send("GET / HTTP/1.1\r\nHost: web1\r\n\r\n");
+    assert_eq!(wire.response().text(), "x");
 }
 
 #[test]
@@ -256,18 +263,40 @@ fn an_empty_list_is_refused_where_the_route_says_so() {
 
 #[test]
 fn machines_are_asked_first_where_the_route_says_so() {
-    let origins = [Origin::named("x"), Origin::named("x"), Origin::named("x")];
-    let route = "[[route]]\nname = \"asked\"\nasking = \"always\"";
-    let plans = origins.iter().map(|origin| in_front_of(origin).with(route)).collect();
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let busy = Origin::wires(move |mut wire| {
+        while let Some(head) = wire.head() {
+            if head.target() == "/hold" {
+                let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+            }
+            wire.send(plain("x"));
+        }
+    });
+    let others = [Origin::named("y"), Origin::named("y")];
+    let route = "[[route]]\nname = \"hold\"\npath = [\"/hold\"]\nchain = [\"off\"]\n\
+                 [[route]]\nname = \"asked\"\nasking = \"always\"";
+    let mut plans = vec![in_front_of(&busy).with(route)];
+    plans.extend(others.iter().map(in_front_of));
     let machines = cluster(plans);
+    // A machine that is idle itself asks nobody, so this one is not.
+    let held: Vec<_> = (0..5)
+        .map(|_| {
+            let mut wire = client(machines[0].address);
+            wire.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+            wire
+        })
+        .collect();
+    machines[0].until("it is busy", |s| s.totals.decided_here == 5);
     let mut wire = client(machines[0].address);
-    (0..50).for_each(|_| assert_eq!(wire.get("/").status(), 200));
+    (0..50).for_each(|_| assert_eq!(wire.get("/").text(), "y"));
     let totals = machines[0].totals();
     assert_eq!(totals.asked, 50);
     assert!(totals.answers >= 50, "{} answers to 50 rounds", totals.answers);
     let reasons = machines[0].running().stats().reasons;
     let asked = reasons.iter().find(|(name, _)| *name == "asked").map_or(0, |(_, n)| *n);
     assert!(asked >= 40, "{reasons:?}");
+    held.iter().for_each(|_| go.send(()).unwrap());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::conn::{Conn, Holding};
 use super::download::{Download, DownloadError};
-use super::http::{Request, Response};
+use super::http::{Refusal, Request, Response};
 use super::tunnel::Way;
 use super::upload::{Upload, UploadError};
 use crate::peers::Upstream;
@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Died,
     /// The peer refused and says that it has done nothing.
     Refused,
+    /// The peer gave it to its service, which failed before a byte of a response.
+    Behind,
     /// What came is not a response.
     Malformed,
 }
@@ -318,8 +320,13 @@ impl Conn {
                 if let Some(report) = response.report {
                     w.hear(slot, up.epoch, report);
                 }
-                if response.refused {
-                    return (Some(Head::Ended(Ended::Failed(Failure::Refused))), used);
+                let failure = match response.refused {
+                    Some(Refusal::NothingDone) => Some(Failure::Refused),
+                    Some(Refusal::Failed) => Some(Failure::Behind),
+                    None => None,
+                };
+                if let Some(failure) = failure {
+                    return (Some(Head::Ended(Ended::Failed(failure))), used);
                 }
             }
             if response.events {

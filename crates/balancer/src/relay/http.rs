@@ -19,6 +19,8 @@ const RESERVATION: &[u8] = b"backhand-reservation";
 const REPORT: &[u8] = b"backhand-report";
 /// A machine's own refusal, which lets the entry try another.
 const REFUSED: &[u8] = b"backhand-refused";
+/// Its value when the service behind may have begun.
+pub(crate) const FAILED: &[u8] = b"failed";
 
 /// Why a request is refused before it is one.
 #[derive(Clone, Debug)]
@@ -200,6 +202,15 @@ impl Worker {
     }
 }
 
+/// What a peer says when it does not serve a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It has done nothing: it is over its limit, drains, or its service cannot be reached.
+    NothingDone,
+    /// Its service was given the request and failed before a byte of a response.
+    Failed,
+}
+
 /// What was understood of a response's head.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -207,7 +218,7 @@ pub(crate) struct Response {
     /// How its body travels on, and whether the client's connection stays.
     pub(crate) plan: http1::Plan,
     pub(crate) report: Option<Report>,
-    pub(crate) refused: bool,
+    pub(crate) refused: Option<Refusal>,
     /// An event stream: it goes on for ever, and is not counted as in flight.
     pub(crate) events: bool,
 }
@@ -226,13 +237,16 @@ impl Response {
         let parsed = http1::response::parse(bytes, asked, &limits, &mut Scan::default(), fields)?;
         let Some(head) = parsed else { return Ok(None) };
         let plan = http1::persistence::plan(&request.head, &head, may_stay, true);
-        let mut response = Self { head, plan, report: None, refused: false, events: false };
+        let mut response = Self { head, plan, report: None, refused: None, events: false };
         for field in fields.iter().filter(|f| f.kind == Name::Backhand) {
             let name = field.name.of(bytes);
             if name.eq_ignore_ascii_case(REPORT) {
                 response.report = Report::from_text(field.value.of(bytes));
             } else if name.eq_ignore_ascii_case(REFUSED) {
-                response.refused = head.status == 503;
+                response.refused = Some(match field.value.of(bytes) {
+                    FAILED => Refusal::Failed,
+                    _ => Refusal::NothingDone,
+                });
             }
         }
         if head.framing == http1::response::Framing::Chunked

@@ -194,12 +194,18 @@ impl Conn {
     /// Nobody answered: says so, to a peer in a way that lets it try another.
     async fn give_up(&mut self, request: &Request, last: Failure) -> Ended {
         match last {
+            Failure::Connect { .. } | Failure::Refused if self.entry == Entry::Peer => {
+                self.refuse_peer(request, "unhealthy").await
+            }
+            _ if self.entry == Entry::Peer => {
+                let mut headers = b"backhand-refused: failed\r\n".to_vec();
+                self.w.append_report(&mut headers);
+                let status = if last == Failure::Timeout { 504 } else { 502 };
+                self.answer_with(request, status, &headers, "The service here failed.").await
+            }
             Failure::Timeout => {
                 self.refuse(request, 504, "The machine that serves this did not answer in time.")
                     .await
-            }
-            Failure::Connect { .. } if self.entry == Entry::Peer => {
-                self.refuse_peer(request, "unhealthy").await
             }
             Failure::Refused => {
                 self.unavailable(request, "No machine is left for this request.").await

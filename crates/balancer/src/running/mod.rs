@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::access_log::{AccessLog, StartError as LogError};
+use crate::access_log::{AccessLog, Lost, StartError as LogError};
 use crate::config::Config;
 use crate::local::health::Checker;
 use crate::pages::Pages;
@@ -199,6 +199,7 @@ impl Running {
             shared: self.shared.clone(),
             workers: self.workers.clone(),
             routes: self.routes.clone(),
+            lost: self.log.as_ref().map(AccessLog::lost_counter),
         }
     }
 
@@ -251,12 +252,15 @@ pub struct View {
     shared: Arc<Shared>,
     workers: Vec<Arc<stats::Worker>>,
     routes: Vec<String>,
+    lost: Option<Lost>,
 }
 
 impl View {
-    /// See [`Running::stats`]. Lost log records are counted by the log alone and are zero here.
+    /// See [`Running::stats`].
     pub fn stats(&self) -> Stats {
-        Stats::collect(&self.workers, &self.routes)
+        let mut stats = Stats::collect(&self.workers, &self.routes);
+        stats.totals.log_lost = self.lost.as_ref().map_or(0, Lost::get);
+        stats
     }
 
     /// See [`Running::explanations`].
