@@ -5,6 +5,7 @@
 
 mod bans;
 mod clock;
+mod conformance;
 mod floors;
 mod map;
 mod packages;

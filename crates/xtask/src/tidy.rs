@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::tools;
+use crate::{conformance, tools};
 
 /// The most lines a source file may have. Most should have half of it.
 const MAX_LINES: usize = 700;
@@ -26,6 +26,9 @@ pub(crate) fn run() -> Result<String> {
         let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
         count += 1;
         wrong.extend(faults(file, &text));
+        if file == "docs/conformance.md" {
+            wrong.extend(conformance::faults(&root, &text));
+        }
     }
     for sentence in &wrong {
         println!("tidy: {sentence}");
