@@ -1,5 +1,7 @@
 //! Several machines: who serves, what travels between them, and what happens when one fails.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! Overload, descriptors at their limit, and the orderly end.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::mpsc;

@@ -1,5 +1,7 @@
 //! One machine in front of one server: the protocol towards both.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::mpsc;

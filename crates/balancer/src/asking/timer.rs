@@ -44,10 +44,14 @@ impl Ord for Due {
 }
 
 impl Timer {
+    #[allow(unsafe_code)]
     pub(super) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        Ok(Self { fd: AsyncFd::new(fd)?, due: RefCell::default() })
+        // SAFETY: the descriptor is owned by what is registered, which gives it away to nobody and
+        // closes it only when the registration is dropped with it.
+        let fd = unsafe { AsyncFd::register(fd) }?;
+        Ok(Self { fd, due: RefCell::default() })
     }
 
     /// From now on `asked` is woken at `at`.

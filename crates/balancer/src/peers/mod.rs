@@ -30,6 +30,8 @@ pub(crate) struct Upstream {
     rested: bool,
     /// Bytes of the current request that the kernel would not take yet.
     pub(crate) pending: Inbox,
+    /// The peer refused the request, and its refusal was read to its end.
+    pub(crate) refused: bool,
     /// A write failed: it is of no use after the current response.
     pub(crate) broken: bool,
 }
@@ -47,7 +49,16 @@ pub(crate) enum Way<'a> {
 
 impl Upstream {
     fn new(stream: Stream, key: Key, epoch: u32, marked: bool, rested: bool) -> Self {
-        Self { stream, key, epoch, marked, rested, pending: Inbox::default(), broken: false }
+        Self {
+            stream,
+            key,
+            epoch,
+            marked,
+            rested,
+            pending: Inbox::default(),
+            refused: false,
+            broken: false,
+        }
     }
 
     /// Whether marks and reports travel on it.

@@ -208,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_on_which_something_came_unasked_is_never_used() {
         let pool = Pool::new(1, 8, 8);
-        let (mut stream, mut other) = pair().await;
+        let (stream, mut other) = pair().await;
         other.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         poll_fn(|cx| stream.poll_read_ready(cx)).await.unwrap();
         pool.give(Key::Local, 0, stream, 0);

@@ -82,7 +82,10 @@ impl Usage {
 pub(crate) async fn connect_ahead(w: Rc<Worker>) {
     let most = w.config.peers.preconnect;
     let mut round = tokio::time::interval(ROUND);
-    while most > 0 {
+    if most == 0 {
+        return;
+    }
+    loop {
         round.tick().await;
         if w.is_draining() {
             return;

@@ -16,7 +16,7 @@ use crate::worker::Worker;
 use crate::worker::admission::Ticket;
 use crate::worker::buffers::Inbox;
 use crate::worker::control::{Interrupt, Slot};
-use crate::worker::judge::{Relaying, Sent};
+use crate::worker::judge::{Busy, Relaying, Sent};
 
 /// Bytes a client may send ahead while its request is being served.
 const AHEAD: usize = 8 * 1024;
@@ -42,6 +42,8 @@ pub(crate) enum Entry {
 }
 
 /// What came next on a connection.
+// Nearly always a request, and taken apart at once: a box would only cost.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub(crate) enum Next {
     /// A request; its head is at the front of the inbox.
@@ -56,7 +58,7 @@ pub(crate) enum Next {
 #[derive(Default)]
 pub(crate) struct Holding {
     /// A place in this machine's local service.
-    pub(crate) ticket: Option<Ticket<resources::Handle>>,
+    pub(crate) ticket: Option<(Ticket<resources::Handle>, Busy)>,
     /// A request at another machine, relayed by this one.
     pub(crate) sent: Option<(Sent, Relaying)>,
 }

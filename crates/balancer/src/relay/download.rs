@@ -12,7 +12,8 @@ use http1::{Decoder, Delivery};
 
 use super::splice::{Pipe, Pipes, WORTH};
 use super::stream::Stream;
-use crate::worker::buffers::{Buffers, Inbox, SCRATCH_MAX, Scratch};
+use crate::worker::Worker;
+use crate::worker::buffers::{Buffers, Inbox, SCRATCH_MAX};
 
 /// The first read of a body.
 const FIRST: usize = 32 * 1024;
@@ -21,9 +22,9 @@ const FIRST: usize = 32 * 1024;
 #[derive(Debug)]
 pub(crate) enum DownloadError {
     /// The client went away.
-    Client(io::Error),
+    Client,
     /// The response broke off or was not understood.
-    Origin(io::ErrorKind),
+    Origin,
 }
 
 /// The state of one response's body.
@@ -73,7 +74,7 @@ impl Download {
         let used = self.decode(head_rest)?;
         super::io::send(client, cx, &mut self.pending, buffers, head, &head_rest[..used])
             .map(drop)
-            .map_err(DownloadError::Client)
+            .map_err(|_| DownloadError::Client)
     }
 
     /// The same, behind bytes that the client has not taken yet.
@@ -100,8 +101,7 @@ impl Download {
             self.excess |= !bytes.is_empty();
             return Ok(0);
         };
-        let passed =
-            body.pass(bytes).map_err(|_| DownloadError::Origin(io::ErrorKind::InvalidData))?;
+        let passed = body.pass(bytes).map_err(|_| DownloadError::Origin)?;
         if passed.done {
             self.body = None;
         }
@@ -126,7 +126,7 @@ impl Download {
                     pending.put(buffers, http1::CHUNK_END);
                 }
             })
-            .map_err(|_| DownloadError::Origin(io::ErrorKind::InvalidData))?;
+            .map_err(|_| DownloadError::Origin)?;
         self.excess |= progress.used < bytes.len();
         if progress.done {
             self.body = None;
@@ -141,36 +141,34 @@ impl Download {
         cx: &mut Context<'_>,
         origin: &mut Stream,
         client: &mut Stream,
-        buffers: &Buffers,
-        scratch: &Scratch,
-        pipes: &Pipes,
+        w: &Worker,
         moved: &mut bool,
     ) -> Poll<Result<(), DownloadError>> {
         loop {
             if !self.pending.is_empty() {
                 let before = self.pending.len();
-                let flushed = super::io::poll_flush(client, cx, &mut self.pending, buffers);
+                let flushed = super::io::poll_flush(client, cx, &mut self.pending, &w.buffers);
                 *moved |= self.pending.len() < before;
-                ready!(flushed).map_err(DownloadError::Client)?;
+                ready!(flushed).map_err(|_| DownloadError::Client)?;
             }
             if self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0) {
                 ready!(self.poll_pipe_out(cx, client, moved))?;
                 continue;
             }
             let Some(body) = &self.body else {
-                self.release_pipe(pipes);
+                self.release_pipe(&w.pipes);
                 return Poll::Ready(Ok(()));
             };
             let left = body.unread();
             let large = left.is_some_and(|left| left >= WORTH && left != u64::MAX);
             if !self.no_pipe && large || self.pipe.is_some() {
-                match ready!(self.poll_pipe_in(cx, origin, buffers, pipes, left.unwrap_or(0)))? {
+                match ready!(self.poll_pipe_in(cx, origin, w, left.unwrap_or(0)))? {
                     true => *moved = true,
                     false => self.no_pipe = true,
                 }
                 continue;
             }
-            ready!(self.poll_copy(cx, origin, client, buffers, scratch))?;
+            ready!(self.poll_copy(cx, origin, client, w))?;
             *moved = true;
         }
     }
@@ -180,12 +178,11 @@ impl Download {
         cx: &mut Context<'_>,
         origin: &mut Stream,
         client: &mut Stream,
-        buffers: &Buffers,
-        scratch: &Scratch,
+        w: &Worker,
     ) -> Poll<Result<(), DownloadError>> {
-        scratch.with(self.want, |piece| {
-            let n =
-                ready!(origin.poll_read(cx, piece)).map_err(|e| DownloadError::Origin(e.kind()))?;
+        let buffers = &w.buffers;
+        w.scratch.with(self.want, |piece| {
+            let n = ready!(origin.poll_read(cx, piece)).map_err(|_| DownloadError::Origin)?;
             if n == 0 {
                 return Poll::Ready(self.origin_ended(buffers));
             }
@@ -194,7 +191,7 @@ impl Download {
             }
             let used = self.decode(&piece[..n])?;
             let all = super::io::send(client, cx, &mut self.pending, buffers, &piece[..used], &[])
-                .map_err(DownloadError::Client)?;
+                .map_err(|_| DownloadError::Client)?;
             self.want = match (all, n == piece.len()) {
                 (true, true) => (self.want * 2).min(SCRATCH_MAX),
                 (true, false) => self.want,
@@ -207,7 +204,7 @@ impl Download {
     fn origin_ended(&mut self, buffers: &Buffers) -> Result<(), DownloadError> {
         match self.body.take() {
             Some(body) if !body.ends_with_connection() => {
-                return Err(DownloadError::Origin(io::ErrorKind::UnexpectedEof));
+                return Err(DownloadError::Origin);
             }
             _ if self.delivery == Delivery::Chunk => self.pending.put(buffers, http1::LAST_CHUNK),
             _ => {}
@@ -220,18 +217,17 @@ impl Download {
         &mut self,
         cx: &mut Context<'_>,
         origin: &Stream,
-        buffers: &Buffers,
-        pipes: &Pipes,
+        w: &Worker,
         left: u64,
     ) -> Poll<Result<bool, DownloadError>> {
-        let Some(mut pipe) = self.pipe.take().or_else(|| pipes.take()) else {
+        let Some(mut pipe) = self.pipe.take().or_else(|| w.pipes.take()) else {
             return Poll::Ready(Ok(false));
         };
         let filled = pipe.poll_fill(cx, origin, left);
         self.pipe = Some(pipe);
         match filled {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(0)) => Poll::Ready(self.origin_ended(buffers).map(|()| true)),
+            Poll::Ready(Ok(0)) => Poll::Ready(self.origin_ended(&w.buffers).map(|()| true)),
             Poll::Ready(Ok(n)) => {
                 self.bytes += n as u64;
                 if let Some(body) = &mut self.body {
@@ -247,7 +243,7 @@ impl Download {
                 self.pipe = None;
                 Poll::Ready(Ok(false))
             }
-            Poll::Ready(Err(e)) => Poll::Ready(Err(DownloadError::Origin(e.kind()))),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(DownloadError::Origin)),
         }
     }
 
@@ -260,7 +256,7 @@ impl Download {
         let more = self.body.is_some();
         let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
         while pipe.held() > 0 {
-            ready!(pipe.poll_empty(cx, client, more)).map_err(DownloadError::Client)?;
+            ready!(pipe.poll_empty(cx, client, more)).map_err(|_| DownloadError::Client)?;
             *moved = true;
         }
         Poll::Ready(Ok(()))

@@ -133,7 +133,13 @@ impl Conn {
         let head = self.await_head(request, upload, &mut up, target, &mut uploaded).await;
         self.slot.wait_on(None);
         match head {
-            Head::Ended(ended) => ended,
+            Head::Ended(ended) => {
+                // A refusal that was read to its end spoils nothing.
+                if up.refused && uploaded && upload.is_complete() && !up.broken {
+                    self.w.give_back(up);
+                }
+                ended
+            }
             Head::Upgraded { response, rest } => self.tunnel(up, response, rest).await,
             Head::Begun { response, download } => {
                 self.deliver(request, upload, up, response, download, uploaded).await
@@ -254,16 +260,10 @@ impl Conn {
         let mut moved = false;
         let polled = match super::io::poll_flush(&mut up.stream, cx, &mut up.pending, &w.buffers) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(e)) => Poll::Ready(Err(UploadError::Origin(e))),
-            Poll::Ready(Ok(())) => upload.poll(
-                cx,
-                &mut self.inbox,
-                &mut self.stream,
-                &mut up.stream,
-                &w.buffers,
-                &w.scratch,
-                &mut moved,
-            ),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(UploadError::Origin)),
+            Poll::Ready(Ok(())) => {
+                upload.poll(cx, &mut self.inbox, &mut self.stream, &mut up.stream, &w, &mut moved)
+            }
         };
         if moved {
             self.due_in(w.config.http.body_timeout);
@@ -272,7 +272,7 @@ impl Conn {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(())) => {}
             // It may have answered before it closed; reading will tell.
-            Poll::Ready(Err(UploadError::Origin(_))) => up.broken = true,
+            Poll::Ready(Err(UploadError::Origin)) => up.broken = true,
             Poll::Ready(Err(UploadError::Client(io::ErrorKind::InvalidData))) => {
                 return Poll::Ready(Ended::BadRequest(400));
             }
@@ -326,6 +326,10 @@ impl Conn {
                     None => None,
                 };
                 if let Some(failure) = failure {
+                    let whole = response.body().is_none_or(|mut body| {
+                        body.pass(after).is_ok_and(|p| p.done && p.used == after.len())
+                    });
+                    up.refused = whole && response.head.keep_alive;
                     return (Some(Head::Ended(Ended::Failed(failure))), used);
                 }
             }
@@ -372,8 +376,8 @@ impl Conn {
     fn begun(response: Response, download: Download, begun: Result<(), DownloadError>) -> Head {
         match begun {
             Ok(()) => Head::Begun { response, download },
-            Err(DownloadError::Client(_)) => Head::Ended(Ended::Gone),
-            Err(DownloadError::Origin(_)) => {
+            Err(DownloadError::Client) => Head::Ended(Ended::Gone),
+            Err(DownloadError::Origin) => {
                 Head::Ended(Ended::Cut { status: response.head.status, bytes: download.bytes })
             }
         }
@@ -401,26 +405,16 @@ impl Conn {
             {
                 (uploaded, up.broken) = (true, true);
             }
-            let polled = download.poll(
-                cx,
-                &mut up.stream,
-                &mut self.stream,
-                &w.buffers,
-                &w.scratch,
-                &w.pipes,
-                &mut moved,
-            );
+            let polled = download.poll(cx, &mut up.stream, &mut self.stream, &w, &mut moved);
             if moved {
                 self.due_in(patience);
             }
             match (polled, self.slot.interrupt()) {
                 (Poll::Pending, Some(Interrupt::Deadline)) => {
                     w.stats.counters.timed_out.bump();
-                    Poll::Ready(Err(DownloadError::Origin(io::ErrorKind::TimedOut)))
+                    Poll::Ready(Err(DownloadError::Origin))
                 }
-                (Poll::Pending, Some(Interrupt::Drain)) => {
-                    Poll::Ready(Err(DownloadError::Origin(io::ErrorKind::Interrupted)))
-                }
+                (Poll::Pending, Some(Interrupt::Drain)) => Poll::Ready(Err(DownloadError::Origin)),
                 (polled, _) => polled,
             }
         })
@@ -436,11 +430,11 @@ impl Conn {
                 let keep = response.plan.keep_alive && upload.is_complete();
                 Ended::Done { status, keep: keep && self.may_go_on(request), bytes }
             }
-            Err(DownloadError::Client(_)) => {
+            Err(DownloadError::Client) => {
                 self.gone = true;
                 Ended::Gone
             }
-            Err(DownloadError::Origin(_)) => Ended::Cut { status, bytes },
+            Err(DownloadError::Origin) => Ended::Cut { status, bytes },
         }
     }
 

@@ -186,10 +186,13 @@ impl Worker {
             request.internal = true;
             return Ok(Some(request));
         }
-        if !request.is_marked() {
-            request.is_ours = true;
-            request.plan = Some(self.decide(&request.view(bytes), self.now()));
-        }
+        let view = request.view(bytes);
+        // One hop is the limit: what a peer passed on is served here or refused.
+        let (ours, plan) = match request.is_marked() {
+            true => (false, self.serve_for_peer(&view)),
+            false => (true, self.decide(&view, self.now())),
+        };
+        (request.is_ours, request.plan) = (ours, Some(plan));
         Ok(Some(request))
     }
 

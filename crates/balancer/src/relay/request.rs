@@ -62,7 +62,7 @@ impl Conn {
         let whole = upload.is_complete() || self.discard(&mut upload).await;
         w.stats.counters.bytes_in.add(upload.taken);
         upload.release(&w.buffers);
-        let keep = self.account(&request, client, &ended, &trace, begun);
+        let keep = self.account(&request, &ended, &trace, begun);
         self.head.clear(&w.buffers);
         w.reuse(request);
         keep && whole && !self.gone
@@ -94,16 +94,14 @@ impl Conn {
             Err(UploadError::TooLong) => return Ended::BadRequest(413),
             Err(_) => return Ended::BadRequest(400),
         }
-        let plan = match request.plan.take() {
-            Some(plan) => plan,
-            // One hop is the limit: what a peer passed on is served here or refused.
-            None => {
-                if let Some(why) = w.refusal() {
-                    return self.refuse_peer(request, why).await;
-                }
-                Plan::here("peer", w.config.http.response_timeout)
-            }
+        let Some(plan) = request.plan.take() else {
+            return self.refuse(request, 500, "Nothing was decided.").await;
         };
+        if !request.is_ours
+            && let Some(why) = w.refusal()
+        {
+            return self.refuse_peer(request, why).await;
+        }
         trace.route = plan.route;
         let ended = self.attempt(request, upload, plan, trace).await;
         if self.entry == Entry::Client
@@ -280,11 +278,17 @@ impl Conn {
                 }
             }
         };
-        self.holding.ticket = Some(ticket);
+        self.holding.ticket = Some((ticket, w.busy_with(plan.route)));
         let begun = w.now();
         let ended = self.local_service(request, upload, plan.patience).await;
         if matches!(ended, Ended::Done { .. }) {
-            w.stats.here.record(w.now().since(begun));
+            let took = w.now().since(begun);
+            if let Some(here) = w.stats.here.get(plan.route) {
+                here.record(took);
+            }
+            if self.entry == Entry::Peer {
+                w.stats.for_peers.record(took);
+            }
         }
         if matches!(ended, Ended::Failed(_)) {
             w.shared.check_health();
@@ -377,14 +381,7 @@ impl Conn {
     }
 
     /// Counts what happened and writes it down; returns whether the connection goes on.
-    fn account(
-        &mut self,
-        request: &Request,
-        client: IpAddr,
-        ended: &Ended,
-        trace: &Trace,
-        begun: Instant,
-    ) -> bool {
+    fn account(&mut self, request: &Request, ended: &Ended, trace: &Trace, begun: Instant) -> bool {
         let w = &self.w;
         let counters = &w.stats.counters;
         let (status, bytes, keep) = match *ended {
@@ -406,7 +403,7 @@ impl Conn {
                 _ => counters.status_5xx.bump(),
             }
         }
-        w.log(self.entry, request, self.head.bytes(), client, (status, bytes), trace, begun);
+        w.log(self, request, (status, bytes), trace, begun);
         keep
     }
 }

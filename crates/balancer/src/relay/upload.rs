@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use http1::Decoder;
 
 use super::stream::Stream;
-use crate::worker::buffers::{Buffers, Inbox, Scratch};
+use crate::worker::Worker;
+use crate::worker::buffers::{Buffers, Inbox};
 
 /// The most that is kept for another attempt.
 pub(crate) const HELD: usize = 64 * 1024;
@@ -23,7 +24,7 @@ pub(crate) enum UploadError {
     /// The client went away or sent what is not a body.
     Client(io::ErrorKind),
     /// The other side takes no more; it may still answer.
-    Origin(io::Error),
+    Origin,
     /// The body is longer than this machine accepts.
     TooLong,
 }
@@ -152,15 +153,15 @@ impl Upload {
         inbox: &mut Inbox,
         client: &mut Stream,
         origin: &mut Stream,
-        buffers: &Buffers,
-        scratch: &Scratch,
+        w: &Worker,
         moved: &mut bool,
     ) -> Poll<Result<(), UploadError>> {
+        let buffers = &w.buffers;
         loop {
             while self.sent < self.held.len() {
                 let rest = &self.held.bytes()[self.sent..];
                 let n = ready!(origin.poll_write(cx, &[IoSlice::new(rest)]))
-                    .map_err(UploadError::Origin)?;
+                    .map_err(|_| UploadError::Origin)?;
                 self.sent += n;
                 *moved = true;
             }
@@ -181,7 +182,7 @@ impl Upload {
                     return Poll::Ready(Err(UploadError::Client(io::ErrorKind::UnexpectedEof)));
                 }
             } else {
-                ready!(self.poll_through(cx, inbox, client, origin, buffers, scratch))?;
+                ready!(self.poll_through(cx, inbox, client, origin, w))?;
             }
             *moved = true;
         }
@@ -194,10 +195,10 @@ impl Upload {
         inbox: &mut Inbox,
         client: &mut Stream,
         origin: &mut Stream,
-        buffers: &Buffers,
-        scratch: &Scratch,
+        w: &Worker,
     ) -> Poll<Result<(), UploadError>> {
-        scratch.with(PIECE, |piece| {
+        let buffers = &w.buffers;
+        w.scratch.with(PIECE, |piece| {
             let n =
                 ready!(client.poll_read(cx, piece)).map_err(|e| UploadError::Client(e.kind()))?;
             if n == 0 {
@@ -206,7 +207,7 @@ impl Upload {
             let used = self.decode(&piece[..n])?;
             inbox.put(buffers, &piece[used..n]);
             super::io::send(origin, cx, &mut self.held, buffers, &piece[..used], &[])
-                .map_err(UploadError::Origin)?;
+                .map_err(|_| UploadError::Origin)?;
             Poll::Ready(Ok(()))
         })
     }

@@ -9,7 +9,7 @@ use base::Instant;
 use candidacy::Explanation;
 
 /// How long decisions are collected after somebody looked.
-pub const WATCHED: Duration = Duration::from_secs(10);
+const WATCHED: Duration = Duration::from_secs(10);
 /// Decisions kept.
 const KEPT: usize = 64;
 /// Least time between two that are kept, so that a busy machine explains a sample.

@@ -1,6 +1,7 @@
 //! Starting the workers, watching them, and bringing them to an orderly end.
 
 pub(crate) mod explain;
+mod served;
 
 use std::io;
 use std::rc::Rc;
@@ -123,11 +124,19 @@ impl Balancer {
         for (index, sockets) in sockets.workers.into_iter().enumerate() {
             running.start_worker(index, sockets)?;
         }
+        running.tell_figures();
         Ok(running)
     }
 }
 
 impl Running {
+    /// Lets the announcements say what is served here.
+    fn tell_figures(&self) {
+        let keys = self.shared.config.routes.table.all().iter().map(|route| route.key).collect();
+        let limit = self.shared.config.local.limit;
+        self.shared.resources.set_served(served::Figures::new(self.workers.clone(), keys, limit));
+    }
+
     fn start_pages(&mut self, mut from: mpsc::Receiver<Job>) -> Result<(), StartError> {
         let pages = self.shared.pages.clone();
         // Ends when the workers, who hold the other end, have ended.
@@ -181,7 +190,7 @@ impl Running {
     }
 
     /// What was decided lately and why, the newest last. Asking turns the collecting on for the next
-    /// [`explain::WATCHED`]; while nobody asks it costs nothing.
+    /// ten seconds; while nobody asks it costs nothing.
     pub fn explanations(&self) -> Vec<Explained> {
         self.shared.explainer.watch(self.shared.resources.clock().now())
     }

@@ -159,8 +159,12 @@ pub(crate) struct Worker {
     pub(crate) age: Histogram,
     /// Decisions by reason, in the order of `candidacy::Reason::ALL`.
     pub(crate) reasons: [Counter; Reason::ALL.len()],
-    /// Time in the local service.
-    pub(crate) here: Histogram,
+    /// Time in the local service, by route.
+    pub(crate) here: Box<[Histogram]>,
+    /// Time in the local service of requests that peers passed on.
+    pub(crate) for_peers: Histogram,
+    /// Requests in the local service now, by route (gauges).
+    pub(crate) busy: Box<[Counter]>,
 }
 
 impl Worker {
@@ -171,7 +175,9 @@ impl Worker {
             routes: (0..routes).map(|_| Histogram::new()).collect(),
             age: Histogram::new(),
             reasons: Default::default(),
-            here: Histogram::new(),
+            here: (0..routes).map(|_| Histogram::new()).collect(),
+            for_peers: Histogram::new(),
+            busy: (0..routes).map(|_| Counter::default()).collect(),
         }
     }
 
@@ -223,7 +229,7 @@ impl Stats {
         for worker in workers {
             stats.totals.add(&worker.counters);
             stats.information_age.merge(&worker.age.snapshot());
-            stats.here.merge(&worker.here.snapshot());
+            worker.here.iter().for_each(|h| stats.here.merge(&h.snapshot()));
         }
         let of = |reason: Reason| workers.iter().map(|w| w.reasons[reason.index()].get()).sum();
         stats.reasons = Reason::ALL.iter().map(|&reason| (reason.as_str(), of(reason))).collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base::Instant;
 use candidacy::asking::Round;
 use candidacy::{
-    Decision, Explanation, Flags, Reason, RequestView, RouteId, Slot, Tried, Verdict, View, decide,
+    Decision, Explanation, Flags, RequestView, RouteId, Slot, Tried, Verdict, View, decide,
 };
 
 use super::Worker;
@@ -72,6 +72,14 @@ impl Worker {
         let mut plan = Plan::here("", self.patience(route));
         plan.route = usize::from(route.0);
         self.decide_again(request, &mut plan, now);
+        plan
+    }
+
+    /// The plan for a request that a peer passed on: to be served here, on its route.
+    pub(crate) fn serve_for_peer<R: RequestView>(&self, request: &R) -> Plan {
+        let route = self.routes.find(request);
+        let mut plan = Plan::here("peer", self.patience(route));
+        plan.route = usize::from(route.0);
         plan
     }
 
@@ -221,9 +229,4 @@ impl Worker {
 /// Whether a text can stand in a header line.
 fn is_header_value(text: &str) -> bool {
     text.bytes().all(|b| b > b' ' && b != 127)
-}
-
-/// The label of a request that was decided on answers.
-pub(crate) fn is_asked(reason: &str) -> bool {
-    reason == Reason::Asked.as_str()
 }

@@ -96,7 +96,29 @@ impl Drop for Relaying {
     }
 }
 
+/// A request of a route in the local service, counted until dropped.
+pub(crate) struct Busy {
+    w: Rc<Worker>,
+    route: usize,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Some(count) = self.w.stats.busy.get(self.route) {
+            count.sub(1);
+        }
+    }
+}
+
 impl Worker {
+    /// Counts a request of a route into the local service.
+    pub(crate) fn busy_with(self: &Rc<Self>, route: usize) -> Busy {
+        if let Some(count) = self.stats.busy.get(route) {
+            count.bump();
+        }
+        Busy { w: self.clone(), route }
+    }
+
     /// The slow figures of this moment. Not to be held across a wait.
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.shared.resources.matrix().slow.load()

@@ -1,7 +1,5 @@
 //! The record of a request, when it is over.
 
-use std::net::IpAddr;
-
 use base::Instant;
 use candidacy::{RequestView, RouteId};
 
@@ -15,16 +13,15 @@ impl Worker {
     /// Leaves one record, if the log wants it.
     pub(crate) fn log(
         &self,
-        entry: Entry,
+        conn: &Conn,
         request: &Request,
-        head: &[u8],
-        client: IpAddr,
         (status, bytes): (u16, u64),
         trace: &Trace,
         begun: Instant,
     ) {
+        let (head, client) = (conn.head.bytes(), conn.client);
         let mut recorder = self.recorder.borrow_mut();
-        let peer = entry == Entry::Peer;
+        let peer = conn.entry == Entry::Peer;
         if !recorder.is_on() || peer && !recorder.wants_peers() {
             return;
         }

@@ -110,7 +110,8 @@ pub(crate) struct Worker {
     pub(crate) text: RefCell<Vec<u8>>,
     /// The same for header lines.
     pub(crate) lines: RefCell<Vec<u8>>,
-    /// Tables of fields that no request uses now.
+    /// Tables of fields that no request uses now: boxed, since requests are moved about.
+    #[allow(clippy::vec_box)]
     pub(crate) fields: RefCell<Vec<Box<Fields>>>,
     /// The table for responses, which are read and sent on between two waits.
     pub(crate) response_fields: RefCell<Fields>,

@@ -204,7 +204,7 @@ async fn sweep(w: Rc<Worker>) {
         w.controls.sweep(now.as_nanos());
         w.recorder.borrow_mut().tick(now);
         count = count.wrapping_add(1);
-        if count % 20 == 0 {
+        if count.is_multiple_of(20) {
             warden::expire(&w, now);
             learned.update(&w);
         }

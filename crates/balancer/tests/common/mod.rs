@@ -1,5 +1,5 @@
 //! What the tests share: origins with a will of their own, clients that see raw bytes, machines in one process.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
