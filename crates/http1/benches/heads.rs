@@ -3,7 +3,12 @@
 //!
 //! Each figure is the best of many rounds: the machine's other work can only add. It is printed and judges
 //! nothing: the ratio to other servers is `bench/http`'s business.
-#![allow(clippy::disallowed_methods, clippy::disallowed_macros, clippy::disallowed_types)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    clippy::disallowed_types
+)]
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -2,7 +2,7 @@
 //!
 //! Where hyper reads on and we do not, the table says so: that list is what the strictness costs and buys. What we
 //! accept, hyper must read in the same way, body included.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_types, clippy::disallowed_methods)]
 
 #[path = "support/cases.rs"]
 mod cases;

@@ -1,4 +1,5 @@
 //! Whole messages: what is refused, what is understood, what is sent on.
+#![allow(clippy::unwrap_used)]
 
 use http1::forward::{self, Back, Forwarding, Onward};
 use http1::{

@@ -1,5 +1,5 @@
 //! What holds for every input: nothing panics, pieces make no difference, and what is sent on means the same.
-#![allow(clippy::disallowed_types, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::disallowed_types, clippy::disallowed_methods)]
 
 use http1::forward::{self, Back, Forwarding, Onward};
 use http1::request::Framing;
