@@ -236,6 +236,65 @@ fn a_large_body_passes_through_two_machines() {
 }
 
 #[test]
+fn a_machine_without_peer_listener_is_served_as_any_server() {
+    let origin = Origin::named("plain");
+    let none = Origin::named("entry");
+    let machines = cluster(vec![
+        in_front_of(&none).with(ELSEWHERE),
+        in_front_of(&origin).with("[[route]]\nname = \"off\"\nchain = [\"off\"]").plain(),
+    ]);
+    assert_eq!(get(machines[0].address, "/").text(), "plain");
+    let (entry, other) = (machines[0].totals(), machines[1].totals());
+    assert_eq!((entry.reports, other.requests, other.peer_requests), (0, 1, 0));
+}
+
+#[test]
+fn a_service_that_fails_behind_a_peer_counts_as_that_machines_failure() {
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let none = Origin::named("entry");
+    let machines = cluster(vec![
+        in_front_of(&none).with(ELSEWHERE),
+        configured(&format!("[local]\nserver = \"{dead}\"\nhealth = \"off\"\n")),
+    ]);
+    let mut wire = client(machines[0].address);
+    wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
+    assert_eq!(wire.response().text(), "entry", "nothing was sent, so a POST may move as well");
+    assert_eq!(machines[0].totals().peer_refused, 1);
+}
+
+#[test]
+fn requests_go_on_while_machines_come_and_go() {
+    let origins = [Origin::named("a"), Origin::named("b"), Origin::named("c")];
+    let mut machines = cluster(origins.iter().map(in_front_of).collect());
+    let address = machines[0].address;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let mut wire = client(address);
+                let mut count = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert_eq!(wire.get("/").status(), 200);
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    machines[0].until("some are served", |s| s.totals.requests > 200);
+    machines[2].drain();
+    let so_far = machines[0].totals().requests;
+    machines[0].until("more are served", |s| s.totals.requests > so_far + 200);
+    machines[1].kill();
+    let so_far = machines[0].totals().requests;
+    machines[0].until("even more are served", |s| s.totals.requests > so_far + 200);
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let total: usize = clients.into_iter().map(|c| c.join().unwrap()).sum();
+    assert!(total > 600);
+}
+
+#[test]
 fn a_redirect_sends_the_client_to_the_other_machine() {
     let origin = Origin::named("x");
     let route = "[[route]]\nname = \"r\"\nchain = [\"removeSelf\", \"HTTPRedirectToIP\"]";

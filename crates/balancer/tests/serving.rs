@@ -431,3 +431,70 @@ fn a_unix_socket_serves_as_well() {
     assert_eq!(wire.get("/").text(), "by unix");
     assert_eq!(wire.get("/").text(), "by unix");
 }
+
+#[test]
+fn a_connection_with_bytes_behind_its_response_is_never_used_again() {
+    let origin = Origin::answering(|_| {
+        let mut bytes = plain("once");
+        bytes.extend_from_slice(&plain("smuggled"));
+        bytes
+    });
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.address);
+    for _ in 0..3 {
+        assert_eq!(wire.get("/").text(), "once");
+    }
+    assert_eq!(origin.connections.load(std::sync::atomic::Ordering::SeqCst), 3);
+}
+
+#[test]
+fn oneself_may_be_a_second_server_on_the_same_host() {
+    let second = Origin::named("heavy");
+    let first = Origin::named("light");
+    let machine = configured(&format!(
+        "[local]\nserver = \"{}\"\nself = \"proxy\"\nproxy_to = \"{}\"\nhealth = \"off\"\n",
+        first.address, second.address
+    ))
+    .start();
+    assert_eq!(get(machine.address, "/").text(), "heavy");
+    assert_eq!(second.last().header("backhand-proxied"), Some("127.0.0.1"));
+}
+
+#[test]
+fn an_event_stream_of_the_application_is_not_in_flight() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::wires(move |mut wire| {
+        if wire.head().is_some() {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n:a\n\r\n");
+            let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+            wire.send("0\r\n\r\n");
+        }
+    });
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.address);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(wire.head().is_some());
+    assert_eq!(wire.exactly(8), b"3\r\n:a\n\r\n");
+    assert_eq!(machine.resources.local().in_flight(), 0);
+    go.send(()).unwrap();
+    assert_eq!(wire.exactly(5), b"0\r\n\r\n");
+}
+
+#[test]
+fn a_request_and_a_response_may_come_byte_by_byte() {
+    let origin = Origin::wires(|mut wire| {
+        while let Some(head) = wire.head() {
+            let body = wire.body_of(&head);
+            for byte in plain(body) {
+                wire.send([byte]);
+            }
+        }
+    });
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.address);
+    for byte in b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n" {
+        wire.send([*byte]);
+    }
+    assert_eq!(wire.response().text(), "abc");
+}

@@ -6,16 +6,17 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Bytes that stand for themselves in quotes: printable ASCII but `"` and `\`.
-const CLEAN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut b = b' ';
-    while b <= b'~' {
-        table[b as usize] = b != b'"' && b != b'\\';
-        b += 1;
-    }
-    table
-};
+/// Whether a byte stands for itself in quotes: printable ASCII but `"` and `\`.
+fn is_clean(b: u8) -> bool {
+    (b.wrapping_sub(b' ') < 0x5f) & (b != b'"') & (b != b'\\')
+}
+
+/// Whether all of them do, as nearly always. Without a way out of the loop, many bytes are looked at in one
+/// instruction.
+fn are_clean(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |clean, &b| clean & is_clean(b))
+}
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Where a text is cut off. A line is written for people, who do not read novels there.
@@ -28,8 +29,11 @@ pub(super) fn cut(bytes: &[u8], max: usize) -> (&[u8], bool) {
 
 /// As Apache and nginx escape: `\"`, `\\`, and `\xHH` for everything that is not printable ASCII.
 pub(super) fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    if are_clean(bytes) {
+        return out.extend_from_slice(bytes);
+    }
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&b| !CLEAN[usize::from(b)]) {
+    while let Some(at) = rest.iter().position(|&b| !is_clean(b)) {
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             b @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', b]),
@@ -47,7 +51,7 @@ pub(super) fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
 /// beyond ASCII that a terminal would obey, are escaped.
 pub(super) fn push_json(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    if bytes.iter().all(|&b| CLEAN[usize::from(b)]) {
+    if are_clean(bytes) {
         out.extend_from_slice(bytes);
     } else {
         for chunk in bytes.utf8_chunks() {

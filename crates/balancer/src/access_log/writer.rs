@@ -75,7 +75,8 @@ impl Queue {
         let len = batch.len();
         let before = self.shared.waiting.fetch_add(len, Ordering::Relaxed);
         if before + len <= self.shared.limit {
-            let full = std::mem::replace(batch, Vec::with_capacity(len));
+            // With room to spare, so that the last line of the next batch need not move all the others.
+            let full = std::mem::replace(batch, Vec::with_capacity(len + len / 4));
             if self.to.try_send(Word::Batch(full)).is_ok() {
                 return;
             }

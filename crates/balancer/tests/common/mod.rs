@@ -1,5 +1,5 @@
 //! What the tests share: origins with a will of their own, clients that see raw bytes, machines in one process.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -256,6 +256,7 @@ pub struct Plan {
     pub pages: Arc<dyn Pages>,
     pub name: String,
     pub workers: usize,
+    pub peer_listener: bool,
 }
 
 /// A machine in front of an origin, with further lines of configuration by section.
@@ -265,7 +266,13 @@ pub fn in_front_of(origin: &Origin) -> Plan {
 
 /// A machine with this configuration.
 pub fn configured(text: &str) -> Plan {
-    Plan { text: text.into(), pages: Arc::new(NoPages), name: "test".into(), workers: 1 }
+    Plan {
+        text: text.into(),
+        pages: Arc::new(NoPages),
+        name: "test".into(),
+        workers: 1,
+        peer_listener: true,
+    }
 }
 
 impl Plan {
@@ -280,6 +287,11 @@ impl Plan {
     }
     pub fn pages(mut self, pages: impl Pages) -> Self {
         self.pages = Arc::new(pages);
+        self
+    }
+    /// Without a peer listener, as a machine that only announces itself.
+    pub fn plain(mut self) -> Self {
+        self.peer_listener = false;
         self
     }
     pub fn workers(mut self, workers: usize) -> Self {
@@ -320,7 +332,11 @@ impl Plan {
             scope: resources::config::Scope::Machine,
             assumed: Vec::new(),
         };
-        let setup = Setup { http_port: address.port(), peer_listener: true, ..Setup::default() };
+        let setup = Setup {
+            http_port: address.port(),
+            peer_listener: self.peer_listener,
+            ..Setup::default()
+        };
         let resources = Service::start(&cluster, setup).unwrap();
         let running = Balancer::start(config, sockets, resources.clone(), self.pages).unwrap();
         Machine { address, peer, resources, running: Some(running), _state: state }

@@ -61,11 +61,6 @@ impl Accepted {
     pub(super) fn weight(self, coding: Coding) -> u16 {
         self.0[coding as usize]
     }
-
-    /// Whether only the plain file may be sent.
-    pub(super) fn is_none(self) -> bool {
-        self.0 == [0; 3]
-    }
 }
 
 /// The `q` among the parameters, in thousandths; 1000 if there is none, `None` if it is malformed.
@@ -118,7 +113,7 @@ mod tests {
         assert_eq!(weights("*"), [1000, 1000, 1000]);
         assert_eq!(weights("*;q=0.1, br;q=0"), [0, 100, 100]);
         assert_eq!(weights("identity"), [0, 0, 0]);
-        assert!(Accepted::parse(std::iter::empty()).is_none());
+        assert_eq!(Accepted::parse(std::iter::empty()), Accepted([0; 3]));
     }
 
     #[test]

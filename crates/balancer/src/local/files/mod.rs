@@ -131,7 +131,7 @@ impl Files {
         }
         match self.look_up(request, now) {
             Ok(resource) => {
-                let accepted = Accepted::parse(request.accept_encoding.iter());
+                let accepted = || Accepted::parse(request.accept_encoding.iter());
                 self.send(request, resource.choose(accepted), headers)
             }
             Err(Miss::Status(status)) => self.page(status, request, headers),

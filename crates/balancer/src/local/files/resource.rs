@@ -105,10 +105,11 @@ impl Finder<'_> {
 impl Resource {
     /// What to send to a client: the most wanted coding, the smallest of those wanted alike, else the file
     /// itself.
-    pub(super) fn choose(&self, accepted: Accepted) -> &Rc<Variant> {
-        if accepted.is_none() {
+    pub(super) fn choose(&self, accepted: impl FnOnce() -> Accepted) -> &Rc<Variant> {
+        if self.siblings.iter().all(Option::is_none) {
             return &self.plain;
         }
+        let accepted = accepted();
         let wanted = Coding::ALL.into_iter().filter(|coding| accepted.weight(*coding) > 0);
         let there = wanted.filter_map(|c| Some((c, self.siblings[c as usize].as_ref()?)));
         let best = there.min_by_key(|(coding, variant)| {
