@@ -1,0 +1,86 @@
+//! A disk that is full, descriptors that run out: the requests go on, and somebody is told.
+
+use std::fs;
+use std::time::Duration;
+
+use lab::CgroupWish;
+use libtest_mimic::Failed;
+
+use crate::support::{self, Cluster, until};
+use crate::{Named, says, stage};
+
+pub(crate) const TRIALS: &[Named] = &[
+    ("a_full_disk_under_the_access_log_costs_records_and_no_request", full_disk),
+    ("without_descriptors_it_lives_and_serves_again", no_descriptors),
+];
+
+fn warnings(cluster: &Cluster, i: usize) -> String {
+    cluster.status(i).map(|status| status["warnings"].to_string()).unwrap_or_default()
+}
+
+fn full_disk() -> Result<(), Failed> {
+    let mut cluster = Cluster::new(1, CgroupWish::No);
+    let disk = cluster.folder().join("disk");
+    fs::create_dir(&disk)?;
+    let file = format!("{}/m1.access", cluster.folder().display());
+    let text = cluster.base_config(0).replace(&file, &format!("{}/access", disk.display()))
+        + "buffer = \"64KiB\"\n";
+    cluster.start_as(0, &text, stage::small_disk(&disk));
+    cluster.wait_until_served(0);
+    let host = cluster.entry(0);
+    let mut stream = cluster.lab.connect(host, support::PATIENCE)?;
+    let lost = until("records are lost", || {
+        for _ in 0..100 {
+            assert_eq!(support::get(&mut stream, host, "/", "").unwrap().status, 200);
+        }
+        cluster.metric(0, "backhand_access_log_lost_total").filter(|&lost| lost > 0.0)
+    });
+    println!("lost {lost} records on a disk of {} bytes", stage::DISK);
+    says(&warnings(&cluster, 0), &["access-log records were lost: the disk is full"])?;
+    says(&cluster.said(0), &["The access log cannot be written; requests go on", "No space left"])?;
+    // Its disk is seen through its process alone. With room again, records are written again.
+    let pid = cluster.process(0).pid();
+    let seen = format!("/proc/{pid}/root{}/access", disk.display());
+    assert!(fs::metadata(&seen)?.len() <= stage::DISK.into());
+    fs::OpenOptions::new().write(true).open(&seen)?.set_len(0)?;
+    until("the log is written again", || cluster.said(0).contains("written again").then_some(()));
+    assert_eq!(support::get(&mut stream, host, "/after", "")?.status, 404);
+    let log = until("a record after the hole is whole", || {
+        let log = fs::read_to_string(&seen).ok()?;
+        // What had waited may fill the disk again.
+        if log.len() as u64 >= u64::from(stage::DISK) {
+            fs::OpenOptions::new().write(true).open(&seen).ok()?.set_len(0).ok()?;
+        }
+        (log.ends_with('\n') && log.contains("/after")).then_some(log)
+    });
+    // Whatever was lost, no line is torn.
+    let torn = log.lines().filter(|l| serde_json::from_str::<serde_json::Value>(l).is_err());
+    assert_eq!(torn.collect::<Vec<_>>(), Vec::<&str>::new());
+    Ok(())
+}
+
+fn no_descriptors() -> Result<(), Failed> {
+    let mut cluster = Cluster::new(1, CgroupWish::No);
+    let text = cluster.base_config(0);
+    cluster.start_as(0, &text, stage::descriptors(64));
+    cluster.wait_until_served(0);
+    let host = cluster.entry(0);
+    let mut early = cluster.lab.connect(host, support::PATIENCE)?;
+    assert_eq!(support::get(&mut early, host, "/", "")?.status, 200);
+    let crowd: Vec<_> =
+        (0..150).filter_map(|_| cluster.lab.connect(host, Duration::from_secs(1)).ok()).collect();
+    assert!(crowd.len() > 64, "only {} connections", crowd.len());
+    // Who is in goes on being served, and can read that something is wrong.
+    let told = until("it says that descriptors ran out", || {
+        let page = support::get(&mut early, host, "/backhand/status.json", "").unwrap();
+        let text = String::from_utf8(page.body).unwrap();
+        text.contains("File descriptors ran out").then_some(text)
+    });
+    says(&told, &["LimitNOFILE"])?;
+    assert!(cluster.process(0).is_running());
+    drop(crowd);
+    until("it takes clients again", || cluster.get(0, "/").ok().filter(|a| a.status == 200));
+    let turned_away = cluster.metric(0, "backhand_accepts_exhausted_total");
+    assert!(turned_away.is_some_and(|n| n > 0.0), "{turned_away:?}");
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What people and machines do wrong: each mistake has a clear error, each fault is survived, and somebody is told.
+//!
+//! Everything runs the real program. What needs addresses, limits or rights of its own runs in a lab.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cluster;
+mod configuration;
+mod ending;
+mod limits;
+mod stage;
+mod starting;
+
+use std::process::ExitCode;
+
+use lab::Lab;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    lab::init();
+    stage::init();
+    let namespaces = Lab::available().map(drop).map_err(|why| why.to_string());
+    let interfaces = namespaces.clone().and_then(|()| cluster::second_interfaces());
+    let free = &Ok(());
+    let trials = configuration::TRIALS
+        .iter()
+        .map(|trial| (trial, free))
+        .chain(starting::TRIALS.iter().map(|trial| (trial, &namespaces)))
+        .chain(limits::TRIALS.iter().map(|trial| (trial, &namespaces)))
+        .chain(ending::TRIALS.iter().map(|trial| (trial, &namespaces)))
+        .chain(cluster::TRIALS.iter().map(|trial| (trial, &namespaces)))
+        .chain(cluster::WITH_INTERFACES.iter().map(|trial| (trial, &interfaces)))
+        .map(|((name, run), needs)| trial(name, *run, needs))
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// A test: its name as a sentence, and what it does.
+type Named = (&'static str, fn() -> Result<(), Failed>);
+
+fn trial(name: &str, run: fn() -> Result<(), Failed>, needs: &Result<(), String>) -> Trial {
+    let name = match needs {
+        Ok(()) => name.to_owned(),
+        Err(why) => format!("{name} (ignored: {why})"),
+    };
+    Trial::test(name, run).with_ignored_flag(needs.is_err())
+}
+
+/// Says which of the words are not in the text.
+fn says(text: &str, words: &[&str]) -> Result<(), Failed> {
+    let missing: Vec<_> = words.iter().filter(|word| !text.contains(**word)).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{missing:?} is not said in:\n{text}").into())
+    }
+}
