@@ -1,10 +1,10 @@
 //! One file for everything: each crate owns its sections, this composes them.
 //!
-//! Reading never stops at the first mistake of meaning: every section is judged, and all that is wrong is told at once.
-//! A mistake of form (not TOML, an unknown key, a value of the wrong kind) ends the reading, since what follows cannot be trusted.
+//! All mistakes of form (not TOML, an unknown key, a value of the wrong kind) are told at once. Only a text without any is
+//! judged further, since what follows from a misread one cannot be trusted; then every section is judged, and all that is
+//! wrong is told at once again.
 
 mod place;
-mod unknown;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -79,8 +79,10 @@ impl Config {
 
     /// Reads the text of a file called `name`.
     fn read(name: &str, text: &str) -> Result<Self, Mistakes> {
-        let file: File = toml::from_str(text)
-            .map_err(|error| Mistakes(place::render(name, text, &unknown::explain(&error))))?;
+        let mistakes = |problems: &[Problem]| {
+            Mistakes(problems.iter().map(|p| place::render(name, text, p)).collect())
+        };
+        let file: File = balancer::config::read(text).map_err(|problems| mistakes(&problems))?;
         let mut problems = Vec::new();
         let resources = keep(
             resources::config::Config::check(&file.cluster, &file.announce, &file.measure),
@@ -101,7 +103,7 @@ impl Config {
             (Some(resources), Some(balancer), Some(console)) if problems.is_empty() => {
                 Ok(Self { resources, balancer, console, log: file.log, source: name.into() })
             }
-            _ => Err(Mistakes(problems.iter().map(|p| place::render(name, text, p)).collect())),
+            _ => Err(mistakes(&problems)),
         }
     }
 }

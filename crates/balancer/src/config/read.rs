@@ -14,6 +14,8 @@ use toml::de::{DeTable, DeValue, Deserializer};
 
 /// Mistakes noted before reading ends: nobody reads more.
 const MISTAKES_MAX: usize = 32;
+/// The key of a mistake that belongs to none.
+const FILE: &str = "configuration";
 /// Largest text read: a configuration is written by people.
 pub const TEXT_MAX: usize = 1 << 20;
 
@@ -25,7 +27,7 @@ pub const TEXT_MAX: usize = 1 << 20;
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
     if text.len() > TEXT_MAX {
         let message = format!("the file has {} bytes, more than {TEXT_MAX}", text.len());
-        return Err(vec![Problem::new("", message, "name the configuration file")]);
+        return Err(vec![Problem::new(FILE, message, "name the configuration file")]);
     }
     let (tree, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -54,20 +56,19 @@ fn of_form(error: &toml::de::Error, text: &str) -> Problem {
     let near = text.get(at.clone()).unwrap_or_default().trim();
     let remedy =
         if near.is_empty() { "" } else { "see https://toml.io for how such a file is written" };
-    Problem::new("", error.message(), remedy).at(at)
+    Problem::new(FILE, error.message(), remedy).at(at)
 }
 
 /// A key or value that nothing wants.
 fn of_value(error: &toml::de::Error, key: Option<&str>, at: Range<usize>) -> Problem {
     let message = error.message().lines().next().unwrap_or_default();
-    let key = key.unwrap_or_default();
+    let key = key.unwrap_or(FILE);
     if let Some((unknown, known)) = unknown_field(message) {
-        let section = key.rsplit_once('.').map_or("the file", |(section, _)| section);
         let remedy = match closest(unknown, &known) {
             Some(meant) => format!("did you mean {meant}?"),
-            None => format!("{section} knows {}", known.join(", ")),
+            None => format!("known here: {}", known.join(", ")),
         };
-        return Problem::new(key, "there is no such key", remedy).at(at);
+        return Problem::new(key, "this key is not known here", remedy).at(at);
     }
     Problem::new(key, message, "").at(at)
 }

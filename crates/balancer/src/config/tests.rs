@@ -136,14 +136,14 @@ asking = "sometimes"
 fn an_unknown_key_gets_the_one_that_was_meant() {
     for (text, marked, remedy) in [
         ("[http]\nhead-timeout = \"5s\"", "head-timeout", "did you mean head_timeout?"),
-        ("[http]\nfrobnicate = []", "frobnicate", "http knows listen, workers"),
+        ("[http]\nfrobnicate = []", "frobnicate", "known here: listen, workers"),
         ("[acess_log]", "acess_log", "did you mean access_log?"),
         ("[[route]]\nchian = []", "chian", "did you mean chain?"),
         ("[local]\nDirectory = \"/\"", "Directory", "did you mean directory?"),
     ] {
         let (place, words) = only(text);
         assert_eq!(place, marked);
-        assert!(words.contains("no such key") && words.contains(remedy), "{words}");
+        assert!(words.contains("this key is not known here") && words.contains(remedy), "{words}");
     }
 }
 
