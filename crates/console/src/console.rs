@@ -33,6 +33,7 @@ pub trait Source: Send + 'static {
 enum Message {
     Request(PageRequest, PageReply),
     Watch(Box<dyn Source>),
+    Stop,
 }
 
 /// The internal pages. Give it to the balancer, then tell it what to [`watch`](Self::watch).
@@ -54,7 +55,7 @@ impl Console {
         let also = config.metrics.iter().cloned().collect();
         std::thread::Builder::new()
             .name("console".into())
-            .spawn(move || Desk::new(config).serve(&from))?;
+            .spawn(move || Desk::new(config).serve(from))?;
         Ok(Arc::new(Self { path, also, to }))
     }
 
@@ -62,6 +63,13 @@ impl Console {
     pub fn watch(&self, source: impl Source) {
         // The desk lives as long as this value, so somebody receives it.
         let _ = self.to.send(Message::Watch(Box::new(source)));
+    }
+
+    /// Ends the desk, its viewers and the watching. What it watches may hold this value in turn, so
+    /// dropping alone would not end it. Requests that still come are answered 503.
+    pub fn stop(&self) {
+        // If it has ended already there is nothing to end.
+        let _ = self.to.send(Message::Stop);
     }
 }
 
@@ -151,7 +159,9 @@ impl Desk {
         Self { config, source: None, history, viewers: Viewers::default(), view: None, tick }
     }
 
-    fn serve(mut self, from: &Receiver<Message>) {
+    /// Answers until it is told to stop or nobody can ask any more. The queue ends before what is watched is
+    /// let go of, so nobody waits for an answer then.
+    fn serve(mut self, from: Receiver<Message>) {
         loop {
             match from.recv_timeout(self.tick.saturating_duration_since(Instant::now())) {
                 Ok(Message::Request(request, reply)) => self.answer(&request, reply),
@@ -160,7 +170,7 @@ impl Desk {
                     self.tick = Instant::now();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
             // Outside of the match: requests without pause must not keep the clock from ticking.
             if Instant::now() >= self.tick {

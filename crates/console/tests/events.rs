@@ -1,4 +1,5 @@
 //! The event stream as a browser reads it.
+#![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
 
 mod sample;
 mod support;

@@ -257,3 +257,48 @@ fn json_has_no_number_for_what_is_not_known() {
     assert!(value["totals"]["reasons"]["best_here"].is_u64());
     assert!(value["machines"][0]["turnaround"].is_null(), "raw buckets are no figures for people");
 }
+
+#[test]
+fn a_console_that_was_stopped_lets_go_of_what_it_watched() {
+    struct Watched(std::sync::mpsc::Sender<()>);
+    impl Source for Watched {
+        fn view(&mut self, _: bool) -> StatusView {
+            StatusView::default()
+        }
+    }
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+    let (told, dropped) = std::sync::mpsc::channel();
+    let console = console(Watched(told));
+    assert_eq!(get(&console, "/backhand/").status, 200);
+    console.stop();
+    dropped.recv_timeout(std::time::Duration::from_secs(5)).unwrap();
+    assert_eq!(get(&console, "/backhand/").status, 503);
+}
+
+#[test]
+fn the_largest_cluster_is_shown_whole() {
+    let mut view = Sample::new(1).view(true);
+    let one = view.machines[1].clone();
+    view.machines = (0..1024)
+        .map(|n| MachineRow {
+            entry: n,
+            id: format!("{n:032x}"),
+            name: format!("m{n}"),
+            ..one.clone()
+        })
+        .collect();
+    let console = console(Fixed(view));
+    let page = get(&console, "/backhand/").body;
+    let tokens = tokens(&page);
+    assert_balanced(&tokens);
+    assert_eq!(
+        attribute(&tokens, "role").iter().filter(|(_, role)| *role == "rowheader").count(),
+        1027
+    );
+    assert!(page.len() < 4 << 20, "{} bytes", page.len());
+    assert_eq!(get(&console, "/metrics").status, 200);
+}

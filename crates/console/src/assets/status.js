@@ -56,9 +56,11 @@
     }
   }
 
-  // A list that is being read does not move.
+  // A list that is being read does not move, and says so.
   function held(node) {
-    return node.id === "decisions" && node.querySelector("details[open], summary:focus-visible");
+    if (node.id !== "decisions" || !node.querySelector("details[open], summary:focus-visible")) return false;
+    node.classList.add("held");
+    return true;
   }
 
   function show(parts) {

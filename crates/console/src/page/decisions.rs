@@ -6,6 +6,8 @@ use maud::{Markup, html};
 use super::figures;
 use crate::view::{Appraisal, DecisionRow, Outcome, StatusView, Step};
 
+/// Decisions on the page; the JSON has all that are kept.
+const SHOWN: usize = 20;
 /// Most machines that one line names; the others are counted.
 const NAMED: usize = 16;
 
@@ -16,7 +18,7 @@ pub(super) fn list(view: &StatusView) -> Markup {
             @if view.decisions.is_empty() {
                 p.empty { "None yet. Decisions are explained while somebody looks: come back in a moment." }
             }
-            @for decision in &view.decisions { (entry(decision)) }
+            @for decision in view.decisions.iter().take(SHOWN) { (entry(decision)) }
         }
     }
 }

@@ -47,7 +47,9 @@ pub(super) fn rows(view: &StatusView) -> Markup {
         tbody #machines role="rowgroup" {
             @for machine in &view.machines { (row(machine)) }
             @if view.machines.is_empty() {
-                tr role="row" { td role="cell" colspan="10" { "No machine is known yet, not even this one." } }
+                tr role="row" {
+                    td role="cell" colspan="10" { "No machine is known yet, not even this one." }
+                }
             }
         }
     }
@@ -75,16 +77,24 @@ fn row(m: &MachineRow) -> Markup {
                     span { b { (figures::count(m.in_flight())) } }
                     (spark::spark(&m.trend_in_flight, 4.0))
                 }
-                (spark::bar(m.in_flight_mine.into(), m.in_flight_others.into(), m.in_flight_limit.map(u64::from)))
+                (spark::bar(
+                    m.in_flight_mine.into(), m.in_flight_others.into(), m.in_flight_limit.map(u64::from)
+                ))
                 small {
                     (m.in_flight_mine) " + " (m.in_flight_others) " / "
                     @match m.in_flight_limit { Some(limit) => (limit), None => "no limit" }
                 }
             }
-            (cell("p50 / p99", &html! { (figures::millis(m.p50_ms)) " / " (figures::millis(m.p99_ms)) },
-                &html! { (figures::millis(m.ms_per_request)) " mean [" (figures::count(m.requests)) "]" }))
-            (cell("Servers ready / total", &html! { (whole(m.ready_servers)) " / " (whole(m.total_servers)) }, &html! {}))
-            (cell("Load / HWM", &html! { (figures::decimal(m.load)) " / " (figures::decimal(m.load_high_water)) },
+            (cell("p50 / p99",
+                &html! { (figures::millis(m.p50_ms)) " / " (figures::millis(m.p99_ms)) },
+                &html! {
+                    (figures::millis(m.ms_per_request)) @if m.requests > 0 { " mean" }
+                    " [" (figures::count(m.requests)) "]"
+                }))
+            (cell("Servers ready / total",
+                &html! { (whole(m.ready_servers)) " / " (whole(m.total_servers)) }, &html! {}))
+            (cell("Load / HWM",
+                &html! { (figures::decimal(m.load)) " / " (figures::decimal(m.load_high_water)) },
                 &html! { "CPU idle " (idle) " %" }))
             (cell("CPUs", &html! { (figures::decimal(m.cpus)) },
                 &html! { "arriba " (m.arriba.map_or(figures::UNKNOWN.into(), figures::count)) }))

@@ -1,5 +1,6 @@
 //! Asking the console as the balancer does.
 #![allow(dead_code)] // Each test uses a part of it.
+#![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
