@@ -17,7 +17,7 @@ const SECTIONS: [(&str, &str, &str, &str); 5] = [
 /// One section's page, from the struct's doc comment and those of its fields.
 fn page(source: &str, structure: &str, section: &str) -> String {
     let head = format!("pub struct {structure} {{");
-    let (before, body) = source.split_once(&head).unwrap();
+    let Some((before, body)) = source.split_once(&head) else { panic!("there is no {head}") };
     let about = before.lines().rev().skip_while(|line| line.starts_with("#["));
     let mut about: Vec<&str> = about.map_while(doc).collect();
     about.reverse();
@@ -78,4 +78,13 @@ fn every_key_says_its_default() {
             );
         }
     }
+}
+
+#[test]
+fn the_example_of_the_overview_is_in_order() {
+    let overview = include_str!("../../../docs/configuration/README.md");
+    let example = overview.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let sections: balancer::config::Sections = balancer::config::read(example.unwrap()).unwrap();
+    let config = balancer::config::Config::check(&sections).unwrap();
+    assert_eq!(config.routes.all().len(), 3);
 }

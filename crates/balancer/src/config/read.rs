@@ -38,16 +38,22 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
     loop {
         let error = match T::deserialize(Deserializer::from(tree.clone())) {
             Ok(read) if problems.is_empty() => return Ok(read),
-            Ok(_) => return Err(problems),
+            Ok(_) => return Err(in_order(problems)),
             Err(error) => error,
         };
         let at = error.span().unwrap_or(0..0);
         let taken = take_out(tree.get_mut(), &at, "");
         problems.push(of_value(&error, taken.as_deref(), at));
         if taken.is_none() || problems.len() >= MISTAKES_MAX {
-            return Err(problems);
+            return Err(in_order(problems));
         }
     }
+}
+
+/// As they stand in the file.
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| problem.at.as_ref().map_or(0, |at| at.start));
+    problems
 }
 
 /// A mistake of the text itself.
@@ -70,7 +76,8 @@ fn of_value(error: &toml::de::Error, key: Option<&str>, at: Range<usize>) -> Pro
         };
         return Problem::new(key, "this key is not known here", remedy).at(at);
     }
-    Problem::new(key, message, "").at(at)
+    // The reader's own name for a number means nothing to people.
+    Problem::new(key, message.replace("expected i64", "expected a whole number"), "").at(at)
 }
 
 /// serde's words for an unknown field: ``unknown field `a`, expected one of `b`, `c` ``.

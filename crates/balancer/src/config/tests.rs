@@ -122,6 +122,7 @@ asking = "sometimes"
     let forms = read::<Sections>(text).unwrap_err();
     let keys: Vec<_> = forms.iter().map(|p| p.key.as_str()).collect();
     assert_eq!(keys.len(), 4, "{forms:#?}");
+    assert!(forms.is_sorted_by_key(|p| p.at.clone().map(|at| at.start)), "{forms:#?}");
     for key in ["http.lisen", "http.head_timeout", "local.heelth", "acces_log"] {
         assert!(keys.contains(&key), "{key}: {keys:?}");
     }
@@ -168,6 +169,7 @@ fn every_mistake_names_what_to_write_instead() {
             "6m is not between 1s and 5m; write 1s to 5m, or leave it out for 10s",
         ),
         ("[http]\nmax_head = \"1MiB\"", "\"1MiB\"", "not between 1KiB and 256KiB"),
+        ("[http]\nworkers = \"two\"", "\"two\"", "expected a whole number"),
         ("[http]\nhead_timeout = \"5\"", "\"5\"", "expected a unit"),
         ("[http]\ntrusted = [\"10.0.0.1/8\"]", "\"10.0.0.1/8\"", "did you mean 10.0.0.0/8"),
         ("[peers]\nlisten = \"on\"", "\"on\"", "neither \"exchange\" nor \"off\""),
