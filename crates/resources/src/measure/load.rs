@@ -4,21 +4,25 @@ use std::time::Duration;
 
 /// The damped count of runnable threads, with the kernel's one-minute constant: what a control group
 /// would call its load average if it had one.
+///
+/// The kernel's begins at zero with the machine, but a program may start in a group that has long been
+/// busy, or busy only with that start. So what is not known of the past minute is left out instead of
+/// being taken for the first count: early on this is the mean of the counts there are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Damped {
-    value: Option<f64>,
+    sum: f64,
+    /// The share of the minute's weight that `sum` covers, from 0 to 1.
+    weight: f64,
 }
 
 impl Damped {
-    /// Takes one count, `passed` after the one before. The first count stands for itself divided by
-    /// nothing: a machine that starts busy should not look idle for a minute.
+    /// Takes one count, `passed` after the one before. The first, which stands for no time, is returned as it is.
     pub(super) fn take(&mut self, runnable: u32, passed: Duration) -> u32 {
         let n = f64::from(runnable);
-        let value = match self.value {
-            None => n,
-            Some(before) => n + (before - n) * (-passed.as_secs_f64() / 60.0).exp(),
-        };
-        self.value = Some(value);
+        let kept = (-passed.as_secs_f64() / 60.0).exp();
+        self.sum = self.sum * kept + n * (1.0 - kept);
+        self.weight = self.weight * kept + (1.0 - kept);
+        let value = if self.weight > 0.0 { self.sum / self.weight } else { n };
         (value * 1000.0).round() as u32
     }
 }
@@ -46,14 +50,25 @@ impl HighWater {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[test]
     fn the_damped_count_follows_with_the_kernels_minute() {
         let mut load = Damped::default();
-        assert_eq!(load.take(0, Duration::ZERO), 0);
-        let after_a_minute = (0..60).map(|_| load.take(4, Duration::from_secs(1))).last().unwrap();
+        assert_eq!(load.take(0, Duration::from_secs(3600)), 0);
+        let after_a_minute = (0..60).map(|_| load.take(4, SECOND)).last().unwrap();
         assert!((2_520..2_535).contains(&after_a_minute), "1 - 1/e of 4, got {after_a_minute}");
         let later = load.take(4, Duration::from_secs(3600));
         assert_eq!(later, 4_000, "an hour forgets what was before");
+    }
+
+    #[test]
+    fn the_crowd_of_a_start_is_not_carried_along_for_a_minute() {
+        let mut load = Damped::default();
+        assert_eq!(load.take(7, Duration::ZERO), 7_000, "nothing else is known");
+        assert_eq!(load.take(1, SECOND), 1_000);
+        let (mean, equal) = (load.take(0, SECOND), 490..=510);
+        assert!(equal.contains(&mean), "of two counts, got {mean}");
     }
 
     #[test]
