@@ -2,6 +2,8 @@
 //!
 //! The test compares; with `BACKHAND_WRITE_PAGES=1` it writes the pages instead.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use seal::Speaker;
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::relay::exchange::{Ended, Failure};
+use crate::relay::outcome::{Ended, Failure};
 use crate::relay::stream::Stream;
 use crate::worker::Worker;
 use crate::worker::buffers::Inbox;

@@ -12,7 +12,7 @@ use candidacy::Slot;
 use resources::Evidence;
 
 use super::pool::Key;
-use crate::relay::exchange::Failure;
+use crate::relay::outcome::Failure;
 use crate::worker::Worker;
 
 /// How often the machines used most are found out anew.

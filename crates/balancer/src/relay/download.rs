@@ -16,7 +16,7 @@ use crate::worker::Worker;
 use crate::worker::buffers::{Buffers, Inbox, SCRATCH_MAX};
 
 /// The first read of a body.
-const FIRST: usize = 32 * 1024;
+const FIRST: usize = 64 * 1024;
 
 /// Which side failed.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::conn::{Conn, Holding};
 use super::download::{Download, DownloadError};
 use super::http::{Refusal, Request, Response};
-use super::tunnel::Way;
+use super::outcome::{Ended, Failure};
 use super::upload::{Upload, UploadError};
 use crate::peers::Upstream;
 use crate::peers::pool::Key;
@@ -21,69 +21,9 @@ use crate::worker::control::Interrupt;
 
 /// The longest response head that is understood.
 const RESPONSE_HEAD: usize = 64 * 1024;
-/// What a piece of response is read with while its head is awaited.
-const PIECE: usize = 32 * 1024;
-
-/// Why an exchange failed before any byte of a response went to the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// No connection could be made: nothing was sent.
-    Connect {
-        /// Somebody said no, rather than nobody answering.
-        refused: bool,
-    },
-    /// The connection ended before a response. Connections that had rested may simply have been too old.
-    Reset {
-        /// Whether it came from the pool.
-        rested: bool,
-    },
-    /// No response in time.
-    Timeout,
-    /// The machine was found dead meanwhile.
-    Died,
-    /// The peer refused and says that it has done nothing.
-    Refused,
-    /// The peer gave it to its service, which failed before a byte of a response.
-    Behind,
-    /// What came is not a response.
-    Malformed,
-}
-
-impl Failure {
-    /// Whether the request certainly was not begun to be served.
-    pub(crate) fn nothing_done(self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Refused)
-    }
-
-    /// Whether the machine is known to be out of service, rather than suspected: such moves draw on no budget.
-    pub(crate) fn is_certain(self) -> bool {
-        matches!(
-            self,
-            Self::Connect { .. } | Self::Died | Self::Refused | Self::Reset { rested: true }
-        )
-    }
-}
-
-/// How an exchange ended.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// The response is with the client.
-    Done {
-        status: u16,
-        /// Whether the client's connection can go on.
-        keep: bool,
-        /// Bytes of body sent.
-        bytes: u64,
-    },
-    /// Nothing of a response went to the client.
-    Failed(Failure),
-    /// The request itself is at fault; this status tells the client.
-    BadRequest(u16),
-    /// The client went away.
-    Gone,
-    /// The response broke off in the middle: the client's connection is cut, so that it notices.
-    Cut { status: u16, bytes: u64 },
-}
+/// What a piece of response is read with while its head is awaited: room for a head and 64 KiB of body, which then
+/// cost one read and one write.
+const PIECE: usize = 80 * 1024;
 
 /// What an exchange with one target needs to know.
 pub(crate) struct Target {
@@ -94,7 +34,7 @@ pub(crate) struct Target {
     pub(crate) patience: Duration,
 }
 
-enum Head {
+pub(super) enum Head {
     /// The response's head and the rest of what was read are with the client.
     Begun {
         response: Response,
@@ -241,7 +181,7 @@ impl Conn {
 
     /// Moves the body on. Ready only if that ends the exchange; when the body is out, `uploaded` is set and
     /// the time for the response begins.
-    fn poll_upload(
+    pub(super) fn poll_upload(
         &mut self,
         cx: &mut Context<'_>,
         upload: &mut Upload,
@@ -381,86 +321,5 @@ impl Conn {
                 Head::Ended(Ended::Cut { status: response.head.status, bytes: download.bytes })
             }
         }
-    }
-
-    /// Brings the rest of the response to the client, and the connection to its pool if its state is certain.
-    async fn deliver(
-        &mut self,
-        request: &Request,
-        upload: &mut Upload,
-        mut up: Upstream,
-        response: Response,
-        mut download: Download,
-        mut uploaded: bool,
-    ) -> Ended {
-        let w = self.w.clone();
-        let patience = w.config.http.body_timeout;
-        self.due_in(patience);
-        let result = poll_fn(|cx| {
-            let mut moved = false;
-            // A response may come before the body is out; the body goes on, for whoever reads it.
-            if !uploaded
-                && let Poll::Ready(_) =
-                    self.poll_upload(cx, upload, &mut up, patience, &mut uploaded)
-            {
-                (uploaded, up.broken) = (true, true);
-            }
-            let polled = download.poll(cx, &mut up.stream, &mut self.stream, &w, &mut moved);
-            if moved {
-                self.due_in(patience);
-            }
-            match (polled, self.slot.interrupt()) {
-                (Poll::Pending, Some(Interrupt::Deadline)) => {
-                    w.stats.counters.timed_out.bump();
-                    Poll::Ready(Err(DownloadError::Origin))
-                }
-                (Poll::Pending, Some(Interrupt::Drain)) => Poll::Ready(Err(DownloadError::Origin)),
-                (polled, _) => polled,
-            }
-        })
-        .await;
-        download.release(&w.buffers, &w.pipes);
-        let (status, bytes) = (response.head.status, download.bytes);
-        match result {
-            Ok(()) => {
-                let whole = uploaded && upload.is_complete() && !up.broken;
-                if whole && response.head.keep_alive && !download.excess {
-                    w.give_back(up);
-                }
-                let keep = response.plan.keep_alive && upload.is_complete();
-                Ended::Done { status, keep: keep && self.may_go_on(request), bytes }
-            }
-            Err(DownloadError::Client) => {
-                self.gone = true;
-                Ended::Gone
-            }
-            Err(DownloadError::Origin) => Ended::Cut { status, bytes },
-        }
-    }
-
-    /// Moves bytes both ways until both sides have ended.
-    async fn tunnel(&mut self, mut up: Upstream, response: Response, rest: Inbox) -> Ended {
-        let w = self.w.clone();
-        let mut back =
-            Way::starting_with(std::mem::take(&mut self.out).followed_by(rest, &w.buffers));
-        let mut forth = Way::starting_with(std::mem::take(&mut self.inbox));
-        self.slot.clear_deadline();
-        w.stats.counters.tunnels.bump();
-        let result = poll_fn(|cx| {
-            let one = forth.poll(cx, &mut self.stream, &mut up.stream, &w.buffers, &w.scratch)?;
-            let two = back.poll(cx, &mut up.stream, &mut self.stream, &w.buffers, &w.scratch)?;
-            if self.slot.interrupt() == Some(Interrupt::Drain) {
-                return Poll::Ready(Ok(()));
-            }
-            if one.is_ready() && two.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
-        })
-        .await;
-        w.stats.counters.tunnels.sub(1);
-        let bytes = back.bytes;
-        forth.release(&w.buffers);
-        back.release(&w.buffers);
-        self.gone = true;
-        let _: io::Result<()> = result;
-        Ended::Done { status: response.head.status, keep: false, bytes }
     }
 }

@@ -7,8 +7,9 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use super::conn::{Conn, Entry};
-use super::exchange::{Ended, Failure, Target};
+use super::exchange::Target;
 use super::http::Request;
+use super::outcome::{Ended, Failure};
 use super::reply;
 use super::upload::Upload;
 use crate::config::{Itself, Service};

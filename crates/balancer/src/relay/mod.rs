@@ -1,12 +1,15 @@
 //! One client connection: heads in, decisions, responses out.
 
+mod answer;
 pub(crate) mod conn;
+mod deliver;
 mod download;
 pub(crate) mod exchange;
 mod heads;
 pub(crate) mod http;
 pub(crate) mod io;
 mod local;
+pub(crate) mod outcome;
 pub(crate) mod page;
 pub(crate) mod reply;
 pub(crate) mod request;

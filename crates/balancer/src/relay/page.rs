@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::conn::Conn;
-use super::exchange::Ended;
 use super::http::Request;
+use super::outcome::Ended;
 use super::reply;
 use crate::pages::{PageBody, PageHead, PageReply, PageRequest};
 use crate::worker::control::Interrupt;

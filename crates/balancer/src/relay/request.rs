@@ -14,9 +14,9 @@ use base::Instant;
 use candidacy::Slot;
 
 use super::conn::{Conn, Entry, Holding};
-use super::exchange::{Ended, Failure, Target};
+use super::exchange::Target;
 use super::http::Request;
-use super::reply::Reply;
+use super::outcome::{Ended, Failure};
 use super::upload::{Upload, UploadError};
 use crate::peers::pool::Key;
 use crate::worker::admission::Entrance;
@@ -189,29 +189,6 @@ impl Conn {
         false
     }
 
-    /// Nobody answered: says so, to a peer in a way that lets it try another.
-    async fn give_up(&mut self, request: &Request, last: Failure) -> Ended {
-        match last {
-            Failure::Connect { .. } | Failure::Refused if self.entry == Entry::Peer => {
-                self.refuse_peer(request, "unhealthy").await
-            }
-            _ if self.entry == Entry::Peer => {
-                let mut headers = b"backhand-refused: failed\r\n".to_vec();
-                self.w.append_report(&mut headers);
-                let status = if last == Failure::Timeout { 504 } else { 502 };
-                self.answer_with(request, status, &headers, "The service here failed.").await
-            }
-            Failure::Timeout => {
-                self.refuse(request, 504, "The machine that serves this did not answer in time.")
-                    .await
-            }
-            Failure::Refused => {
-                self.unavailable(request, "No machine is left for this request.").await
-            }
-            _ => self.refuse(request, 502, "The machine that serves this could not answer.").await,
-        }
-    }
-
     /// Gives the request to another machine.
     async fn proxy(
         &mut self,
@@ -313,97 +290,5 @@ impl Conn {
         .await;
         self.slot.clear_deadline();
         done
-    }
-
-    async fn over_limit(&mut self, request: &Request) -> Ended {
-        self.w.stats.counters.over_limit.bump();
-        if self.entry == Entry::Peer {
-            return self.refuse_peer(request, "limit").await;
-        }
-        self.unavailable(request, "This machine is serving as much as it can.").await
-    }
-
-    /// 503 with `Retry-After`.
-    pub(crate) async fn unavailable(&mut self, request: &Request, text: &str) -> Ended {
-        let headers = format!("Retry-After: {}\r\n", self.w.config.http.retry_after_secs);
-        self.answer_with(request, 503, headers.as_bytes(), text).await
-    }
-
-    /// 503 with the flag that lets the entry try another machine.
-    pub(crate) async fn refuse_peer(&mut self, request: &Request, why: &str) -> Ended {
-        let mut headers = format!("backhand-refused: {why}\r\n").into_bytes();
-        self.w.append_report(&mut headers);
-        self.answer_with(request, 503, &headers, "This machine passes.").await
-    }
-
-    async fn redirect(&mut self, request: &Request, location: &str) -> Ended {
-        let headers = format!("Location: {location}\r\nCache-Control: no-store\r\n");
-        self.answer_with(request, 302, headers.as_bytes(), location).await
-    }
-
-    /// One of our own answers.
-    pub(crate) async fn refuse(&mut self, request: &Request, status: u16, text: &str) -> Ended {
-        self.answer_with(request, status, b"", text).await
-    }
-
-    async fn answer_with(
-        &mut self,
-        request: &Request,
-        status: u16,
-        headers: &[u8],
-        text: &str,
-    ) -> Ended {
-        // After these the rest of the connection cannot be understood.
-        let keep = self.may_go_on(request) && !matches!(status, 400 | 408 | 413);
-        let old = !request.version_11;
-        let reply = Reply { status, headers, text, keep, old, head_only: request.is_head };
-        match self.reply(reply).await {
-            Ok(bytes) => Ended::Done { status, keep, bytes },
-            Err(_) => Ended::Gone,
-        }
-    }
-
-    /// Whether the client's connection may go on after this request, as far as this side is concerned.
-    pub(crate) fn may_go_on(&self, request: &Request) -> bool {
-        request.keep && !self.w.is_draining()
-    }
-
-    /// The address of the client as rules, log and the application shall see it.
-    fn true_client(&self, request: &Request) -> IpAddr {
-        let believed = match self.entry {
-            Entry::Peer => request.marked_client,
-            Entry::Client if self.w.config.http.trusted.contains(self.remote) => {
-                request.forwarded_client(self.head.bytes(), &self.w.config.http.trusted)
-            }
-            Entry::Client => None,
-        };
-        believed.unwrap_or(self.remote)
-    }
-
-    /// Counts what happened and writes it down; returns whether the connection goes on.
-    fn account(&mut self, request: &Request, ended: &Ended, trace: &Trace, begun: Instant) -> bool {
-        let w = &self.w;
-        let counters = &w.stats.counters;
-        let (status, bytes, keep) = match *ended {
-            Ended::Done { status, keep, bytes } => (status, bytes, keep),
-            Ended::Cut { status, bytes } => (status, bytes, false),
-            // 499 is what other servers write for a client that went away.
-            Ended::Gone => {
-                counters.client_gone.bump();
-                (499, 0, false)
-            }
-            Ended::Failed(_) | Ended::BadRequest(_) => (500, 0, false),
-        };
-        counters.bytes_out.add(bytes);
-        if self.entry == Entry::Client {
-            match status {
-                100..300 => counters.status_2xx.bump(),
-                300..400 => counters.status_3xx.bump(),
-                400..500 => counters.status_4xx.bump(),
-                _ => counters.status_5xx.bump(),
-            }
-        }
-        w.log(self, request, (status, bytes), trace, begun);
-        keep
     }
 }

@@ -14,7 +14,7 @@ use seal::peer::PeerKey;
 
 use super::{Shared, Worker};
 use crate::peers::Way;
-use crate::relay::exchange::{Ended, Failure};
+use crate::relay::outcome::{Ended, Failure};
 
 /// How a machine is reached now.
 #[derive(Clone, Copy, Debug)]

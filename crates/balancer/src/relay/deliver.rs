@@ -1,0 +1,103 @@
+//! The rest of a response on its way to the client, and the tunnel that an upgraded connection becomes.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use super::conn::Conn;
+use super::download::{Download, DownloadError};
+use super::http::{Request, Response};
+use super::outcome::Ended;
+use super::tunnel::Way;
+use super::upload::Upload;
+use crate::peers::Upstream;
+use crate::worker::buffers::Inbox;
+use crate::worker::control::Interrupt;
+
+impl Conn {
+    /// Brings the rest of the response to the client, and the connection to its pool if its state is certain.
+    pub(super) async fn deliver(
+        &mut self,
+        request: &Request,
+        upload: &mut Upload,
+        mut up: Upstream,
+        response: Response,
+        mut download: Download,
+        mut uploaded: bool,
+    ) -> Ended {
+        let w = self.w.clone();
+        let patience = w.config.http.body_timeout;
+        self.due_in(patience);
+        let result = poll_fn(|cx| {
+            let mut moved = false;
+            // A response may come before the body is out; the body goes on, for whoever reads it.
+            if !uploaded
+                && let Poll::Ready(_) =
+                    self.poll_upload(cx, upload, &mut up, patience, &mut uploaded)
+            {
+                (uploaded, up.broken) = (true, true);
+            }
+            let polled = download.poll(cx, &mut up.stream, &mut self.stream, &w, &mut moved);
+            if moved {
+                self.due_in(patience);
+            }
+            match (polled, self.slot.interrupt()) {
+                (Poll::Pending, Some(Interrupt::Deadline)) => {
+                    w.stats.counters.timed_out.bump();
+                    Poll::Ready(Err(DownloadError::Origin))
+                }
+                (Poll::Pending, Some(Interrupt::Drain)) => Poll::Ready(Err(DownloadError::Origin)),
+                (polled, _) => polled,
+            }
+        })
+        .await;
+        download.release(&w.buffers, &w.pipes);
+        let (status, bytes) = (response.head.status, download.bytes);
+        match result {
+            Ok(()) => {
+                let whole = uploaded && upload.is_complete() && !up.broken;
+                if whole && response.head.keep_alive && !download.excess {
+                    w.give_back(up);
+                }
+                let keep = response.plan.keep_alive && upload.is_complete();
+                Ended::Done { status, keep: keep && self.may_go_on(request), bytes }
+            }
+            Err(DownloadError::Client) => {
+                self.gone = true;
+                Ended::Gone
+            }
+            Err(DownloadError::Origin) => Ended::Cut { status, bytes },
+        }
+    }
+
+    /// Moves bytes both ways until both sides have ended.
+    pub(super) async fn tunnel(
+        &mut self,
+        mut up: Upstream,
+        response: Response,
+        rest: Inbox,
+    ) -> Ended {
+        let w = self.w.clone();
+        let mut back =
+            Way::starting_with(std::mem::take(&mut self.out).followed_by(rest, &w.buffers));
+        let mut forth = Way::starting_with(std::mem::take(&mut self.inbox));
+        self.slot.clear_deadline();
+        w.stats.counters.tunnels.bump();
+        let result = poll_fn(|cx| {
+            let one = forth.poll(cx, &mut self.stream, &mut up.stream, &w.buffers, &w.scratch)?;
+            let two = back.poll(cx, &mut up.stream, &mut self.stream, &w.buffers, &w.scratch)?;
+            if self.slot.interrupt() == Some(Interrupt::Drain) {
+                return Poll::Ready(Ok(()));
+            }
+            if one.is_ready() && two.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await;
+        w.stats.counters.tunnels.sub(1);
+        let bytes = back.bytes;
+        forth.release(&w.buffers);
+        back.release(&w.buffers);
+        self.gone = true;
+        let _: io::Result<()> = result;
+        Ended::Done { status: response.head.status, keep: false, bytes }
+    }
+}
