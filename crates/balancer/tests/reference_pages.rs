@@ -2,8 +2,6 @@
 //!
 //! The test compares; with `BACKHAND_WRITE_PAGES=1` it writes the pages instead.
 
-#![allow(clippy::unwrap_used)]
-
 use std::fs;
 use std::path::PathBuf;
 

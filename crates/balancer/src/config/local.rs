@@ -268,69 +268,6 @@ impl LocalSection {
         Service::Files(options)
     }
 
-    fn files(&self, found: &mut Found) -> files::Options {
-        let mut options = files::Options {
-            precompressed: self.precompressed.unwrap_or(true),
-            nosniff: self.nosniff.unwrap_or(true),
-            links: found.word(
-                "local.links",
-                &self.links,
-                [
-                    ("inside", files::Links::Inside),
-                    ("none", files::Links::None),
-                    ("anywhere", files::Links::Anywhere),
-                ],
-            ),
-            memory: found.size("local.memory", &self.memory, 16 << 20, 0..=4 << 30) as usize,
-            ..files::Options::default()
-        };
-        if let Some(names) = &self.index {
-            options.index = names.iter().map(|name| name.get_ref().clone()).collect();
-            if names.len() > 8 {
-                found.wrong(
-                    "local.index",
-                    format!("{} names are listed", names.len()),
-                    "list at most 8",
-                );
-            }
-            for (i, name) in names.iter().enumerate() {
-                if !is_plain_name(name.get_ref()) {
-                    let message = format!("{:?} is not a plain file name", name.get_ref());
-                    let remedy = "write a name without / that does not begin with a dot";
-                    found.wrong_at(name, format!("local.index[{i}]"), message, remedy);
-                }
-            }
-        }
-        for (extension, kind) in &self.types {
-            let name = extension.get_ref().to_ascii_lowercase();
-            let key = format!("local.types.{name}");
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && !b"./".contains(&b))
-            {
-                let message = format!("{name:?} is not an extension");
-                found.wrong_at(extension, key.clone(), message, "write it without the dot: md");
-            }
-            if !kind.get_ref().contains('/') || !is_field_value(kind.get_ref()) {
-                let message = format!("{:?} is not a type of content", kind.get_ref());
-                found.wrong_at(
-                    kind,
-                    key,
-                    message,
-                    "write one such as \"text/plain; charset=utf-8\"",
-                );
-            }
-            options.types.insert(name, kind.get_ref().clone());
-        }
-        if let Some(value) = &self.cache_control {
-            if !is_field_value(value.get_ref()) {
-                let message = format!("{:?} cannot stand in a header", value.get_ref());
-                let remedy = "write printable ASCII such as \"public, max-age=3600\"";
-                found.wrong_at(value, "local.cache_control", message, remedy);
-            }
-            options.cache_control = Some(value.get_ref().clone());
-        }
-        options
-    }
-
     fn itself(&self, found: &mut Found) -> Itself {
         let proxy = found.word("local.self", &self.itself, [("direct", false), ("proxy", true)]);
         match (proxy, &self.proxy_to) {
@@ -424,14 +361,6 @@ fn address(key: &str, text: &Spanned<String>, found: &mut Found) -> Option<Socke
             None
         }
     }
-}
-
-fn is_plain_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && !name.contains(['/', '\0'])
-}
-
-fn is_field_value(value: &str) -> bool {
-    !value.is_empty() && value.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
 fn is_path(text: &str) -> bool {

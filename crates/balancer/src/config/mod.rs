@@ -7,6 +7,7 @@
 //! Not here: the file itself, its line numbers and carets (the binary), and other crates' sections.
 
 mod access_log;
+mod files;
 mod found;
 mod http;
 mod local;
