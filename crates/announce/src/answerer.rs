@@ -103,7 +103,7 @@ impl<S: Suite> Answerer<S> {
     ) -> Answer {
         self.granter.expire(now);
         // The report comes first: a promise made in this answer is not load the asker should fear.
-        let report = state.report(self.granter.held());
+        let report = state.report(self.granter.expected());
         let route = probe.question.map_or(0, |question| question.route);
         Answer {
             nonce: probe.nonce,

@@ -71,7 +71,7 @@ fn fleet(n: u16, freshness: Freshness) -> (Hot, Snapshot) {
         machine.load_high_water = 8;
         machines.push(Some(machine));
         let slot = Slot(i);
-        hot.admit(slot, 1, NOW);
+        hot.admit(slot, 1, Instant::from_millis(90_000));
         let fresh = match freshness {
             Freshness::Quarter => i % 4 == 1,
             Freshness::All => true,

@@ -8,7 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::decide::{Decision, Reason, Verdict, View};
+use crate::decide::{Candidate, Decision, Reason, Verdict, View};
 use crate::hot::{Slot, Standing};
 use crate::snapshot::Snapshot;
 
@@ -72,6 +72,7 @@ pub struct Explanation {
     /// One sentence for people.
     pub because: String,
     before: Vec<Slot>,
+    narrowed: bool,
 }
 
 impl Explanation {
@@ -84,25 +85,29 @@ impl Explanation {
         self.silent.clear();
         (self.verdict, self.reason) = (None, None);
         self.because.clear();
+        self.narrowed = false;
     }
 
-    pub(crate) fn before(&mut self, list: impl Iterator<Item = Slot>) {
-        self.before.clear();
-        self.before.extend(list);
+    /// Notes the list before a function.
+    pub(crate) fn before(&mut self, list: &[Candidate]) {
+        self.before = list.iter().filter(|c| self.counts(c)).map(|c| c.slot).collect();
     }
 
-    pub(crate) fn after(
-        &mut self,
-        function: &str,
-        list: &[crate::decide::Candidate],
-        failed: Option<String>,
-    ) {
-        let passed_over = |c: &&crate::decide::Candidate| {
-            // byFresh leaves those it did not look at behind the others, with an infinite key.
-            function == "byFresh" && c.key == f32::INFINITY
-        };
-        let left: Vec<Slot> = list.iter().filter(|c| !passed_over(c)).map(|c| c.slot).collect();
-        let figures = list.iter().filter(|c| !passed_over(c)).map(|c| c.key).collect();
+    /// Says that from now on machines with an infinite key are only kept for later questions: `byFresh`
+    /// has passed them over.
+    pub(crate) fn narrowed(&mut self) {
+        self.narrowed = true;
+    }
+
+    fn counts(&self, candidate: &Candidate) -> bool {
+        !self.narrowed || candidate.key < f32::INFINITY
+    }
+
+    /// Notes the list after a function.
+    pub(crate) fn after(&mut self, function: &str, list: &[Candidate], failed: Option<String>) {
+        let kept = || list.iter().filter(|c| self.counts(c));
+        let left: Vec<Slot> = kept().map(|c| c.slot).collect();
+        let figures = kept().map(|c| c.key).collect();
         let missing = |of: &[Slot], from: &[Slot]| {
             of.iter().copied().filter(|slot| !from.contains(slot)).collect::<Vec<_>>()
         };

@@ -22,12 +22,12 @@ pub(crate) fn machine(n: u16) -> Machine {
     machine
 }
 
-/// `n` equal machines, all alive and just heard of with nothing in flight; row 0 is this machine.
+/// `n` equal machines, all alive and just heard of (by no announcement) with nothing in flight; row 0 is this machine.
 pub(crate) fn fleet(n: u16, now: Instant) -> (Hot, Snapshot) {
     let machines: Vec<_> = (0..n).map(|i| Some(machine(i))).collect();
     let hot = Hot::new(n.into());
     for slot in (0..n).map(Slot) {
-        hot.admit(slot, 1, now);
+        hot.admit(slot, 1, Instant::from_nanos(now.as_nanos() - 1_000_000));
         hear(&hot, slot, 0, now);
     }
     (hot, Snapshot::new(1, Slot(0), machines))

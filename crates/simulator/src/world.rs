@@ -716,7 +716,7 @@ impl World {
         let wait = self.nodes[usize::from(asker)].times.wait(&self.scenario.asking);
         let node = &mut self.nodes[usize::from(to)];
         node.granter.expire(now);
-        let report = node.hot.report_here(node.granter.held());
+        let report = node.hot.report_here(node.granter.expected());
         let reserves = matches!(about, About::Round { .. }) && report.flags.is_none();
         let asker_is = node::speaker(asker, asker_boot);
         let reservation = reserves.then(|| node.granter.grant(now, asker_is, 2 * wait)).flatten();

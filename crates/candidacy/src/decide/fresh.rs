@@ -3,9 +3,13 @@
 //! Everyone who reads the same old number runs to the same place. So the number used here is the
 //! newest report from whatever source; our own requests in flight are exact and added; what is said of
 //! others' requests loses weight with its age, `w = exp(−age/250 ms)`, in favour of what the fleet
-//! carries on average; and only a few machines are looked at: those heard of within 60 ms, topped up at
-//! random to ⌊log₂ n⌋ + 1, and this machine. So information that is too old decays to a choice at
-//! random by capacity, which is the best that can be made of it.
+//! carries on average; and only ⌊log₂ n⌋ + 1 machines are looked at: of those heard of within 60 ms,
+//! topped up at random, and this machine. So information that is too old decays to a choice at random by
+//! capacity, which is the best that can be made of it.
+//!
+//! What came by an *announcement* prices a machine but does not make it one of the few: everybody heard
+//! it at the same moment, and would go there. (Simulated with 100 machines at 0.90: 122 ms mean when
+//! it does, 37 ms when it does not; early announcements are what makes the difference so large.)
 //!
 //! The price of the hop is added to machines elsewhere, and equals go to this machine: as long as it
 //! is idle, a request costs what it would cost without a balancer.
@@ -25,8 +29,6 @@ use crate::hot::{Slot, TICK, ticks};
 const FRESH: Duration = Duration::from_millis(60);
 /// The constant of time of old reports.
 const DECAY: Duration = Duration::from_millis(250);
-/// Machines looked at are at most so many times ⌊log₂ n⌋ + 1: looking at more brings little.
-const MOST_LOOKS: usize = 4;
 /// The hop's price before it was measured, in µs.
 const UNMEASURED_HOP: u32 = 300;
 /// Held against a machine whose answer is overdue, in µs.
@@ -164,7 +166,10 @@ pub(super) fn run(
         let here = candidate.slot == this;
         if here {
             own = Some(at);
-        } else if candidate.arrival.at() < fresh_from || looked >= wanted * MOST_LOOKS {
+        } else if looked >= wanted
+            || candidate.arrival.at() < fresh_from
+            || view.hot.is_common(candidate.slot, candidate.arrival)
+        {
             continue;
         } else {
             looked += 1;

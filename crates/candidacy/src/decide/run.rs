@@ -31,12 +31,15 @@ pub(super) fn chain<R: RequestView>(
     let mut run = Run::default();
     for (index, entry) in chain.steps.iter().enumerate() {
         if let Some(explanation) = explanation {
-            explanation.before(scratch.list.iter().map(|c| c.slot));
+            explanation.before(&scratch.list);
         }
         let mut failure = None;
         match &entry.function {
             Function::Fresh => {
                 run.probe = fresh::run(view, random, scratch, entry.last_order, explanation);
+                if let Some(explanation) = explanation.as_mut().filter(|_| entry.last_order) {
+                    explanation.narrowed();
+                }
             }
             Function::Outside { function, argument } => {
                 let outcome = outside(&**function, argument, view, request, tried, scratch);

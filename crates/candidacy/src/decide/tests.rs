@@ -250,17 +250,39 @@ fn fresh_an_idle_machine_serves_itself() {
 
 #[test]
 fn fresh_the_least_busy_of_the_fresh_wins() {
-    let mut desk = Desk::new(6);
+    let mut desk = Desk::new(3);
     (0..9).for_each(|_| desk.hot.begin_service());
-    for (slot, n) in [(1, 7), (2, 6), (3, 4), (4, 6), (5, 9)] {
+    for (slot, n) in [(1, 7), (2, 4)] {
         hear(&desk.hot, Slot(slot), n, NOW);
     }
     let decision = desk.decide(&["byFresh"]);
-    assert_eq!((decision.verdict, decision.reason), (proxy(3), Reason::BestThere));
+    assert_eq!((decision.verdict, decision.reason), (proxy(2), Reason::BestThere));
     assert_eq!(decision.age, Some(Duration::ZERO));
     assert_eq!(decision.probe, None, "everything known is fresh");
-    let rest: Vec<u16> = desk.scratch.rest().map(|slot| slot.0).collect();
-    assert_eq!((rest[0], rest.last()), (3, Some(&5)), "{rest:?}");
+    assert_eq!(desk.scratch.rest().collect::<Vec<_>>(), [Slot(2), Slot(1), Slot(0)]);
+}
+
+#[test]
+fn fresh_what_everybody_heard_draws_nobody() {
+    let mut desk = Desk::new(64);
+    desk.now = Instant::from_millis(101_000);
+    (0..9).for_each(|_| desk.hot.begin_service());
+    // One idle machine announces it, another says it in a response to us alone.
+    let mut chosen = |common: bool| {
+        let now = Instant::from_nanos(desk.now.as_nanos() + 1_000_000);
+        desk.now = now;
+        for slot in 1..64 {
+            hear(&desk.hot, Slot(slot), 4, Instant::from_nanos(now.as_nanos() - 900_000_000));
+        }
+        hear(&desk.hot, Slot(7), 0, now);
+        if common {
+            desk.hot.announced(Slot(7), now);
+        }
+        desk.decide(&["byFresh"]).verdict == proxy(7)
+    };
+    let drawn = (0..200).filter(|_| chosen(true)).count();
+    assert!((5..60).contains(&drawn), "found only by lot, then its price counts: {drawn}");
+    assert_eq!((0..200).filter(|_| chosen(false)).count(), 200);
 }
 
 #[test]

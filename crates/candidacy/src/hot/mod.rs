@@ -140,6 +140,7 @@ struct Row {
     epoch: AtomicU32,
     predicted: AtomicU32,
     condition: AtomicU8,
+    announced: AtomicU64,
     // Second line.
     rest: Rest,
 }
@@ -149,7 +150,6 @@ struct Row {
 struct Rest {
     failures: AtomicU32,
     ejections: AtomicU32,
-    announced: AtomicU64,
 }
 
 /// This machine's own counts: all workers, and the answerer.
@@ -202,11 +202,8 @@ impl Row {
             epoch: AtomicU32::new(0),
             predicted: AtomicU32::new(0),
             condition: AtomicU8::new(Condition::Vacant as u8),
-            rest: Rest {
-                failures: AtomicU32::new(0),
-                ejections: AtomicU32::new(0),
-                announced: AtomicU64::new(0),
-            },
+            announced: AtomicU64::new(0),
+            rest: Rest { failures: AtomicU32::new(0), ejections: AtomicU32::new(0) },
         }
     }
 }
@@ -356,7 +353,7 @@ impl Hot {
         row.predicted.store(0, Relaxed);
         row.rest.failures.store(0, Relaxed);
         row.rest.ejections.store(0, Relaxed);
-        row.rest.announced.store(ticks(now), Relaxed);
+        row.announced.store(ticks(now), Relaxed);
         row.condition.store(Condition::Alive as u8, Release);
     }
 
@@ -424,17 +421,24 @@ impl Hot {
     // ---- figures that come with the announcements ----
 
     /// Counts an accepted announcement: what was predicted since the last one is in its figures now.
+    /// The report in it goes to [`hear`](Self::hear) with the same `now`, which is how a decision knows
+    /// that everybody heard it.
     pub fn announced(&self, slot: Slot, now: Instant) {
         if let Some(row) = self.row(slot) {
             row.predicted.store(0, Relaxed);
-            row.rest.announced.store(ticks(now), Relaxed);
+            row.announced.store(ticks(now), Relaxed);
         }
     }
 
     /// When the last announcement was accepted (or the machine admitted); `None` for a vacant row.
     pub fn announced_at(&self, slot: Slot) -> Option<Instant> {
         let row = self.row(slot)?;
-        (row.epoch.load(Relaxed) != 0).then(|| instant(row.rest.announced.load(Relaxed)))
+        (row.epoch.load(Relaxed) != 0).then(|| instant(row.announced.load(Relaxed)))
+    }
+
+    /// Whether what was heard last came by an announcement, so that everybody heard it too.
+    pub(crate) fn is_common(&self, slot: Slot, arrival: Arrival) -> bool {
+        self.row(slot).is_some_and(|row| row.announced.load(Relaxed) == arrival.at())
     }
 
     /// Adds one expected request to the figures of the last announcement (`addPrediction`).
