@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use crate::net::holder;
+use crate::holder::{self, Protocol};
 use crate::state::StateError;
 
 /// Why the service could not start. Nothing was announced, no thread is left.
@@ -43,7 +43,8 @@ impl StartError {
     ) -> Self {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                let who = holder::of_udp_port(address.port());
+                let who = holder::of(Protocol::Udp, address);
+                let who = who.map(|who| format!(": {who}")).unwrap_or_default();
                 format!("another program has it{who}; stop it or set {key} to another port")
             }
             io::ErrorKind::AddrNotAvailable => {

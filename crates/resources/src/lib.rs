@@ -17,6 +17,7 @@ pub mod crypto;
 mod error;
 mod gate;
 mod handle;
+pub mod holder;
 mod local;
 mod matrix;
 pub mod measure;

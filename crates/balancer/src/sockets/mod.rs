@@ -6,7 +6,7 @@
 //!
 //! Not here: accepting. See `worker`.
 
-mod owner;
+mod privileges;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -224,16 +224,17 @@ fn explain(
 ) -> BindError {
     match source.kind() {
         io::ErrorKind::AddrInUse => {
-            let by = owner::of_port(address.port());
+            let by = resources::holder::of(resources::holder::Protocol::Tcp, address);
+            let by = by.map(|who| format!(" by {who}")).unwrap_or_default();
             BindError::InUse { what, section, address, by }
         }
         io::ErrorKind::PermissionDenied => {
-            BindError::Forbidden { what, section, address, first: owner::first_free_port() }
+            BindError::Forbidden { what, section, address, first: privileges::first_free_port() }
         }
         io::ErrorKind::AddrNotAvailable => {
             let any = if address.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
             let any = SocketAddr::new(any, address.port());
-            BindError::NotHere { what, section, address, have: owner::addresses(), any }
+            BindError::NotHere { what, section, address, have: privileges::addresses(), any }
         }
         _ => BindError::Other { what, address, source },
     }
