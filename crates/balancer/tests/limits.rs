@@ -47,7 +47,7 @@ fn beyond_limit_and_queue_a_request_is_refused_at_once() {
     assert_eq!(first.response().text(), "done");
     go.send(()).unwrap();
     assert_eq!(second.response().text(), "done");
-    assert_eq!(machine.resources.local().in_flight(), 0);
+    machine.until_nothing_is_in_flight();
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn many_workers_share_one_limit() {
     for mut wire in wires {
         assert_eq!(wire.response().text(), "done");
     }
-    assert_eq!(machine.resources.local().in_flight(), 0);
+    machine.until_nothing_is_in_flight();
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn an_event_stream_goes_on_until_the_machine_drains() {
     wire.send("GET /backhand/events HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(wire.head().unwrap().header("transfer-encoding"), Some("chunked"));
     assert_eq!(wire.exactly(14), b"9\r\ndata: 0\n\n\r\n");
-    assert_eq!(machine.resources.local().in_flight(), 0);
+    machine.until_nothing_is_in_flight();
     assert_eq!(machine.totals().tunnels, 1);
     machine.drain();
     let rest = String::from_utf8(wire.rest()).unwrap();

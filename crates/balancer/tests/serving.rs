@@ -215,7 +215,7 @@ fn an_upgraded_connection_carries_bytes_both_ways() {
     assert!(head.line.starts_with("HTTP/1.1 101"), "{}", head.line);
     assert_eq!(wire.exactly(4), b"hiab");
     machine.until("it is a tunnel", |s| s.totals.tunnels == 1);
-    assert_eq!(machine.resources.local().in_flight(), 0, "a tunnel is not in flight");
+    machine.until_nothing_is_in_flight();
     wire.send("cd");
     assert_eq!(wire.exactly(2), b"cd");
     wire.send("q");
@@ -328,7 +328,7 @@ fn a_client_that_goes_away_takes_its_request_along() {
     drop(wire);
     assert!(was_gone.recv_timeout(PATIENCE).unwrap());
     machine.until("it is counted", |s| s.totals.client_gone == 1);
-    assert_eq!(machine.resources.local().in_flight(), 0);
+    machine.until_nothing_is_in_flight();
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn an_event_stream_of_the_application_is_not_in_flight() {
     wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(wire.head().is_some());
     assert_eq!(wire.exactly(8), b"3\r\n:a\n\r\n");
-    assert_eq!(machine.resources.local().in_flight(), 0);
+    machine.until_nothing_is_in_flight();
     go.send(()).unwrap();
     assert_eq!(wire.exactly(5), b"0\r\n\r\n");
 }

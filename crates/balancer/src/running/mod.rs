@@ -5,7 +5,8 @@ mod served;
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub struct Running {
     phase: watch::Sender<Phase>,
     log: Option<AccessLog>,
     routes: Vec<String>,
+    /// Closes when all workers have ended.
+    alive: Mutex<Receiver<()>>,
 }
 
 impl Balancer {
@@ -112,6 +115,7 @@ impl Balancer {
             pages_to,
         });
         let routes = shared.config.routes.all().iter().map(|r| r.name.clone()).collect();
+        let (living, alive) = channel();
         let mut running = Running {
             shared: shared.clone(),
             workers: Vec::new(),
@@ -119,10 +123,11 @@ impl Balancer {
             phase,
             log: Some(log),
             routes,
+            alive: Mutex::new(alive),
         };
         running.start_pages(pages_from)?;
         for (index, sockets) in sockets.workers.into_iter().enumerate() {
-            running.start_worker(index, sockets)?;
+            running.start_worker(index, sockets, living.clone())?;
         }
         running.tell_figures();
         Ok(running)
@@ -148,15 +153,21 @@ impl Running {
         .map(drop)
     }
 
-    fn start_worker(&mut self, index: usize, sockets: WorkerSockets) -> Result<(), StartError> {
+    fn start_worker(
+        &mut self,
+        index: usize,
+        sockets: WorkerSockets,
+        living: Sender<()>,
+    ) -> Result<(), StartError> {
         let capacity = self.shared.resources.matrix().hot.capacity();
         let stats = Arc::new(stats::Worker::new(capacity, self.routes.len()));
         self.workers.push(stats.clone());
         let shared = self.shared.clone();
         let recorder = self.log.as_ref().map(AccessLog::recorder).ok_or(StartError::NoSockets)?;
         let name = format!("worker {index}");
-        let (ready, started) = std::sync::mpsc::channel();
+        let (ready, started) = channel();
         let thread = spawn(name.clone(), move || {
+            let _living = living;
             let made = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build_local(tokio::runtime::LocalOptions::default());
@@ -228,10 +239,9 @@ impl Running {
     /// The same with another limit.
     pub fn drain_within(mut self, patience: Duration) {
         self.begin_drain();
-        let deadline = std::time::Instant::now() + patience;
-        while self.threads.iter().any(|t| !t.is_finished()) && std::time::Instant::now() < deadline
-        {
-            std::thread::sleep(Duration::from_millis(10));
+        // Nothing is ever sent: the channel closes when the last worker has ended.
+        if let Ok(alive) = self.alive.lock() {
+            let _ = alive.recv_timeout(patience);
         }
         self.end();
     }

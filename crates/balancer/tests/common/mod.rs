@@ -428,6 +428,11 @@ impl Machine {
         self.resources.stop();
     }
 
+    /// A request is counted off a moment after its last byte was sent.
+    pub fn until_nothing_is_in_flight(&self) {
+        until("nothing is in flight", || self.resources.local().in_flight() == 0);
+    }
+
     /// Waits until something holds of this machine.
     pub fn until(&self, what: &str, holds: impl Fn(&balancer::stats::Stats) -> bool) {
         until(what, || holds(&self.running().stats()));
