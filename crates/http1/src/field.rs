@@ -8,13 +8,13 @@ use crate::name::{KINDS, Name};
 use crate::reject::Reject;
 
 /// The most fields a table can hold. [`crate::Limits`] may allow fewer.
-pub const MAX_FIELDS: usize = 128;
+pub const MAX_FIELDS: usize = 256;
 
 /// The most options that `Connection` may name: each is compared with every field.
 const MAX_OPTIONS: usize = 32;
 
 /// In the table of first fields: there is none of this kind.
-const NONE: u8 = u8::MAX;
+const NONE: u16 = u16::MAX;
 
 /// A piece of the head, as offsets from its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Fields {
     list: [Field; MAX_FIELDS],
     count: usize,
     /// By kind, the place of the first field.
-    first: [u8; KINDS],
+    first: [u16; KINDS],
     /// A bit for each kind that stands there more than once.
     repeated: u32,
 }
@@ -117,7 +117,7 @@ impl Fields {
             };
             match &mut self.first[kind as usize] {
                 // Fewer than `MAX_FIELDS`, so it fits and is never `NONE`.
-                first @ &mut NONE => *first = i as u8,
+                first @ &mut NONE => *first = i as u16,
                 _ => self.repeated |= kind.bit(),
             }
         }
@@ -161,7 +161,7 @@ impl Fields {
             if field.kind.may_be_named() && field.name.of(head).eq_ignore_ascii_case(option) {
                 let kind = core::mem::replace(&mut field.kind, Name::Named);
                 let first = self.list[..self.count].iter().position(|f| f.kind == kind);
-                self.first[kind as usize] = first.map_or(NONE, |at| at as u8);
+                self.first[kind as usize] = first.map_or(NONE, |at| at as u16);
             }
         }
     }

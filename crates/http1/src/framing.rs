@@ -3,7 +3,7 @@
 //! The standard lets a recipient mend some faults: drop a Content-Length beside a Transfer-Encoding, take several
 //! equal lengths for one. Request smuggling lives on the fact that not everyone mends alike, so nothing is mended.
 
-use crate::field::Fields;
+use crate::field::{Field, Fields};
 use crate::name::Name;
 use crate::reject::Reject;
 
@@ -26,9 +26,11 @@ pub(crate) enum Declared {
 /// - RFC 9112 section 6.1: chunked is the final coding and applied once; we know no other coding, and want the
 ///   word alone and once.
 /// - RFC 9112 section 6.1: Transfer-Encoding in HTTP/1.0 means that the framing is faulty.
+/// - RFC 9112 section 5.1 allows tabs around a value, but nginx takes them for part of it; in these two there are none.
 pub(crate) fn declared(fields: &Fields, head: &[u8], version_10: bool) -> Result<Declared, Reject> {
-    let length = fields.first(Name::ContentLength, head);
-    let coding = fields.first(Name::TransferEncoding, head);
+    let value = |kind| fields.field(kind).map(|field| spaced(field, head));
+    let length = value(Name::ContentLength);
+    let coding = value(Name::TransferEncoding);
     match (length, coding) {
         (None, None) => Ok(Declared::Nothing),
         (Some(_), Some(_)) => Err(Reject::BothFramings),
@@ -40,6 +42,14 @@ pub(crate) fn declared(fields: &Fields, head: &[u8], version_10: bool) -> Result
         (None, Some(value)) if value.eq_ignore_ascii_case(b"chunked") => Ok(Declared::Chunked),
         (None, Some(_)) => Err(Reject::TransferEncoding),
     }
+}
+
+/// The value of a field if only spaces surround it, else with what else does.
+fn spaced<'h>(field: &Field, head: &'h [u8]) -> &'h [u8] {
+    let after = head.get(field.name.end as usize + 1..).unwrap_or_default();
+    let line = &after[..memchr::memchr(b'\r', after).unwrap_or(after.len())];
+    let (around, value) = (line.len(), field.value.of(head));
+    if around > value.len() && memchr::memchr(b'\t', line).is_some() { line } else { value }
 }
 
 /// A plain decimal number (RFC 9110 section 8.6): no sign, no list, no spaces.
