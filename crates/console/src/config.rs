@@ -35,7 +35,7 @@ pub struct Status {
     ///
     /// Each entry is one address (`10.0.5.7`), a block (`10.0.5.0/24`, `fd00::/8`) or a dotted prefix
     /// (`10.0.`). The pages change nothing, but they name machines, addresses and requested paths. Behind a
-    /// proxy that is not in `http.trust` every client has the proxy's address: if that is allowed,
+    /// proxy that is not in `http.trusted` every client has the proxy's address: if that is allowed,
     /// everybody is.
     ///
     /// Default: loopback, and the blocks of `cluster.accept`. An empty list allows nobody.
