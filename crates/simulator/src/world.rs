@@ -217,7 +217,7 @@ impl World {
             next_announcement: vec![u64::MAX; count],
             busy_before: vec![0.0; count],
             work: Random::new(scenario.seed),
-            weather: Random::new(scenario.seed ^ 0x7765_6174_6865_72),
+            weather: Random::new(scenario.seed ^ 0x0077_6561_7468_6572),
             chance,
             checks: scenario.checked.then(|| Checks::new(&scenario)),
             outcome: Outcome::default(),
@@ -244,8 +244,22 @@ impl World {
         }
     }
 
+    /// Runs to the end; measured requests by the machine that served them.
+    pub fn run_and_count(mut self) -> Vec<u64> {
+        self.run_to_end();
+        let mut counts = vec![0; usize::from(self.scenario.machines)];
+        let served = self.requests.iter().filter(|r| r.measured);
+        served.for_each(|r| counts[usize::from(r.target)] += 1);
+        counts
+    }
+
     /// Runs to the end.
     pub fn run(mut self) -> Outcome {
+        self.run_to_end();
+        self.outcome
+    }
+
+    fn run_to_end(&mut self) {
         let last = self.scenario.warm_up + self.scenario.seconds + self.scenario.patience;
         let end = START + nanos(last);
         while let Some(Reverse(posted)) = self.queue.pop() {
@@ -261,7 +275,6 @@ impl World {
             }
         }
         self.outcome.cpu = self.machines.iter().map(Machine::busy).sum();
-        self.outcome
     }
 
     fn seconds(&self) -> f64 {

@@ -17,6 +17,9 @@ pub const MAX_ASKED: usize = 24;
 const ENOUGH: u32 = 80;
 /// What silence adds to a machine's price: one request. It is a hint that the machine is busy.
 const SILENCE: f32 = 1.0;
+/// From this price of the best known machine on nobody is asked: everyone is overloaded, a better place in
+/// the queue is worth little, and the CPU that questions cost is what is missing.
+const OVERLOADED: f32 = 8.0;
 /// Costs that differ by less are equal, and equals go to this machine.
 const EQUAL: f32 = 1.001;
 /// Equals elsewhere are told apart by dice of this size.
@@ -45,8 +48,8 @@ impl Round {
     /// `scratch`: about 2 log₂ n machines, one half of them those that are cheapest as far as is known,
     /// the other half at random, because what is known may be old.
     ///
-    /// `None` if asking cannot change the outcome (then act on the decision): nobody else to ask, or
-    /// this machine is as idle and as fast as the best could be.
+    /// `None` if asking cannot change the outcome for the better (then act on the decision): nobody else
+    /// to ask, this machine is as idle and as fast as the best could be, or all are overloaded.
     pub fn plan(
         decision: &Decision,
         view: &View<'_>,
@@ -61,6 +64,9 @@ impl Round {
             return None;
         }
         let this = view.snapshot.this();
+        if scratch.list.first().is_some_and(|best| best.key > OVERLOADED) {
+            return None;
+        }
         let own = scratch.list.iter().find(|c| c.slot == this);
         if own.is_some_and(|own| own.key <= view.snapshot.fastest() * EQUAL) {
             return None;
@@ -337,6 +343,14 @@ mod tests {
     }
 
     #[test]
+    fn when_all_are_overloaded_nobody_is_asked() {
+        let mut desk = Desk::new(6);
+        (1..6).for_each(|slot| hear(&desk.hot, Slot(slot), 40, NOW));
+        (0..40).for_each(|_| desk.hot.begin_service());
+        assert!(desk.plan().is_none());
+    }
+
+    #[test]
     fn who_cannot_be_asked_is_not_asked() {
         let mut desk = Desk::new(6);
         let machines = desk.snapshot.machines().iter().cloned().map(|machine| {
@@ -369,7 +383,7 @@ mod tests {
     #[test]
     fn silence_is_judged_by_what_is_known() {
         let mut desk = Desk::new(6);
-        (1..6).for_each(|slot| hear(&desk.hot, Slot(slot), if slot == 2 { 0 } else { 8 }, NOW));
+        (1..6).for_each(|slot| hear(&desk.hot, Slot(slot), if slot == 2 { 0 } else { 5 }, NOW));
         let round = desk.plan().unwrap();
         let decision = desk.decide(&round);
         assert_eq!(decision.verdict, Verdict::Proxy(Slot(2)));
