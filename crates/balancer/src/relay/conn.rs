@@ -90,11 +90,11 @@ pub(crate) struct Conn {
 impl Conn {
     pub(crate) async fn new(
         w: Rc<Worker>,
+        slot: Slot,
         stream: Stream,
         remote: SocketAddr,
         entry: Entry,
     ) -> Self {
-        let slot = w.controls.open();
         poll_fn(|cx| {
             slot.attach(cx.waker());
             Poll::Ready(())

@@ -56,11 +56,19 @@ impl Acceptor {
 
     /// What is still in the queue, without waiting: the kernel resets whatever is in it when the socket
     /// closes.
+    ///
+    /// Asks the kernel itself: the runtime knows of a connection only once it has waited for events, and would
+    /// say that nobody is there.
     pub(crate) fn accept_queued(&mut self) -> Option<(TcpStream, SocketAddr)> {
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        match self.listener.poll_accept(&mut cx) {
-            std::task::Poll::Ready(Ok(connection)) => Some(connection),
-            _ => None,
+        loop {
+            match socket2::SockRef::from(&self.listener).accept() {
+                Ok((socket, address)) => {
+                    socket.set_nonblocking(true).ok()?;
+                    return Some((TcpStream::from_std(socket.into()).ok()?, address.as_socket()?));
+                }
+                Err(e) if is_of_the_connection(&e) => {}
+                Err(_) => return None,
+            }
         }
     }
 

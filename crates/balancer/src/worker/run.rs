@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{broadcast, watch};
 
 use super::accept::{Accepted, Acceptor};
-use super::control::TICK;
+use super::control::{Slot, TICK};
 use super::learned::Learned;
 use super::{Phase, Worker};
 use crate::peers::handshake;
@@ -34,10 +34,12 @@ const LAST_MOMENT: Duration = Duration::from_millis(500);
 /// Runs a worker until it has drained.
 pub(crate) async fn run(w: Rc<Worker>, sockets: WorkerSockets) -> io::Result<()> {
     let mut phase = w.shared.phase.clone();
+    let mut acceptors = Vec::new();
     for (listeners, entry) in [(sockets.clients, Entry::Client), (sockets.peers, Entry::Peer)] {
         for listener in listeners {
             let acceptor = Acceptor::new(listener)?;
-            tokio::task::spawn_local(accept(w.clone(), acceptor, entry, phase.clone()));
+            let task = accept(w.clone(), acceptor, entry, phase.clone());
+            acceptors.push(tokio::task::spawn_local(task));
         }
     }
     tokio::task::spawn_local(sweep(w.clone()));
@@ -49,8 +51,12 @@ pub(crate) async fn run(w: Rc<Worker>, sockets: WorkerSockets) -> io::Result<()>
     tokio::task::spawn_local(deaths(w.clone(), w.shared.deaths.subscribe()));
     reach(&mut phase, Phase::Draining).await;
     w.phase.set(Phase::Draining);
-    // Acceptors see the same change; they empty their queues before they close.
-    tokio::task::yield_now().await;
+    // Acceptors see the same change; they empty their queues before they close. Nothing may be counted as the last
+    // connection before that.
+    for acceptor in acceptors {
+        // An acceptor that panicked has closed its socket all the same.
+        let _ = acceptor.await;
+    }
     w.controls.wake_idle();
     let mut look = tokio::time::interval(TICK);
     loop {
@@ -112,13 +118,15 @@ async fn accept(
 fn begin(w: &Rc<Worker>, stream: TcpStream, address: std::net::SocketAddr, entry: Entry) {
     let w = w.clone();
     let stream = Stream::tcp(stream);
+    // Counted from here on, so that a drain that begins now waits for it.
+    let slot = w.controls.open();
     tokio::task::spawn_local(async move {
         let counters = &w.stats.counters;
         match entry {
             Entry::Client => {
                 counters.accepted.bump();
                 counters.open.bump();
-                serve(Conn::new(w.clone(), stream, address, entry).await).await;
+                serve(Conn::new(w.clone(), slot, stream, address, entry).await).await;
                 counters.open.sub(1);
             }
             Entry::Peer if !w.shared.resources.accepts(address.ip().to_canonical()) => {
@@ -127,7 +135,7 @@ fn begin(w: &Rc<Worker>, stream: TcpStream, address: std::net::SocketAddr, entry
             }
             Entry::Peer => {
                 counters.peers_in.bump();
-                welcome(&w, stream, address).await;
+                welcome(&w, slot, stream, address).await;
                 counters.peers_in.sub(1);
             }
         }
@@ -135,8 +143,8 @@ fn begin(w: &Rc<Worker>, stream: TcpStream, address: std::net::SocketAddr, entry
 }
 
 /// Lets a machine prove itself, then serves its requests.
-async fn welcome(w: &Rc<Worker>, stream: Stream, address: std::net::SocketAddr) {
-    let mut conn = Conn::new(w.clone(), stream, address, Entry::Peer).await;
+async fn welcome(w: &Rc<Worker>, slot: Slot, stream: Stream, address: std::net::SocketAddr) {
+    let mut conn = Conn::new(w.clone(), slot, stream, address, Entry::Peer).await;
     let (me, key) = (w.shared.me(), w.shared.peer_key());
     let proof = handshake::welcome(&mut conn.stream, me, key, &mut conn.inbox, &w.buffers);
     match tokio::time::timeout(INTRODUCTION, proof).await {
