@@ -82,7 +82,7 @@ pub struct HttpSection {
 
     /// The most header fields in one head. More get 431.
     ///
-    /// 8 to 256. Default 100.
+    /// 8 to 128. Default 100.
     pub max_headers: Option<Spanned<i64>>,
 
     /// The largest body of a request. A larger one gets 413: at once when its length is announced, else
@@ -210,7 +210,7 @@ impl HttpSection {
             ),
             max_head: found.size("http.max_head", &self.max_head, 32 << 10, 1 << 10..=256 << 10)
                 as usize,
-            max_headers: found.count("http.max_headers", &self.max_headers, 100, 8..=256) as usize,
+            max_headers: found.count("http.max_headers", &self.max_headers, 100, 8..=128) as usize,
             max_body,
             trusted: AddrBlocks(self.trusted.clone().unwrap_or_default()),
             retry_after_secs: retry_after.as_secs_f64().ceil() as u32,

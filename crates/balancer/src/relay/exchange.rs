@@ -309,6 +309,10 @@ impl Conn {
             }
             let mut download = Download::new(response.body(), response.plan.delivery);
             let begun = download.begin(cx, &mut self.stream, &w.buffers, &text, after);
+            if let Err(DownloadError::Origin) = begun {
+                // The body is malformed from the start, and nothing of the response has gone to the client.
+                return (Some(Head::Ended(Ended::Failed(Failure::Malformed))), used);
+            }
             return (Some(Self::begun(response, download, begun)), bytes.len());
         }
     }
