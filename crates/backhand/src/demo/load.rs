@@ -26,8 +26,6 @@ pub(crate) type Connect =
 /// How one request ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
-    /// When it was due.
-    pub(crate) due: Instant,
     /// From the moment it was due to the last byte, or to giving up.
     pub(crate) took: Duration,
     /// Attempts at further addresses beyond the first.
@@ -139,7 +137,7 @@ impl Client {
             }
             let path = paths.get(n as usize % paths.len().max(1)).map_or("/", String::as_str);
             let (outcome, further_attempts) = self.request(path);
-            if to.send(Ended { due, took: due.elapsed(), further_attempts, outcome }).is_err() {
+            if to.send(Ended { took: due.elapsed(), further_attempts, outcome }).is_err() {
                 return;
             }
         }
