@@ -3,6 +3,8 @@
 //! 1. A cluster in which one machine is busy with other work: it gets less.
 //! 2. A portal whose writes must all reach the one machine with the database: they do, and when it is away they are refused.
 
+#![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
+
 #[path = "scenarios/application.rs"]
 mod application;
 mod support;
@@ -43,7 +45,10 @@ fn main() -> ExitCode {
             writes_reach_one_machine,
         ),
     ];
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Beside each other they would measure one another.
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn site(cluster: &Cluster) -> String {

@@ -2,6 +2,8 @@
 //!
 //! Everything runs the real program. What needs addresses, limits or rights of its own runs in a lab.
 
+#![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
+
 #[path = "../support/mod.rs"]
 mod support;
 
