@@ -10,6 +10,7 @@
 //! the others: nothing but that they pass on whatever we do; so that strictness costs no honest client anything. What
 //! they make of the rest stands in a table that each run leaves beside the test program (`differential.md`).
 
+mod answers;
 #[path = "../../../http1/tests/support/cases.rs"]
 mod cases;
 mod client;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
     for run in &runs {
         trials.extend(if run.name == "ours" { ours(run) } else { theirs(run) });
     }
+    trials.extend(answers::trials(folder.path()));
     for (name, why) in absent {
         // The others may be missing on a machine; we may not.
         let trial =

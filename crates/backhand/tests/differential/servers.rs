@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-    pub(crate) origin: Origin,
+    origin: Option<Origin>,
     /// `None` if it lives in this process.
     process: Option<Child>,
 }
@@ -27,8 +27,9 @@ impl Server {
     /// Ends it and returns what its origin recorded; nothing can be added any more.
     pub(crate) fn finish(mut self) -> Vec<Recorded> {
         self.end();
-        self.origin.wait_for_the_end();
-        self.origin.recorded()
+        let Some(origin) = &self.origin else { return Vec::new() };
+        origin.wait_for_the_end();
+        origin.recorded()
     }
 
     fn end(&mut self) {
@@ -49,8 +50,22 @@ type Started = Result<Server, Box<dyn std::error::Error>>;
 
 /// The program under test.
 pub(crate) fn ours(folder: &Path) -> Started {
-    let (origin, address) = (Origin::start()?, own_address(1));
-    let (ip, folder) = (address.ip(), subfolder(folder, "ours")?);
+    let origin = Origin::start()?;
+    let address = origin.address;
+    let mut server = ours_before(folder, "ours", 1, address)?;
+    server.origin = Some(origin);
+    Ok(server)
+}
+
+/// The program under test in front of anything.
+pub(crate) fn ours_before(
+    folder: &Path,
+    name: &'static str,
+    which: u8,
+    origin: SocketAddr,
+) -> Started {
+    let (address, folder) = (own_address(which), subfolder(folder, name)?);
+    let ip = address.ip();
     let text = format!(
         "[cluster]\nname = \"differential\"\nstate_dir = \"{}\"\n\
          [announce]\naddress = \"{ip}\"\n\
@@ -59,20 +74,20 @@ pub(crate) fn ours(folder: &Path) -> Started {
          [local]\nserver = \"{}\"\nhealth = \"off\"\n\
          [access_log]\nto = \"off\"\n",
         folder.display(),
-        origin.address
+        origin
     );
     let file = folder.join("backhand.toml");
     fs::write(&file, text)?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_backhand"));
     command.arg("run").arg("--config").arg(&file);
-    start("ours", command, &folder, address, origin)
+    start(name, command, &folder, address, None)
 }
 
 /// hyper, in this process.
 pub(crate) fn hyper() -> Started {
     let origin = Origin::start()?;
     let address = oracle::start(origin.address)?;
-    Ok(Server { name: "hyper", address, origin, process: None })
+    Ok(Server { name: "hyper", address, origin: Some(origin), process: None })
 }
 
 /// Debian's nginx, with connections to the origin kept as ours are.
@@ -94,7 +109,7 @@ pub(crate) fn nginx(folder: &Path) -> Started {
     fs::write(&file, text)?;
     let mut command = Command::new(program(&["/usr/sbin/nginx"])?);
     command.arg("-p").arg(&folder).arg("-c").arg(&file);
-    start("nginx", command, &folder, address, origin)
+    start("nginx", command, &folder, address, Some(origin))
 }
 
 /// Debian's Apache, likewise.
@@ -118,7 +133,7 @@ pub(crate) fn apache(folder: &Path) -> Started {
     let mut command = Command::new(program(&["/usr/sbin/apache2", "/usr/sbin/httpd"])?);
     // One process, so that ending it ends everything.
     command.arg("-X").arg("-f").arg(&file);
-    start("apache", command, &folder, address, origin)
+    start("apache", command, &folder, address, Some(origin))
 }
 
 /// An address of the loopback network that no other run of this test uses now.
@@ -152,7 +167,7 @@ fn start(
     mut command: Command,
     folder: &Path,
     address: SocketAddr,
-    origin: Origin,
+    origin: Option<Origin>,
 ) -> Started {
     let said = folder.join("said");
     let output = fs::File::create(&said)?;
