@@ -62,7 +62,7 @@ pub struct Node {
     pub switch: Switch,
     /// Service times of requests decided here.
     pub served: Histogram,
-    /// Their mean.
+    /// Their median.
     pub service: Duration,
     /// When to announce.
     pub herald: Herald,
@@ -208,7 +208,7 @@ impl Node {
         self.hear(Instant::ORIGIN, self.slot, &own);
         let counts = self.served.snapshot();
         if counts.count() > 0 {
-            self.service = counts.mean().unwrap_or_default();
+            self.service = counts.quantile(0.5).unwrap_or_default();
         }
     }
 }

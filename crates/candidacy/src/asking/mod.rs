@@ -55,7 +55,10 @@ impl Switch {
         // Before the first answer a middling LAN is assumed; the first answers correct it.
         let answer = times.typical().unwrap_or(rules.longest_wait / 2);
         let multiple = if self.on { rules.worth_until } else { rules.worth_from };
-        self.on = !service.is_zero() && service >= answer.saturating_mul(multiple);
+        let worth = !service.is_zero() && service >= answer.saturating_mul(multiple);
+        // Answers that take longer than anyone may wait for them are not worth a question either.
+        let longest = if self.on { rules.longest_wait } else { rules.longest_wait * 3 / 4 };
+        self.on = worth && answer <= longest;
         self.on
     }
 
@@ -79,6 +82,20 @@ mod tests {
             [(3.9, false), (4.1, true), (2.1, true), (1.9, false), (3.9, false), (0.0, false)];
         for (ms, expected) in story {
             assert_eq!(worth(ms), expected, "{ms}");
+        }
+    }
+
+    #[test]
+    fn nobody_asks_where_answers_come_too_late() {
+        let (mut times, rules, mut switch) =
+            (AnswerTimes::default(), AskingRules::default(), Switch::default());
+        let mut worth = |micros| {
+            (0..500).for_each(|_| times.observe(Duration::from_micros(micros)));
+            switch.worth(Duration::from_secs(10), &times, &rules)
+        };
+        let story = [(1100, false), (900, false), (700, true), (900, true), (1100, false)];
+        for (micros, expected) in story {
+            assert_eq!(worth(micros), expected, "{micros}");
         }
     }
 

@@ -13,6 +13,8 @@ const SHORTEST_WAIT: Duration = Duration::from_micros(150);
 pub struct AnswerTimes {
     mean_nanos: u64,
     deviation_nanos: u64,
+    /// A slower mean, over about 64, for decisions of policy: one late answer is no slow LAN.
+    slow_nanos: u64,
 }
 
 impl AnswerTimes {
@@ -21,16 +23,18 @@ impl AnswerTimes {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).clamp(1, 10_000_000_000);
         if self.mean_nanos == 0 {
             (self.mean_nanos, self.deviation_nanos) = (took, took / 2);
+            self.slow_nanos = took;
             return;
         }
         let off = took.abs_diff(self.mean_nanos);
         self.deviation_nanos = (3 * self.deviation_nanos + off) / 4;
         self.mean_nanos = ((7 * self.mean_nanos + took) / 8).max(1);
+        self.slow_nanos = ((63 * self.slow_nanos + took) / 64).max(1);
     }
 
-    /// The mean time of an answer; `None` before the first.
+    /// The mean time of an answer, over about 64; `None` before the first.
     pub fn typical(&self) -> Option<Duration> {
-        (self.mean_nanos > 0).then(|| Duration::from_nanos(self.mean_nanos))
+        (self.slow_nanos > 0).then(|| Duration::from_nanos(self.slow_nanos))
     }
 
     /// How long to wait for answers: the mean and four deviations, within bounds.

@@ -39,8 +39,9 @@ pub struct View<'a> {
     pub snapshot: &'a Snapshot,
     /// Now.
     pub now: Instant,
-    /// The route's mean service time: the unit in which hops and penalties are compared with work.
-    /// Zero = not known yet (10 ms is assumed).
+    /// The route's typical service time (the median: queues stretch it less than the mean), which is
+    /// the unit in which hops and penalties are compared with work. Zero = not known yet (10 ms is
+    /// assumed).
     pub service: Duration,
 }
 
