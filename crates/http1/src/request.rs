@@ -8,7 +8,7 @@ use crate::framing::{Declared, declared};
 use crate::name::{Name, is_token};
 use crate::reject::Reject;
 use crate::response::Asked;
-use crate::scan::Scan;
+use crate::scan::{Scan, would_pass};
 use crate::target;
 
 /// The longest method. RFC 9112 section 3: one longer than any implemented is answered with 501.
@@ -89,30 +89,41 @@ pub fn parse(
     if buf.first().is_some_and(|&b| !is_token(b) && b != b'\r' && b != b'\n') {
         return Err(Reject::StartLine);
     }
+    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    if scan.is_fresh()
+        && let Ok(httparse::Status::Complete(len)) =
+            parsed.parse_with_uninit_headers(buf, &mut room)
+        && len <= limits.max_head
+        && would_pass(&buf[..len], parsed.headers)
+    {
+        return understand(&buf[..len], &parsed, limits, fields).map(Some);
+    }
     let Some(len) = scan.head(buf, limits.max_head)? else { return Ok(None) };
     let head = &buf[..len];
     let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(head, &mut room) {
-        Ok(httparse::Status::Complete(n)) if n == len => {}
-        Ok(_) => return Err(Reject::StartLine),
-        Err(error) => return Err(explain(error, head)),
+        Ok(httparse::Status::Complete(n)) if n == len => {
+            understand(head, &parsed, limits, fields).map(Some)
+        }
+        Ok(_) => Err(Reject::StartLine),
+        Err(error) => Err(explain(error, head)),
     }
-    let (Some(method), Some(path)) = (parsed.method, parsed.path) else {
-        return Err(Reject::StartLine);
-    };
-    fields.fill(head, parsed.headers, limits.max_fields)?;
-    understand(head, method.as_bytes(), path.as_bytes(), parsed.version == Some(0), fields)
-        .map(Some)
 }
 
 fn understand(
     head: &[u8],
-    method: &[u8],
-    path: &[u8],
-    version_10: bool,
+    parsed: &httparse::Request<'_, '_>,
+    limits: &Limits,
     fields: &mut Fields,
 ) -> Result<RequestHead, Reject> {
+    let (Some(method), Some(path)) = (parsed.method, parsed.path) else {
+        return Err(Reject::StartLine);
+    };
+    let (method, path, version_10) =
+        (method.as_bytes(), path.as_bytes(), parsed.version == Some(0));
+    fields.fill(head, parsed.headers, limits.max_fields)?;
     one_space_each(head, method, path)?;
     // CONNECT is for proxies, and its target would be an authority (RFC 9110 section 9.3.6).
     if method == b"CONNECT" || method.len() > MAX_METHOD {

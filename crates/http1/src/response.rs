@@ -8,7 +8,7 @@ use crate::framing::{Declared, declared};
 use crate::name::Name;
 use crate::reject::Reject;
 use crate::request::explain;
-use crate::scan::Scan;
+use crate::scan::{Scan, would_pass};
 
 /// How the body of a response is delimited (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,31 +75,41 @@ pub fn parse(
     if buf.first().is_some_and(|&b| !matches!(b, b'H' | b'\r' | b'\n')) {
         return Err(Reject::StartLine);
     }
+    let config = httparse::ParserConfig::default();
+    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    if scan.is_fresh()
+        && let Ok(httparse::Status::Complete(len)) =
+            config.parse_response_with_uninit_headers(&mut parsed, buf, &mut room)
+        && len <= limits.max_head
+        && would_pass(&buf[..len], parsed.headers)
+    {
+        return understand(&buf[..len], &parsed, asked, limits, fields).map(Some);
+    }
     let Some(len) = scan.head(buf, limits.max_head)? else { return Ok(None) };
     let head = &buf[..len];
     let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
     match config.parse_response_with_uninit_headers(&mut parsed, head, &mut room) {
-        Ok(httparse::Status::Complete(n)) if n == len => {}
-        Ok(_) => return Err(Reject::StartLine),
-        Err(error) => return Err(explain(error, head)),
+        Ok(httparse::Status::Complete(n)) if n == len => {
+            understand(head, &parsed, asked, limits, fields).map(Some)
+        }
+        Ok(_) => Err(Reject::StartLine),
+        Err(error) => Err(explain(error, head)),
     }
-    fields.fill(head, parsed.headers, limits.max_fields)?;
-    let status = parsed.code.unwrap_or(0);
-    let reason = parsed.reason.unwrap_or_default().as_bytes();
-    let reason = if reason.is_empty() { Span::default() } else { Span::within(head, reason) };
-    understand(head, status, reason, parsed.version == Some(0), asked, fields).map(Some)
 }
 
 fn understand(
     head: &[u8],
-    status: u16,
-    reason: Span,
-    version_10: bool,
+    parsed: &httparse::Response<'_, '_>,
     asked: Asked,
+    limits: &Limits,
     fields: &mut Fields,
 ) -> Result<ResponseHead, Reject> {
+    fields.fill(head, parsed.headers, limits.max_fields)?;
+    let (status, version_10) = (parsed.code.unwrap_or(0), parsed.version == Some(0));
+    let reason = parsed.reason.unwrap_or_default().as_bytes();
+    let reason = if reason.is_empty() { Span::default() } else { Span::within(head, reason) };
     let declared = declared(fields, head, version_10)?;
     let options = fields.connection(head)?;
     check_status(status, asked, options, fields)?;

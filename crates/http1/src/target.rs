@@ -16,8 +16,9 @@ pub(crate) struct Target<'h> {
 /// Takes a target apart. CONNECT, whose target is an authority, has been refused before.
 pub(crate) fn split<'h>(method: &[u8], target: &'h [u8]) -> Result<Target<'h>, Reject> {
     let path_end = memchr::memchr(b'?', target).unwrap_or(target.len());
-    if !target.iter().all(|&b| may_stand(b)) || memchr::memchr(b'\\', &target[..path_end]).is_some()
-    {
+    // Without an early end: so the compiler looks at many bytes at once.
+    let odd = target.iter().fold(false, |odd, &b| odd | !may_stand(b));
+    if odd || memchr::memchr(b'\\', &target[..path_end]).is_some() {
         return Err(Reject::Target);
     }
     match target {
