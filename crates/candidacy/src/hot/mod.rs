@@ -20,9 +20,12 @@
 //! Not here: who decides that a machine is dead (`announce`, `resources`), when one is ejected
 //! ([`crate::failures`]).
 
+mod here;
+mod row;
+
 use alloc::boxed::Box;
 use core::sync::atomic::{
-    AtomicU8, AtomicU32, AtomicU64,
+    AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use core::time::Duration;
@@ -30,6 +33,9 @@ use core::time::Duration;
 use base::Instant;
 
 use crate::report::{Flags, Report};
+use here::Here;
+pub(crate) use row::{Arrival, TICK, Words, ticks};
+use row::{EMPTY, Row, empty_word, instant, tag, word_tag};
 
 /// Rows of the largest matrix.
 pub const MAX_MACHINES: usize = 1024;
@@ -127,133 +133,11 @@ pub struct Hot {
     here: Here,
 }
 
-#[derive(Debug)]
-#[repr(C, align(128))]
-struct Row {
-    // First line: read by every decision.
-    report: AtomicU64,
-    arrival: AtomicU64,
-    penalty: AtomicU64,
-    ejected_until: AtomicU64,
-    mine: AtomicU32,
-    hop_micros: AtomicU32,
-    epoch: AtomicU32,
-    predicted: AtomicU32,
-    condition: AtomicU8,
-    announced: AtomicU64,
-    // Second line.
-    rest: Rest,
-}
-
-#[derive(Debug)]
-#[repr(align(64))]
-struct Rest {
-    failures: AtomicU32,
-    ejections: AtomicU32,
-}
-
-/// This machine's own counts: all workers, and the answerer.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Here {
-    serving: AtomicU32,
-    relaying: AtomicU32,
-    sequence: AtomicU32,
-    flags: AtomicU8,
-    pressure: AtomicU8,
-}
-
-/// Ticks of 2¹³ ns (8.2 µs): 44 bits of them last 4.5 years.
-pub(crate) const TICK: u32 = 13;
-const TICKS: u64 = (1 << 44) - 1;
-/// In the flags byte of a report word: nothing heard since the admission. Travelling flags use the
-/// three lowest bits, the tag the four highest.
-const EMPTY: u64 = 8 << 8;
-
-pub(crate) fn ticks(at: Instant) -> u64 {
-    (at.as_nanos() >> TICK).min(TICKS)
-}
-
-fn instant(ticks: u64) -> Instant {
-    Instant::from_nanos(ticks << TICK)
-}
-
-const fn tag(epoch: u32) -> u64 {
-    (epoch & 15) as u64
-}
-
-const fn empty_word(epoch: u32) -> u64 {
-    (epoch as u64) << 32 | tag(epoch) << 12 | EMPTY
-}
-
-const fn word_tag(word: u64) -> u64 {
-    word >> 12 & 15
-}
-
-impl Row {
-    const fn new() -> Self {
-        Self {
-            report: AtomicU64::new(empty_word(0)),
-            arrival: AtomicU64::new(0),
-            penalty: AtomicU64::new(0),
-            ejected_until: AtomicU64::new(0),
-            mine: AtomicU32::new(0),
-            hop_micros: AtomicU32::new(0),
-            epoch: AtomicU32::new(0),
-            predicted: AtomicU32::new(0),
-            condition: AtomicU8::new(Condition::Vacant as u8),
-            announced: AtomicU64::new(0),
-            rest: Rest { failures: AtomicU32::new(0), ejections: AtomicU32::new(0) },
-        }
-    }
-}
-
-/// What a decision loads of a row it looks at closely.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Words {
-    pub(crate) mine: u32,
-    pub(crate) hop_micros: u32,
-    pub(crate) penalty: u64,
-    pub(crate) suspect: bool,
-}
-
-/// The word of an arrival: when, and how many requests of others. Zero if nothing was heard.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Arrival(u64);
-
-impl Arrival {
-    pub(crate) fn new(at: Instant, others: u16, tag: u64) -> Self {
-        Self(ticks(at) << 20 | u64::from(others) << 4 | tag)
-    }
-
-    /// In ticks.
-    pub(crate) const fn at(self) -> u64 {
-        self.0 >> 20
-    }
-
-    pub(crate) const fn others(self) -> u16 {
-        (self.0 >> 4) as u16
-    }
-
-    pub(crate) const fn is_never(self) -> bool {
-        self.0 == 0
-    }
-}
-
 impl Hot {
     /// A matrix for at most `capacity` machines (at least 1, at most [`MAX_MACHINES`]), all vacant.
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.clamp(1, MAX_MACHINES);
-        Self {
-            rows: (0..capacity).map(|_| Row::new()).collect(),
-            here: Here {
-                serving: AtomicU32::new(0),
-                relaying: AtomicU32::new(0),
-                sequence: AtomicU32::new(0),
-                flags: AtomicU8::new(0),
-                pressure: AtomicU8::new(0),
-            },
-        }
+        Self { rows: (0..capacity).map(|_| Row::new()).collect(), here: Here::new() }
     }
 
     /// Number of rows.
@@ -470,77 +354,6 @@ impl Hot {
     pub fn hop(&self, slot: Slot) -> Option<Duration> {
         let micros = self.row(slot)?.hop_micros.load(Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros.into()))
-    }
-
-    // ---- this machine ----
-
-    /// Counts a request into this machine's local service, whoever brought it.
-    pub fn begin_service(&self) {
-        self.here.serving.fetch_add(1, Relaxed);
-    }
-
-    /// Counts it out.
-    pub fn end_service(&self) {
-        count_off(&self.here.serving);
-    }
-
-    /// Requests in this machine's local service: its *in flight*.
-    pub fn serving(&self) -> u32 {
-        self.here.serving.load(Relaxed)
-    }
-
-    /// Counts a request that this machine relays to another.
-    pub fn begin_relay(&self) {
-        self.here.relaying.fetch_add(1, Relaxed);
-    }
-
-    /// Counts it off.
-    pub fn end_relay(&self) {
-        count_off(&self.here.relaying);
-    }
-
-    /// Requests being relayed to others. Not in flight here, and limited apart.
-    pub fn relaying(&self) -> u32 {
-        self.here.relaying.load(Relaxed)
-    }
-
-    /// Sets flags of this machine (in its own reports, and for its own decisions).
-    pub fn set_flags_here(&self, flags: Flags) {
-        self.here.flags.fetch_or(flags.bits(), Relaxed);
-    }
-
-    /// Clears flags of this machine.
-    pub fn clear_flags_here(&self, flags: Flags) {
-        self.here.flags.fetch_and(!flags.bits(), Relaxed);
-    }
-
-    /// The flags of this machine.
-    pub fn flags_here(&self) -> Flags {
-        Flags::from_bits(self.here.flags.load(Relaxed))
-    }
-
-    /// Whether this machine may serve by a decision of its own.
-    pub fn standing_here(&self) -> Standing {
-        Standing::of_flags(self.flags_here())
-    }
-
-    /// Sets the pressure that this machine reports, in 255ths.
-    pub fn set_pressure_here(&self, pressure: u8) {
-        self.here.pressure.store(pressure, Relaxed);
-    }
-
-    /// A new report of this machine, with a sequence that was never used in this boot. `extra` is
-    /// added to its requests in flight: what was promised to askers and has not arrived.
-    pub fn report_here(&self, extra: u32) -> Report {
-        // The sequence is drawn before the count is read, so that the newer report has the newer count.
-        let sequence = self.here.sequence.fetch_add(1, AcqRel).wrapping_add(1);
-        let in_flight = self.serving().saturating_add(extra);
-        Report {
-            sequence,
-            in_flight: u16::try_from(in_flight).unwrap_or(u16::MAX),
-            flags: self.flags_here(),
-            pressure: self.here.pressure.load(Relaxed),
-        }
     }
 
     // ---- for `failures` ----
