@@ -20,7 +20,9 @@ use std::time::{Duration, Instant as Clock};
 
 use base::{Instant, MachineId, Random};
 use candidacy::request::Plain;
-use candidacy::{Chain, Hot, Machine, Report, Scratch, Slot, Snapshot, Tried, View, decide};
+use candidacy::{
+    Chain, Hot, Machine, Report, RouteRule, Routes, Scratch, Slot, Snapshot, Tried, View, decide,
+};
 
 struct Counting;
 
@@ -112,6 +114,34 @@ fn measure(chain: &Chain, n: u16, freshness: Freshness) -> (f64, f64, u64) {
     (times[0], times[times.len() / 2], allocations)
 }
 
+/// Least nanoseconds to find the route of a request that none of `rules` covers, and allocations.
+fn find_route(rules: usize) -> (f64, u64) {
+    let rule = |i: usize| {
+        let mut rule = RouteRule { name: format!("r{i}"), ..RouteRule::default() };
+        match i % 4 {
+            0 => rule.prefixes = vec![format!("/area{i}")],
+            1 => rule.extensions = vec![format!("x{i}")],
+            2 => rule.hosts = vec![format!("*.site{i}.example.com")],
+            _ => rule.regex = Some(format!("^/api/v{i}/[a-z]+$")),
+        }
+        rule
+    };
+    let rules: Vec<RouteRule> = (0..rules).map(rule).collect();
+    let routes = Routes::new(&rules, Chain::standard()).expect("rules");
+    let request = Plain { host: "www.example.com", target: "/a/b?c", method: "GET", headers: &[] };
+    let batch = || {
+        let begun = Clock::now();
+        (0..20_000).for_each(|_| {
+            black_box(routes.find(black_box(&request)));
+        });
+        begun.elapsed().as_nanos() as f64 / 20_000.0
+    };
+    batch();
+    let before = ALLOCATIONS.load(Relaxed);
+    let least = (0..31).map(|_| batch()).fold(f64::INFINITY, f64::min);
+    (least, ALLOCATIONS.load(Relaxed) - before)
+}
+
 fn main() {
     let fresh = Chain::standard();
     let classic = Chain::parse(&["byAge", "byRandom", "byLogWindow", "byLoad"]).expect("a chain");
@@ -134,6 +164,12 @@ fn main() {
             format!("{least:.0} ({median:.0})")
         });
         println!("| {name} | {} |", cells.join(" | "));
+    }
+    println!();
+    for rules in [1, 8, 40] {
+        let (least, allocations) = find_route(rules);
+        allocated += allocations;
+        println!("finding the route past {rules} rules: {least:.0} ns");
     }
     println!("\nallocations while deciding: {allocated}");
     assert_eq!(allocated, 0, "a decision must not allocate");

@@ -169,6 +169,8 @@ impl Round {
 
     /// Decides on the answers, and on what is known of the silent, whose silence counts. Those that are no candidates any
     /// more are not named; if all are gone, the route's rule for an empty list holds.
+    ///
+    /// An `explanation` that holds the story of the first decision keeps its steps.
     pub fn decide(
         &self,
         view: &View<'_>,
@@ -180,7 +182,9 @@ impl Round {
         let Scratch { list, decay, occupancy, .. } = scratch;
         list.clear();
         if let Some(explanation) = &mut explanation {
-            explanation.clear();
+            explanation.appraisals.clear();
+            explanation.answered.clear();
+            explanation.silent.clear();
         }
         for asked in self.all() {
             let (standing, arrival) = view.hot.look(asked.slot, ticks(view.now));
