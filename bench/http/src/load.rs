@@ -1,6 +1,9 @@
 //! The load: `wrk` on the load's core, and what it reports.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,6 +17,30 @@ pub(crate) struct Outcome {
     pub(crate) per_second: f64,
     pub(crate) p50_micros: f64,
     pub(crate) p99_micros: f64,
+}
+
+/// Waits until the file is answered with success: a cluster first has to meet, a balancer to check its origin.
+pub(crate) fn wait_until_served(port: u16, file: &str) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let status = status(port, file).unwrap_or_default();
+        if status.starts_with("HTTP/1.1 200") {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("port {port} does not serve {file} after 10 s; it says {status:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn status(port: u16, file: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    write!(stream, "GET /{file} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+    let mut start = [0; 12];
+    stream.read_exact(&mut start)?;
+    Ok(String::from_utf8_lossy(&start).into_owned())
 }
 
 /// Keeps `connections` connections busy for some seconds. Any error of the load or answer other than 2xx spoils the run.

@@ -70,6 +70,7 @@ fn main() -> Result<()> {
                 let running =
                     server.start().with_context(|| format!("cannot start {}", server.name))?;
                 let url = format!("http://127.0.0.1:{}/{}", server.port, case.file);
+                load::wait_until_served(server.port, case.file)?;
                 load::run(&url, case, args.connections, 1)?;
                 let before = running.cpu_nanos()?;
                 let got = load::run(&url, case, args.connections, args.seconds)?;
