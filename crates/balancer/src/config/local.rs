@@ -68,8 +68,10 @@ pub struct LocalSection {
 
     /// How many resting connections to the local server each worker keeps. 0 opens one for each request.
     ///
-    /// A server with a process per connection (Apache's prefork) gives a process to each of them.
-    /// 0 to 1024. Default 32. Without meaning for a directory.
+    /// It should cover the requests that one worker has here at a busy moment: what is above it is closed
+    /// after use, which costs half as much again as the request. A server with a process per connection
+    /// (Apache's prefork) gives a process to each of them.
+    /// 0 to 1024. Default 256. Without meaning for a directory.
     pub keep_alive: Option<Spanned<i64>>,
 
     /// Time for a connection to the local server. 1ms to 30s. Default 1s.
@@ -212,7 +214,7 @@ impl LocalSection {
             limit: found.count("local.limit", &self.limit, 512, 1..=65_535),
             queue: found.count("local.queue", &self.queue, 64, 0..=65_535),
             queue_time: found.span("local.queue_time", &self.queue_time, ms(200), patience.clone()),
-            keep_alive: found.count("local.keep_alive", &self.keep_alive, 32, 0..=1024) as usize,
+            keep_alive: found.count("local.keep_alive", &self.keep_alive, 256, 0..=1024) as usize,
             connect_timeout: found.span(
                 "local.connect_timeout",
                 &self.connect_timeout,

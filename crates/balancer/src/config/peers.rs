@@ -43,7 +43,7 @@ pub struct PeersSection {
     /// It should cover the requests that one worker has in flight there at a busy moment; what is above it
     /// is closed after use.
     ///
-    /// 1 to 1024. Default 64.
+    /// 1 to 1024. Default 256.
     pub pool_size: Option<Spanned<i64>>,
 
     /// How long a connection to a peer may rest before it is closed.
@@ -110,7 +110,7 @@ impl PeersSection {
     pub(super) fn check(&self, found: &mut Found) -> Peers {
         let ms = Duration::from_millis;
         let pool = self.pool.unwrap_or(true);
-        let pool_size = found.count("peers.pool_size", &self.pool_size, 64, 1..=1024) as usize;
+        let pool_size = found.count("peers.pool_size", &self.pool_size, 256, 1..=1024) as usize;
         let preconnect =
             found.count("peers.preconnect", &self.preconnect, PRECONNECT_MAX, 0..=PRECONNECT_MAX);
         Peers {
