@@ -32,6 +32,7 @@ pub(crate) enum DownloadError {
 pub(crate) struct Download {
     body: Option<Decoder>,
     pending: Inbox,
+    /// How much is read at once, into memory or into a pipe.
     want: usize,
     pipe: Option<Pipe>,
     /// The pipe was tried and is not to be had, or does not work with this kind of socket.
@@ -223,8 +224,13 @@ impl Download {
         let Some(mut pipe) = self.pipe.take().or_else(|| w.pipes.take()) else {
             return Poll::Ready(Ok(false));
         };
-        let filled = pipe.poll_fill(cx, origin, left);
-        self.pipe = Some(pipe);
+        let filled = pipe.poll_fill(cx, origin, left.min(self.want as u64));
+        if pipe.held() > 0 {
+            self.pipe = Some(pipe);
+        } else {
+            // Who waits for the origin holds no descriptors meanwhile.
+            w.pipes.give(pipe);
+        }
         match filled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0)) => Poll::Ready(self.origin_ended(&w.buffers).map(|()| true)),
@@ -240,7 +246,6 @@ impl Download {
             }
             // Some kinds of file do not splice: copy instead.
             Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::InvalidInput => {
-                self.pipe = None;
                 Poll::Ready(Ok(false))
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(DownloadError::Origin)),
@@ -256,9 +261,15 @@ impl Download {
         let more = self.body.is_some();
         let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
         while pipe.held() > 0 {
-            ready!(pipe.poll_empty(cx, client, more)).map_err(|_| DownloadError::Client)?;
+            let emptied = pipe.poll_empty(cx, client, more);
+            if emptied.is_pending() {
+                // A slow client: little of its body is to wait in the kernel.
+                self.want = FIRST;
+            }
+            ready!(emptied).map_err(|_| DownloadError::Client)?;
             *moved = true;
         }
+        self.want = (self.want * 2).min(SCRATCH_MAX);
         Poll::Ready(Ok(()))
     }
 

@@ -21,9 +21,10 @@ use crate::worker::control::Interrupt;
 
 /// The longest response head that is understood.
 const RESPONSE_HEAD: usize = 64 * 1024;
-/// What a piece of response is read with while its head is awaited: room for a head and 64 KiB of body, which then
-/// cost one read and one write.
-const PIECE: usize = 80 * 1024;
+/// What a piece of response is read with while its head is awaited: room for a head and a small body, which then
+/// cost one read and one write. Of a larger body as little as possible is copied: the rest goes through a pipe
+/// (measured from 8 to 64 KiB: 80 KiB here cost 15 % more at 64 KiB, 8 KiB cost 8 % more at 8 to 16 KiB).
+const PIECE: usize = 18 * 1024;
 
 /// What an exchange with one target needs to know.
 pub(crate) struct Target {
