@@ -15,7 +15,7 @@ use super::stream::Stream;
 use crate::worker::Worker;
 use crate::worker::admission::Ticket;
 use crate::worker::buffers::Inbox;
-use crate::worker::control::{Interrupt, Slot};
+use crate::worker::control::{Interrupt, Slot, TICK};
 use crate::worker::judge::{Busy, Relaying, Sent};
 
 /// Bytes a client may send ahead while its request is being served.
@@ -26,6 +26,8 @@ const LINGER_BYTES: usize = 512 * 1024;
 /// How long that may take.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Limits below this are counted from the very moment.
+const PRECISE: Duration = Duration::from_secs(1);
 /// How long a new connection may take to its first request while this machine drains.
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// How long a peer may let its connection to us rest. Peers close theirs long before: this is for those that
@@ -82,6 +84,8 @@ pub(crate) struct Conn {
     pub(crate) cut: bool,
     /// Whether any request came on it yet.
     pub(crate) served: bool,
+    /// The client said that its last request was its last, and nothing it sent is unread.
+    pub(crate) taken_leave: bool,
     /// The true client of the current request.
     pub(crate) client: IpAddr,
     pub(crate) holding: Holding,
@@ -114,15 +118,20 @@ impl Conn {
             gone: false,
             cut: false,
             served: false,
+            taken_leave: false,
             client: remote,
             holding: Holding::default(),
         }
     }
 
-    /// Sets the deadline so far ahead of now.
+    /// Sets the deadline so far ahead of now, or up to a tick later: deadlines are looked at once a tick.
     pub(crate) fn due_in(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.slot.set_deadline(self.w.now().as_nanos().saturating_add(nanos));
+        let from = match time < PRECISE {
+            true => self.w.now(),
+            false => self.w.recent() + TICK,
+        };
+        self.slot.set_deadline(from.as_nanos().saturating_add(nanos));
     }
 
     /// Waits for the next request head.
@@ -248,15 +257,23 @@ impl Conn {
     }
 
     /// Ends the connection in good order: everything sent, our direction ended, and what the client still
-    /// sends thrown away for a moment.
+    /// sends thrown away for a moment. A client that has taken its leave sends nothing more, so nothing can
+    /// make the kernel reset the connection under the response: it is closed at once.
     pub(crate) async fn finish(mut self) {
         if self.cut {
             self.stream.reset_on_close();
-        } else if !self.gone && self.flush().await.is_ok() {
+        } else if !self.gone
+            && self.flush().await.is_ok()
+            && !(self.taken_leave && self.inbox.is_empty())
+        {
             self.due_in(LINGER);
             let mut budget = LINGER_BYTES;
+            let mut ended = false;
             poll_fn(|cx| {
-                let _ = ready!(self.stream.poll_shutdown(cx));
+                if !ended {
+                    let _ = ready!(self.stream.poll_shutdown(cx));
+                    ended = true;
+                }
                 loop {
                     if self.slot.interrupt().is_some() {
                         return Poll::Ready(());

@@ -48,6 +48,7 @@ impl Conn {
         self.set_head_apart(request.head.len);
         let client = self.true_client(&request);
         self.client = client;
+        self.taken_leave = !request.keep && request.body.is_none();
         let mut upload =
             Upload::new(request.body.take(), w.config.http.max_body.unwrap_or(u64::MAX));
         let mut trace = Trace::default();

@@ -127,6 +127,8 @@ pub(crate) struct Worker {
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) phase: Cell<Phase>,
     clock: Clock,
+    /// What the clock said when it was asked last; at most one tick old while the worker runs.
+    recent: Cell<Instant>,
 }
 
 impl Worker {
@@ -154,6 +156,7 @@ impl Worker {
         let gate = Gate::new(shared.admission.clone(), shared.resources.clone(), index);
         let desk = Desk::open(&shared.resources);
         Ok(Self {
+            recent: Cell::new(shared.resources.clock().now()),
             clock: shared.resources.clock().clone(),
             site: open_site(&config)?,
             pool,
@@ -182,7 +185,15 @@ impl Worker {
 
     /// The present moment.
     pub(crate) fn now(&self) -> Instant {
-        self.clock.now()
+        let now = self.clock.now();
+        self.recent.set(now);
+        now
+    }
+
+    /// A moment at most one tick ago, without asking the clock: for limits of a second and more, of which a
+    /// request sets half a dozen.
+    pub(crate) fn recent(&self) -> Instant {
+        self.recent.get()
     }
 
     /// Whether connections are to end after their current request.
