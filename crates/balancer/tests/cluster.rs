@@ -322,8 +322,9 @@ fn an_empty_list_is_refused_where_the_route_says_so() {
     assert_eq!(origin.requests(), 0);
 }
 
-#[test]
-fn machines_are_asked_first_where_the_route_says_so() {
+/// Three machines of which the first is busy with five requests, and asks about every other one. What holds
+/// the five ends them when it is dropped.
+fn asking_machines() -> (Vec<Machine>, impl Sized) {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let busy = Origin::wires(move |mut wire| {
@@ -336,9 +337,9 @@ fn machines_are_asked_first_where_the_route_says_so() {
     });
     let others = [Origin::named("y"), Origin::named("y")];
     let route = "[[route]]\nname = \"hold\"\npath = [\"/hold\"]\nchain = [\"off\"]\n\
-                 [[route]]\nname = \"asked\"\nasking = \"always\"";
-    let mut plans = vec![in_front_of(&busy).with(route)];
-    plans.extend(others.iter().map(in_front_of));
+                 [[route]]\nname = \"asked\"\nasking = \"always\"\nchain = [\"addSelf\", \"byFresh\"]";
+    let mut plans = vec![in_front_of(&busy).named("busy").with(route)];
+    plans.extend(others.iter().map(|origin| in_front_of(origin).named("idle")));
     let machines = cluster(plans);
     // A machine that is idle itself asks nobody, so this one is not.
     let held: Vec<_> = (0..5)
@@ -349,6 +350,12 @@ fn machines_are_asked_first_where_the_route_says_so() {
         })
         .collect();
     machines[0].until("it is busy", |s| s.totals.decided_here == 5);
+    (machines, (held, go))
+}
+
+#[test]
+fn machines_are_asked_first_where_the_route_says_so() {
+    let (machines, _held) = asking_machines();
     let mut wire = client(machines[0].address);
     (0..50).for_each(|_| assert_eq!(wire.get("/").text(), "y"));
     let totals = machines[0].totals();
@@ -357,7 +364,33 @@ fn machines_are_asked_first_where_the_route_says_so() {
     let reasons = machines[0].running().stats().reasons;
     let asked = reasons.iter().find(|(name, _)| *name == "asked").map_or(0, |(_, n)| *n);
     assert!(asked >= 40, "{reasons:?}");
-    held.iter().for_each(|_| go.send(()).unwrap());
+}
+
+#[test]
+fn an_asked_decision_is_explained_from_the_first_function_to_the_answers() {
+    let (machines, _held) = asking_machines();
+    machines[0].running().explanations();
+    let mut wire = client(machines[0].address);
+    // One in a while is explained; and a machine that was slow to answer is no mistake of the explanation.
+    let found = || {
+        assert_eq!(wire.get("/").text(), "y");
+        let all = machines[0].running().explanations();
+        all.into_iter().map(|e| e.explanation).find(|e| !e.answered.is_empty())
+    };
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let told = std::iter::repeat_with(found)
+        .inspect(|_| assert!(std::time::Instant::now() < deadline, "never explained"))
+        .find_map(|told| told)
+        .unwrap();
+    let functions: Vec<&str> = told.steps.iter().map(|step| &*step.function).collect();
+    assert_eq!(functions, ["addSelf", "byFresh", candidacy::explain::ASKING]);
+    assert_eq!(told.steps[0].left.len(), 3, "who was there before anybody was asked");
+    assert!(!told.estimates.is_empty() && told.waited.is_some(), "{told:?}");
+    assert_eq!(told.answered.len() + told.silent.len(), 2, "both others were asked: {told:?}");
+    let Some(candidacy::Verdict::Proxy(winner)) = told.verdict else { panic!("{told:?}") };
+    assert_eq!(told.steps[2].left.first(), Some(&winner), "the winner stands first");
+    assert_eq!(told.reason, Some(candidacy::Reason::Asked));
+    assert!(told.because.starts_with("idle costs "), "{}", told.because);
 }
 
 #[test]

@@ -12,7 +12,10 @@ use crate::decide::{Candidate, Decision, Reason, Verdict, View};
 use crate::hot::{Slot, Standing};
 use crate::snapshot::Snapshot;
 
-/// What one function of the chain did.
+/// The name of the step that questions are, after those of the chain.
+pub const ASKING: &str = "asking first";
+
+/// What one function of the chain did, or at the end a round of questions ([`ASKING`]).
 #[derive(Clone, Debug, Default)]
 pub struct Step {
     /// The function with its argument, as configured.
@@ -61,10 +64,14 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// What `byFresh` or the answers to questions showed, cheapest first; empty without them.
     pub appraisals: Vec<Appraisal>,
+    /// What `byFresh` showed before machines were asked; empty unless they were.
+    pub estimates: Vec<Appraisal>,
     /// Machines that were asked and answered in time.
     pub answered: Vec<Slot>,
     /// Machines that were asked and did not.
     pub silent: Vec<Slot>,
+    /// How long answers were awaited; `None` unless machines were asked.
+    pub waited: Option<Duration>,
     /// The outcome.
     pub verdict: Option<Verdict>,
     /// Why.
@@ -81,9 +88,10 @@ impl Explanation {
         self.excluded.clear();
         self.steps.clear();
         self.appraisals.clear();
+        self.estimates.clear();
         self.answered.clear();
         self.silent.clear();
-        (self.verdict, self.reason) = (None, None);
+        (self.verdict, self.reason, self.waited) = (None, None, None);
         self.because.clear();
         self.narrowed = false;
     }
@@ -108,9 +116,6 @@ impl Explanation {
         let kept = || list.iter().filter(|c| self.counts(c));
         let left: Vec<Slot> = kept().map(|c| c.slot).collect();
         let figures = kept().map(|c| c.key).collect();
-        let missing = |of: &[Slot], from: &[Slot]| {
-            of.iter().copied().filter(|slot| !from.contains(slot)).collect::<Vec<_>>()
-        };
         self.steps.push(Step {
             function: function.to_string(),
             came: missing(&left, &self.before),
@@ -118,6 +123,30 @@ impl Explanation {
             left,
             figures,
             failed,
+        });
+    }
+
+    /// Opens the part of the story that begins with questions: what was thought before them is kept apart.
+    pub(crate) fn ask(&mut self, waited: Duration) {
+        self.estimates = core::mem::take(&mut self.appraisals);
+        self.answered.clear();
+        self.silent.clear();
+        self.waited = Some(waited);
+    }
+
+    /// Notes whom a round of questions left, as a step after those of the chain. The appraisals are what
+    /// was compared.
+    pub(crate) fn after_asking(&mut self) {
+        self.appraisals.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        let left: Vec<Slot> = self.appraisals.iter().map(|a| a.slot).collect();
+        let before = self.steps.last().map(|step| &*step.left).unwrap_or_default();
+        self.steps.push(Step {
+            function: ASKING.to_string(),
+            came: missing(&left, before),
+            went: missing(before, &left),
+            figures: self.appraisals.iter().map(|a| a.cost).collect(),
+            left,
+            failed: None,
         });
     }
 
@@ -204,19 +233,28 @@ impl Explanation {
             }
             lines.push(line);
         }
-        for seen in &self.appraisals {
-            lines.push(format!("{}: {}", name(snapshot, seen.slot), said(seen)));
+        for seen in &self.estimates {
+            lines.push(format!("{} before asking: {}", name(snapshot, seen.slot), said(seen)));
         }
-        if !self.answered.is_empty() || !self.silent.is_empty() {
+        if let Some(waited) = self.waited {
             lines.push(format!(
-                "asked; answered: {}; silent: {}",
+                "asked, {:.2} ms; answered: {}; silent: {}",
+                waited.as_secs_f64() * 1e3,
                 names(&self.answered),
                 names(&self.silent)
             ));
         }
+        for seen in &self.appraisals {
+            lines.push(format!("{}: {}", name(snapshot, seen.slot), said(seen)));
+        }
         lines.push(self.because.clone());
         lines
     }
+}
+
+/// Those of the one list that are not in the other.
+fn missing(of: &[Slot], from: &[Slot]) -> Vec<Slot> {
+    of.iter().copied().filter(|slot| !from.contains(slot)).collect()
 }
 
 fn name(snapshot: &Snapshot, slot: Slot) -> String {

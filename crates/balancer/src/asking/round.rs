@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use announce::exchange::Question;
 use candidacy::asking::Round;
-use candidacy::{Explanation, RouteId, Slot, View};
+use candidacy::{RouteId, Slot, View};
 
 use crate::relay::conn::Conn;
 use crate::relay::http::Request;
@@ -79,16 +79,17 @@ impl Conn {
         let service = kept.service.get(plan.route).copied().unwrap_or_default();
         let hot = &w.shared.resources.matrix().hot;
         let view = View { hot, snapshot: &snapshot, now, service };
-        let mut explanation = w.shared.explainer.is_wanted(now).then(Explanation::default);
+        // Told from the beginning or not at all.
+        let mut told = plan.told.take();
         let decision =
-            round.decide(&view, &mut kept.random, &mut kept.scratch, explanation.as_mut());
+            round.decide(&view, &mut kept.random, &mut kept.scratch, told.as_deref_mut());
         if let candidacy::Verdict::Proxy(slot) = decision.verdict {
             plan.reservation = round.reservation(slot);
         }
         // Chains that redirect do not ask.
         w.adopt(plan, &decision, |_, _| None);
-        if let Some(explanation) = explanation {
-            w.explain(&request.view(self.head.bytes()), plan.route, explanation, now);
+        if let Some(told) = told {
+            w.explain(&request.view(self.head.bytes()), plan.route, *told, now);
         }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) tried: Tried,
     /// Questions to be asked before the step is taken.
     pub(crate) round: Option<Box<Round>>,
+    /// The story so far of a decision that waits for answers, if somebody looks.
+    pub(crate) told: Option<Box<Explanation>>,
     /// What the chosen machine has promised; 0 if nothing.
     pub(crate) reservation: u32,
 }
@@ -60,6 +62,7 @@ impl Plan {
             patience,
             tried: Tried::NONE,
             round: None,
+            told: None,
             reservation: 0,
         }
     }
@@ -116,8 +119,11 @@ impl Worker {
             )
             .map(Box::new);
         }
-        if let Some(explanation) = explanation.filter(|_| plan.round.is_none()) {
-            self.explain(request, plan.route, explanation, now);
+        if let Some(explanation) = explanation {
+            match plan.round {
+                Some(_) => plan.told = Some(Box::new(explanation)),
+                None => self.explain(request, plan.route, explanation, now),
+            }
         }
         let location = |by, slot| {
             let mut text = Vec::new();

@@ -33,6 +33,7 @@ pub struct Round {
     answered: u8,
     with_self: bool,
     empty: Empty,
+    begun: Instant,
     deadline: Instant,
 }
 
@@ -77,6 +78,7 @@ impl Round {
             answered: 0,
             with_self: own.is_some(),
             empty: scratch.empty,
+            begun: view.now,
             deadline: view.now + times.wait(rules),
         };
         let n = scratch.list.len();
@@ -170,7 +172,7 @@ impl Round {
     /// Decides on the answers, and on what is known of the silent, whose silence counts. Those that are no candidates any
     /// more are not named; if all are gone, the route's rule for an empty list holds.
     ///
-    /// An `explanation` that holds the story of the first decision keeps its steps.
+    /// An `explanation` that holds the story of the first decision keeps it, and the round becomes its last step.
     pub fn decide(
         &self,
         view: &View<'_>,
@@ -182,9 +184,7 @@ impl Round {
         let Scratch { list, decay, occupancy, .. } = scratch;
         list.clear();
         if let Some(explanation) = &mut explanation {
-            explanation.appraisals.clear();
-            explanation.answered.clear();
-            explanation.silent.clear();
+            explanation.ask(view.now.since(self.begun));
         }
         for asked in self.all() {
             let (standing, arrival) = view.hot.look(asked.slot, ticks(view.now));
@@ -222,7 +222,7 @@ impl Round {
             list.swap(0, best);
         }
         if let Some(explanation) = explanation {
-            explanation.appraisals.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+            explanation.after_asking();
             explanation.conclude(view, &decision);
         }
         decision

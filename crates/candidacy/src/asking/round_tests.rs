@@ -152,3 +152,41 @@ fn an_explanation_names_who_answered_and_who_was_silent() {
     assert_eq!((explanation.answered, explanation.silent), ([Slot(1)].into(), [Slot(2)].into()));
     assert_eq!(explanation.appraisals.len(), 3);
 }
+
+#[test]
+fn an_asked_decision_is_told_from_the_first_function_on() {
+    let mut desk = Desk::new(6);
+    desk.hot.set_condition(Slot(5), Condition::Dead);
+    let mut explanation = Explanation::default();
+    let Desk { hot, snapshot, random, scratch } = &mut desk;
+    let mut view = View { hot, snapshot, now: NOW, service: Duration::from_millis(20) };
+    let chain = Chain::parse(&["byHostname ^web[0-3]", "byFresh"]).unwrap();
+    let request = Plain::default();
+    let tell = Some(&mut explanation);
+    let first = decide(&chain, &view, &request, &Tried::NONE, random, scratch, tell);
+    let times = AnswerTimes::default();
+    let round = Round::plan(&first, &view, scratch, random, &times, &AskingRules::default());
+    let mut round = round.unwrap();
+    let asked: alloc::vec::Vec<Slot> = round.asked().collect();
+    hear(hot, asked[0], 0, NOW);
+    round.answer(asked[0], 7);
+    view.now = NOW + Duration::from_micros(400);
+    let decision = round.decide(&view, random, scratch, Some(&mut explanation));
+    assert_eq!(decision.verdict, Verdict::Proxy(asked[0]));
+
+    let functions: alloc::vec::Vec<&str> =
+        explanation.steps.iter().map(|step| &*step.function).collect();
+    assert_eq!(functions, ["byHostname ^web[0-3]", "byFresh", crate::explain::ASKING]);
+    assert_eq!(explanation.steps[0].went, [Slot(4)], "who went out before is still told");
+    assert_eq!(explanation.excluded, [(Slot(5), crate::hot::Standing::Dead)]);
+    assert_eq!(explanation.steps[2].left[0], asked[0], "the winner stands first");
+    assert!(!explanation.estimates.is_empty(), "what was thought before the questions");
+    assert_eq!(explanation.appraisals.len(), asked.len() + 1);
+    assert_eq!(explanation.answered, [asked[0]]);
+    assert_eq!(explanation.silent, asked[1..]);
+    assert_eq!(explanation.waited, Some(Duration::from_micros(400)));
+    let told = explanation.lines(snapshot).join("\n");
+    for words in ["went out: web4", "before asking", "asked, 0.40 ms; answered: web", "costs"] {
+        assert!(told.contains(words), "{words} in:\n{told}");
+    }
+}
