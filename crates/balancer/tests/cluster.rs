@@ -367,6 +367,25 @@ fn machines_are_asked_first_where_the_route_says_so() {
 }
 
 #[test]
+fn the_turnaround_of_this_machine_is_kept_beside_those_of_the_others() {
+    let (one, two) = (Origin::named("one"), Origin::named("two"));
+    let here = "[[route]]\nname = \"here\"\npath = \"/here\"\nchain = [\"off\"]";
+    let machines =
+        cluster(vec![in_front_of(&one).with(here).with(ELSEWHERE), in_front_of(&two).named("two")]);
+    let mut wire = client(machines[0].address);
+    (0..3).for_each(|_| assert_eq!(wire.get("/here").text(), "one"));
+    (0..2).for_each(|_| assert_eq!(wire.get("/").text(), "two"));
+    let counts = |stats: &balancer::stats::Stats| -> Vec<(u16, u64)> {
+        stats.peers.iter().map(|peer| (peer.slot, peer.turnaround.count())).collect()
+    };
+    let this = machines[0].resources.this().0;
+    machines[0].until("both were counted", |stats| counts(stats) == [(this, 3), (1, 2)]);
+    // What a peer decided is in that peer's books.
+    machines[1].until("it served", |stats| stats.here.count() == 2);
+    assert_eq!(counts(&machines[1].running().stats()), []);
+}
+
+#[test]
 fn an_asked_decision_is_explained_from_the_first_function_to_the_answers() {
     let (machines, _held) = asking_machines();
     machines[0].running().explanations();

@@ -53,7 +53,8 @@ impl Machine {
         std::fs::write(site.join("hello.txt"), "hello\n").unwrap();
         let text = format!(
             "[local]\ndirectory = {site:?}\n[access_log]\nto = \"off\"\n\
-             [[route]]\nname = \"anybody\"\npath = \"/any/\"\nchain = [\"byAge 5\", \"byRandom\"]\nempty = \"refuse\"\n"
+             [[route]]\nname = \"anybody\"\npath = \"/any/\"\nchain = [\"byAge 5\", \"byRandom\"]\nempty = \"refuse\"\n\
+             [[route]]\nname = \"asked\"\npath = \"/asked/\"\nchain = [\"removeSelf\", \"byFresh\"]\nasking = \"always\"\n"
         );
         let sections: Sections = toml::from_str(&text).unwrap();
         let config = Arc::new(balancer::Config::check(&sections).unwrap());
@@ -161,17 +162,20 @@ fn a_machine_shows_the_other_and_what_it_did_with_requests() {
         "{beech}"
     );
     assert_eq!(beech["requests"], status["totals"]["counters"]["decided_proxy"]);
+    let alders = &status["machines"][0];
+    assert_eq!(alders["requests"], status["totals"]["counters"]["decided_here"]);
+    assert!(alders["ms_per_request"].as_f64() > Some(0.0), "{alders}");
     assert!(beech["requests"].as_u64() > Some(0), "{beech}");
     assert!(beech["total_memory_bytes"].as_u64() > Some(1 << 20), "{beech}");
     let routes = status["routes"].as_array().unwrap();
-    assert_eq!(routes.len(), 2);
+    assert_eq!(routes.len(), 3);
     assert_eq!(
         (&routes[0]["name"], &routes[0]["matches"]),
         (&"anybody".into(), &"path /any/".into())
     );
     assert_eq!(routes[0]["empty"], "refuse");
     assert_eq!(
-        (routes[0]["requests"].as_u64(), routes[1]["requests"].as_u64()),
+        (routes[0]["requests"].as_u64(), routes[2]["requests"].as_u64()),
         (Some(40), Some(40))
     );
     let counters = &status["totals"]["counters"];
@@ -203,6 +207,36 @@ fn decisions_are_explained_to_whoever_looks() {
 }
 
 #[test]
+fn an_asked_decision_is_explained_from_the_chain_to_the_answers() {
+    let [alder, _beech] = pair();
+    alder.until("both are usable", |status| usable(status) == 2);
+    let mut found = None;
+    let deadline = Instant::now() + PATIENCE;
+    while found.is_none() {
+        assert!(Instant::now() < deadline, "no asked decision was explained");
+        alder.get("/asked/thing");
+        let status = alder.status();
+        let all = status["decisions"].as_array().unwrap();
+        found = all.iter().find(|d| d["reason"] == "asked").cloned();
+    }
+    let decision = found.unwrap();
+    assert_eq!(decision["candidates"], serde_json::json!(["alder", "beech"]));
+    let steps = decision["steps"].as_array().unwrap();
+    let functions: Vec<&Value> = steps.iter().map(|step| &step["function"]).collect();
+    assert_eq!(functions, ["removeSelf", "byFresh", "asking first"], "{decision}");
+    assert_eq!(steps[0]["went"], serde_json::json!(["alder"]));
+    assert_eq!(decision["answered"], serde_json::json!(["beech"]));
+    assert_eq!(decision["estimates"][0]["name"], "beech");
+    assert_eq!(decision["appraisals"][0]["name"], "beech");
+    assert!(decision["waited_ms"].as_f64() > Some(0.0), "{decision}");
+    assert_eq!(decision["winner"], "beech");
+    let (_, page) = alder.get("/backhand/");
+    for words in ["asking first", "Asked first: beech answered", "Before the questions"] {
+        assert!(page.contains(words), "{words}");
+    }
+}
+
+#[test]
 fn metrics_of_running_machines_are_strict_openmetrics() {
     let [alder, _beech] = pair();
     alder.until("both are usable", |status| usable(status) == 2);
@@ -212,6 +246,7 @@ fn metrics_of_running_machines_are_strict_openmetrics() {
     // What is shown may be a tenth of a second old.
     let shown = alder.until("20 were decided", |status| decided(status) == 20);
     let proxied = shown["totals"]["counters"]["decided_proxy"].as_f64().unwrap();
+    let here = shown["totals"]["counters"]["decided_here"].as_f64().unwrap();
     let (status, body) = alder.get("/metrics");
     assert_eq!(status, 200);
     let families = openmetrics::parse(&body);
@@ -222,7 +257,7 @@ fn metrics_of_running_machines_are_strict_openmetrics() {
     assert_eq!(sum("backhand_machine_usable", ""), 2.0);
     assert_eq!(sum("backhand_decisions", "_total"), 20.0);
     assert_eq!(sum("backhand_decision_reasons", "_total"), 20.0);
-    assert_eq!(sum("backhand_peer_turnaround_seconds", "_count"), proxied);
+    assert_eq!(sum("backhand_peer_turnaround_seconds", "_count"), proxied + here);
     assert_eq!(sum("backhand_route_turnaround_seconds", "_count"), 20.0);
     assert!(sum("backhand_announcements_sent", "_total") > 0.0);
     assert!(sum("backhand_announcements_accepted", "_total") > 0.0);

@@ -5,7 +5,7 @@ mod html;
 mod sample;
 mod support;
 
-use console::view::{DecisionRow, MachineRow, Ranked, RouteRow, Step, Struck};
+use console::view::{Appraisal, DecisionRow, MachineRow, Ranked, RouteRow, Step, Struck};
 use console::{Config, Console, Source, StatusView};
 use html::{Token, assert_balanced, attribute, text, tokens};
 use sample::Sample;
@@ -63,6 +63,7 @@ fn hostile(evil: &str) -> StatusView {
         steps: vec![step],
         answered: vec![evil()],
         silent: vec![evil()],
+        estimates: vec![Appraisal { name: evil(), ..Appraisal::default() }],
         ..DecisionRow::default()
     }];
     view

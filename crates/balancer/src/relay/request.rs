@@ -231,6 +231,8 @@ impl Conn {
         if let Some(reservation) = request.reservation {
             w.shared.resources.consume_reservation(reservation);
         }
+        let decided = w.now();
+        let mut begun = decided;
         let ticket = match w.gate.enter(|| self.slot.control()) {
             Entrance::In(ticket) => ticket,
             Entrance::Full => return self.over_limit(request).await,
@@ -249,6 +251,7 @@ impl Conn {
                 })
                 .await;
                 self.slot.clear_deadline();
+                begun = w.now();
                 match turn {
                     Some(ticket) => ticket,
                     None if self.gone => return Ended::Gone,
@@ -257,15 +260,21 @@ impl Conn {
             }
         };
         self.holding.ticket = Some((ticket, w.busy_with(plan.route)));
-        let begun = w.now();
         let ended = self.local_service(request, upload, plan.patience).await;
         if matches!(ended, Ended::Done { .. }) {
-            let took = w.now().since(begun);
+            let now = w.now();
+            let took = now.since(begun);
             if let Some(here) = w.stats.here.get(plan.route) {
                 here.record(took);
             }
             if self.entry == Entry::Peer {
                 w.stats.for_peers.record(took);
+            }
+            // Among the others it is compared with, and their queues count, so its own does too.
+            if request.is_ours
+                && let Some(histogram) = w.stats.peer(w.shared.resources.this().index())
+            {
+                histogram.record(now.since(decided));
             }
         }
         if matches!(ended, Ended::Failed(_)) {

@@ -210,7 +210,7 @@ pub struct RouteStats {
 pub struct Stats {
     /// Plain counters and gauges.
     pub totals: Totals,
-    /// Machines that have been used at least once, by slot.
+    /// Machines that have been used at least once, by slot; this one too, with what it decided itself.
     pub peers: Vec<PeerStats>,
     /// All routes in the order of the configuration.
     pub routes: Vec<RouteStats>,

@@ -46,8 +46,10 @@ fn row(one: &Explained, snapshot: &Snapshot, now: Instant) -> DecisionRow {
         candidates: names(&before(e.steps.first())),
         steps: e.steps.iter().map(|done| step(done, snapshot)).collect(),
         appraisals: e.appraisals.iter().map(|seen| appraisal(seen, snapshot)).collect(),
+        estimates: e.estimates.iter().map(|seen| appraisal(seen, snapshot)).collect(),
         answered: names(&e.answered),
         silent: names(&e.silent),
+        waited_ms: e.waited.map(|waited| waited.as_secs_f64() * 1e3),
     }
 }
 

@@ -279,7 +279,7 @@ fn peers(view: &StatusView, text: &mut Text) {
         "backhand_peer_turnaround_seconds",
         Kind::Histogram,
         "seconds",
-        "Decision to last byte of requests sent from here, by machine.",
+        "Decision to last byte of requests decided here, by the machine that served them.",
     );
     for m in view.machines.iter().filter(|m| m.turnaround.count() > 0) {
         family.histogram(&labels(m), &m.turnaround);

@@ -64,7 +64,14 @@ fn entry(d: &DecisionRow) -> Markup {
                     }
                 }
                 @if !d.answered.is_empty() || !d.silent.is_empty() { (asked(d)) }
-                @if !d.appraisals.is_empty() { (appraisals(&d.appraisals)) }
+                @if !d.estimates.is_empty() {
+                    p.facts { "Before the questions it looked like this:" }
+                    (appraisals(&d.estimates, "What the costing saw before the questions, cheapest first"))
+                    p.facts { "And after the answers:" }
+                }
+                @if !d.appraisals.is_empty() {
+                    (appraisals(&d.appraisals, "What the costing saw, cheapest first"))
+                }
                 @if !d.why.is_empty() { p.why { (d.why) } }
             }
         }
@@ -125,15 +132,16 @@ fn asked(d: &DecisionRow) -> Markup {
             "Asked first: "
             @if d.answered.is_empty() { "nobody answered" } @else { (d.answered.join(", ")) " answered" }
             @if !d.silent.is_empty() { "; no answer in time from " (d.silent.join(", ")) }
+            @if let Some(waited) = d.waited_ms { "; decided after " (figures::millis(Some(waited))) }
         }
     }
 }
 
-fn appraisals(all: &[Appraisal]) -> Markup {
+fn appraisals(all: &[Appraisal], caption: &str) -> Markup {
     html! {
         div.appraisals {
             table {
-                caption.hidden { "What the costing saw, cheapest first" }
+                caption.hidden { (caption) }
                 thead {
                     tr {
                         th scope="col" { "Machine" }

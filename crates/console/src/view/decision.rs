@@ -29,14 +29,18 @@ pub struct DecisionRow {
     pub excluded: Vec<Struck>,
     /// The machines that came into the chain.
     pub candidates: Vec<String>,
-    /// What each function of the chain did, in order.
+    /// What each function of the chain did, in order, and at the end what questions did if any were asked.
     pub steps: Vec<Step>,
     /// What the costing saw of each machine it looked at, cheapest first.
     pub appraisals: Vec<Appraisal>,
+    /// What the costing saw before machines were asked; empty unless they were.
+    pub estimates: Vec<Appraisal>,
     /// Machines that were asked first and answered in time.
     pub answered: Vec<String>,
     /// Machines that were asked first and did not.
     pub silent: Vec<String>,
+    /// How long their answers were awaited, in milliseconds; absent unless machines were asked.
+    pub waited_ms: Option<f64>,
 }
 
 /// What became of a request.

@@ -43,11 +43,11 @@ pub struct MachineRow {
     pub ready_servers: Option<u32>,
     /// Places of its local service.
     pub total_servers: Option<u32>,
-    /// Mean turnaround of requests sent there from here since the start, in milliseconds.
+    /// Mean turnaround of requests decided here and served there since the start, in milliseconds.
     pub ms_per_request: Option<f64>,
-    /// Requests sent there from here since the start.
+    /// Requests decided here and served there since the start.
     pub requests: u64,
-    /// Requests per second sent there from here over the last interval.
+    /// Requests per second decided here and served there over the last interval.
     pub requests_per_second: f64,
     /// Its measured speed; larger is faster.
     pub arriba: Option<u64>,

@@ -237,6 +237,16 @@ fn decision(number: u64, i: u64) -> DecisionRow {
         strain: 1.0,
         cost,
     };
+    let asked = !write && number.is_multiple_of(4);
+    let mut steps = vec![step];
+    if asked {
+        let ranked = order.iter().zip(costs);
+        steps.push(Step {
+            function: "asking first".into(),
+            left: ranked.map(|(n, c)| Ranked { name: (*n).into(), figure: Some(c) }).collect(),
+            ..Step::default()
+        });
+    }
     DecisionRow {
         number,
         age_ms: 140 + i * 830,
@@ -257,13 +267,19 @@ fn decision(number: u64, i: u64) -> DecisionRow {
             Struck { name: "elm".into(), why: "over limit".into() },
         ],
         candidates: names(&["birch", "cedar", "hazel", "rowan"]),
-        steps: vec![step],
+        steps,
         appraisals: if write {
             Vec::new()
         } else {
             order.iter().zip(costs).map(appraisal).collect()
         },
-        answered: if number.is_multiple_of(4) { names(&["rowan", "cedar"]) } else { Vec::new() },
-        silent: if number.is_multiple_of(8) { names(&["hazel"]) } else { Vec::new() },
+        estimates: if asked {
+            order.iter().zip([0.6, 0.8, 1.4]).map(appraisal).collect()
+        } else {
+            Vec::new()
+        },
+        answered: if asked { names(&["rowan", "cedar"]) } else { Vec::new() },
+        waited_ms: asked.then_some(0.41),
+        silent: if asked && number.is_multiple_of(8) { names(&["hazel"]) } else { Vec::new() },
     }
 }
