@@ -99,6 +99,10 @@ pub struct HttpSection {
     /// by what is known here. Each entry is an address, a block (`10.0.0.0/8`) or a dotted prefix (`10.0.`).
     /// Whoever is listed can claim to be any client: in the log, for address rules, and to the application.
     ///
+    /// The client is the last address in `X-Forwarded-For` that is not listed itself; `Forwarded` (RFC 7239) is
+    /// read where the former is missing, so a forwarder that writes only `Forwarded` has to remove what
+    /// clients send of the other. A client named `unknown` or by a made-up name counts as the forwarder.
+    ///
     /// Default: nobody.
     pub trusted: Option<Vec<AddrBlock>>,
 

@@ -7,6 +7,7 @@
 //! Not here: the file itself, its line numbers and carets (the binary), and other crates' sections.
 
 mod access_log;
+mod addresses;
 mod files;
 mod found;
 mod http;
@@ -22,6 +23,7 @@ use base::Problem;
 use serde::Deserialize;
 
 pub use access_log::{AccessLog, AccessLogSection, LogFormat, LogTarget};
+pub use addresses::AddressRules;
 pub use http::{DEFAULT_PORT, Http, HttpSection, LISTEN_MAX, WORKERS_MAX};
 pub use local::{Health, HealthCheck, Itself, Local, LocalSection, Service};
 pub use peers::{PRECONNECT_MAX, PeerListen, Peers, PeersSection};

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use base::AddrBlock;
 use base::units::Span;
 use candidacy::route::{HeaderRule, RouteError};
 use candidacy::{Chain, Empty, RouteId, RouteRule};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::addresses::AddressRules;
 use super::found::Found;
 use super::http::{Http, RESPONSE_MAX, RESPONSE_MIN};
 use super::texts::Texts;
@@ -24,7 +26,8 @@ const NAME_MAX: usize = 32;
 /// belongs to a route named `default`, which is balanced by `byFresh`.
 ///
 /// Routes should be equal on all machines, or a client's fate depends on where it enters. They steer, they do
-/// not protect: paths are compared as received, so `/admin` does not cover `/%61dmin`.
+/// not protect: paths are compared as received, so `/admin` does not cover `/%61dmin`. Only `allow` and `deny`
+/// look further.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteSection {
@@ -75,6 +78,22 @@ pub struct RouteSection {
     /// `byFresh` can ask. Default "auto".
     pub asking: Option<Spanned<String>>,
 
+    /// Whose requests the route takes, by the client's true address: the sender's, or the one that a forwarder in
+    /// `http.trusted` names. All others are answered 403, before anything is decided, and logged.
+    ///
+    /// Each entry is one address (`"10.0.5.7"`), a block (`"10.0.5.0/24"`, `"fd00::/8"`) or a dotted prefix
+    /// (`"10.0."`). A request that a peer passed on is judged again where it is served, by the address of its
+    /// client and not of the peer. Where paths are concerned, a client has to be welcome on the route of the
+    /// path as received and on that of the path as servers read it: decoded once, without doubled slashes and
+    /// dot segments. So `/%61dmin` is no way around a rule for `/admin`.
+    ///
+    /// Default: everybody. An empty list allows nobody.
+    pub allow: Option<Vec<AddrBlock>>,
+
+    /// Whose requests the route does not take, written and judged like `allow`. What is denied is denied even
+    /// if it is also allowed. Default: nobody's.
+    pub deny: Option<Vec<AddrBlock>>,
+
     /// Time from the request's last byte until the response must begin, in place of `http.response_timeout`.
     /// 10ms to 1h.
     pub response_timeout: Option<Spanned<Span>>,
@@ -105,6 +124,8 @@ pub struct Route {
     pub asking: Asking,
     /// Until the response begins.
     pub response_timeout: Duration,
+    /// Whose requests it takes.
+    pub addresses: AddressRules,
 }
 
 /// All routes, checked.
@@ -114,12 +135,18 @@ pub struct Routes {
     pub table: candidacy::Routes,
     /// The rest, in the same order; the last is the one for whatever matches none.
     settings: Vec<Route>,
+    are_guarded: bool,
 }
 
 impl Routes {
     /// What is set for a route that the table found.
     pub fn get(&self, id: RouteId) -> &Route {
         &self.settings[usize::from(id.0).min(self.settings.len() - 1)]
+    }
+
+    /// Whether any route turns anybody away.
+    pub fn are_guarded(&self) -> bool {
+        self.are_guarded
     }
 
     /// All of them, the last being the one for whatever matches none.
@@ -162,6 +189,7 @@ pub(super) fn check(sections: &[RouteSection], http: &Http, found: &mut Found) -
                 http.response_timeout,
                 RESPONSE_MIN..=RESPONSE_MAX,
             ),
+            addresses: AddressRules::new(section.allow.clone(), section.deny.clone()),
         });
         rules.push(rule);
     }
@@ -171,12 +199,14 @@ pub(super) fn check(sections: &[RouteSection], http: &Http, found: &mut Found) -
         empty: Empty::Here,
         asking: Asking::Auto,
         response_timeout: http.response_timeout,
+        addresses: AddressRules::default(),
     });
+    let are_guarded = settings.iter().any(|route| !route.addresses.is_open());
     if !found.problems.is_empty() {
         return None;
     }
     match candidacy::Routes::new(&rules, Chain::standard()) {
-        Ok(table) => Some(Routes { table, settings }),
+        Ok(table) => Some(Routes { table, settings, are_guarded }),
         Err(e) => {
             // Each rule is good on its own, so this is about all of them together.
             found.wrong(format!("route[{}]", e.index), e.problem, "");

@@ -1,7 +1,5 @@
 //! What this machine says itself, to a client or to a peer, and the account of a request when it is over.
 
-use std::net::IpAddr;
-
 use base::Instant;
 
 use super::conn::{Conn, Entry};
@@ -60,6 +58,16 @@ impl Conn {
         self.answer_with(request, 302, headers.as_bytes(), location).await
     }
 
+    /// 403: the address rules of the route turn this client away.
+    pub(super) async fn forbid(&mut self, request: &Request) -> Ended {
+        self.w.stats.counters.forbidden.bump();
+        let mut headers = Vec::new();
+        if self.entry == Entry::Peer {
+            self.w.append_report(&mut headers);
+        }
+        self.answer_with(request, 403, &headers, "This is not for your address.").await
+    }
+
     /// One of our own answers.
     pub(crate) async fn refuse(&mut self, request: &Request, status: u16, text: &str) -> Ended {
         self.answer_with(request, status, b"", text).await
@@ -85,18 +93,6 @@ impl Conn {
     /// Whether the client's connection may go on after this request, as far as this side is concerned.
     pub(crate) fn may_go_on(&self, request: &Request) -> bool {
         request.keep && !self.w.is_draining()
-    }
-
-    /// The address of the client as rules, log and the application shall see it.
-    pub(super) fn true_client(&self, request: &Request) -> IpAddr {
-        let believed = match self.entry {
-            Entry::Peer => request.marked_client,
-            Entry::Client if self.w.config.http.trusted.contains(self.remote) => {
-                request.forwarded_client(self.head.bytes(), &self.w.config.http.trusted)
-            }
-            Entry::Client => None,
-        };
-        believed.unwrap_or(self.remote)
     }
 
     /// Counts what happened and writes it down; returns whether the connection goes on.

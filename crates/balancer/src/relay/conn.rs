@@ -154,7 +154,7 @@ impl Conn {
                         self.due_in(http.head_timeout);
                     }
                     seen = self.inbox.len();
-                    match w.parse(self.inbox.bytes(), self.entry, &mut scan) {
+                    match w.parse(self.inbox.bytes(), (self.entry, self.remote), &mut scan) {
                         Ok(Some(request)) => return Poll::Ready(Next::Request(request)),
                         Ok(None) => {}
                         Err(reject) => return Poll::Ready(Next::Reject(reject)),

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use base::AddrBlocks;
 use candidacy::{Report, RequestView};
 use http1::{Asked, Decoder, Fields, Limits, Name, RequestHead, ResponseHead, Scan};
 
@@ -110,24 +109,6 @@ impl Request {
         }
     }
 
-    /// The client by the word of trusted forwarders: the last address in `X-Forwarded-For` that is not itself
-    /// one of them.
-    pub(crate) fn forwarded_client(&self, bytes: &[u8], trusted: &AddrBlocks) -> Option<IpAddr> {
-        let fields = self.fields.iter().filter(|f| f.kind == Name::XForwardedFor);
-        let mut client = None;
-        for field in fields.rev() {
-            for part in field.value.of(bytes).rsplit(|&b| b == b',') {
-                let text = std::str::from_utf8(part).ok()?.trim();
-                let address = text.parse::<IpAddr>().ok()?.to_canonical();
-                client = Some(address);
-                if !trusted.contains(address) {
-                    return client;
-                }
-            }
-        }
-        client
-    }
-
     /// The same for the internal pages.
     pub(crate) fn for_page(&self, bytes: &[u8], client: IpAddr) -> PageRequest {
         let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
@@ -152,7 +133,7 @@ impl Worker {
     pub(crate) fn parse(
         &self,
         bytes: &[u8],
-        entry: Entry,
+        (entry, remote): (Entry, IpAddr),
         scan: &mut Scan,
     ) -> Result<Option<Request>, Rejected> {
         let http = &self.config.http;
@@ -187,10 +168,13 @@ impl Worker {
             return Ok(Some(request));
         }
         let view = request.view(bytes);
+        let route = self.routes.find(&view);
         // One hop is the limit: what a peer passed on is served here or refused.
-        let (ours, plan) = match request.is_marked() {
-            true => (false, self.serve_for_peer(&view)),
-            false => (true, self.decide(&view, self.now())),
+        let ours = !request.is_marked();
+        let plan = match ours {
+            _ if self.forbids(&request, bytes, route, (entry, remote)) => self.forbid(route),
+            false => self.serve_for_peer(route),
+            true => self.decide(&view, route, self.now()),
         };
         (request.is_ours, request.plan) = (ours, Some(plan));
         Ok(Some(request))

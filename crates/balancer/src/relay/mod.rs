@@ -1,6 +1,7 @@
 //! One client connection: heads in, decisions, responses out.
 
 mod answer;
+mod client;
 pub(crate) mod conn;
 mod deliver;
 mod download;

@@ -46,7 +46,8 @@ impl Conn {
         let begun = w.now();
         self.served = true;
         self.set_head_apart(request.head.len);
-        let client = self.true_client(&request);
+        let from = (self.entry, self.remote);
+        let client = request.true_client(self.head.bytes(), from, &w.config.http.trusted);
         self.client = client;
         self.taken_leave = !request.keep && request.body.is_none();
         let mut upload =
@@ -149,6 +150,7 @@ impl Conn {
                     counters.decided_redirect.bump();
                     return self.redirect(request, &location).await;
                 }
+                Step::Forbid => return self.forbid(request).await,
                 Step::Refuse => {
                     counters.decided_refused.bump();
                     return self.unavailable(request, "No machine is left for this request.").await;

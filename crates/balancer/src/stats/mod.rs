@@ -97,6 +97,8 @@ counters! {
     decided_redirect,
     /// Requests refused because no machine was left.
     decided_refused,
+    /// Requests refused because of their client's address.
+    forbidden,
     /// Requests to the internal pages.
     pages,
     /// Requests that found the limit reached and waited.

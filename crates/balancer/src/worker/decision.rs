@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Redirect(String),
     /// Answer 503.
     Refuse,
+    /// Answer 403: the client's address is not welcome.
+    Forbid,
 }
 
 /// What was decided, and what another attempt needs to know.
@@ -70,8 +72,7 @@ impl Plan {
 
 impl Worker {
     /// Decides about a request whose head has just been parsed.
-    pub(crate) fn decide<R: RequestView>(&self, request: &R, now: Instant) -> Plan {
-        let route = self.routes.find(request);
+    pub(crate) fn decide<R: RequestView>(&self, request: &R, route: RouteId, now: Instant) -> Plan {
         let mut plan = Plan::here("", self.patience(route));
         plan.route = usize::from(route.0);
         self.decide_again(request, &mut plan, now);
@@ -79,10 +80,16 @@ impl Worker {
     }
 
     /// The plan for a request that a peer passed on: to be served here, on its route.
-    pub(crate) fn serve_for_peer<R: RequestView>(&self, request: &R) -> Plan {
-        let route = self.routes.find(request);
+    pub(crate) fn serve_for_peer(&self, route: RouteId) -> Plan {
         let mut plan = Plan::here("peer", self.patience(route));
         plan.route = usize::from(route.0);
+        plan
+    }
+
+    /// The plan for a request whose client the route's address rules turn away.
+    pub(crate) fn forbid(&self, route: RouteId) -> Plan {
+        let mut plan = Plan::here("forbidden", self.patience(route));
+        (plan.route, plan.step) = (usize::from(route.0), Step::Forbid);
         plan
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod decision;
 pub(crate) mod judge;
 mod learned;
 pub(crate) mod log;
+mod permission;
 pub(crate) mod run;
 
 use std::cell::{Cell, RefCell};

@@ -61,6 +61,12 @@ fn requests(view: &StatusView, text: &mut Text) {
         "Heads refused as malformed or too large.",
         c.rejected,
     );
+    counter(
+        text,
+        "backhand_requests_forbidden",
+        "Requests refused because of their client's address.",
+        c.forbidden,
+    );
     counter(text, "backhand_requests_queued", "Requests that waited for a place.", c.queued);
     text.family(
         "backhand_requests_refused",

@@ -18,6 +18,7 @@ pub(super) fn totals(view: &StatusView) -> Markup {
                 ("answered 4xx", count(c.status_4xx)),
                 ("answered 5xx", count(c.status_5xx)),
                 ("malformed heads", count(c.rejected)),
+                ("not for their address", count(c.forbidden)),
                 ("to clients", bytes(c.bytes_out)),
                 ("from clients", bytes(c.bytes_in)),
             ]))

@@ -1,0 +1,175 @@
+//! Address rules: whether a client may have what it asks for.
+//!
+//! Judged before anything is decided, and again by a machine that a peer passes the request on to, for its
+//! rules may be others. Routes compare paths as received, so that they cost nothing; a rule that `/%61dmin` or
+//! `//admin` gets around would protect nothing. So a request whose path could be written more plainly has to
+//! be permitted on the route of the plain path too.
+
+use std::net::IpAddr;
+
+use candidacy::{RequestView, RouteId};
+
+use super::Worker;
+use crate::relay::conn::Entry;
+use crate::relay::http::{Head, Request};
+
+/// A request with another path.
+struct Rewritten<'a> {
+    head: Head<'a>,
+    path: &'a [u8],
+}
+
+impl RequestView for Rewritten<'_> {
+    fn host(&self) -> &[u8] {
+        self.head.host()
+    }
+    fn target(&self) -> &[u8] {
+        self.path
+    }
+    fn method(&self) -> &[u8] {
+        self.head.method()
+    }
+    fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        self.head.header(name)
+    }
+    // A question mark in it was encoded, and begins no query.
+    fn path(&self) -> &[u8] {
+        self.path
+    }
+}
+
+impl Worker {
+    /// Whether the rules of the request's route turn its client away. Allocates nothing once it has seen a
+    /// path as long.
+    pub(crate) fn forbids(
+        &self,
+        request: &Request,
+        bytes: &[u8],
+        route: RouteId,
+        from: (Entry, IpAddr),
+    ) -> bool {
+        let routes = &self.config.routes;
+        if !routes.are_guarded() {
+            return false;
+        }
+        let client = request.true_client(bytes, from, &self.config.http.trusted);
+        if !routes.get(route).addresses.permit(client) {
+            return true;
+        }
+        let mut path = self.text.borrow_mut();
+        let head = request.view(bytes);
+        if !make_plain(head.path(), &mut path) {
+            return false;
+        }
+        let meant = self.routes.find(&Rewritten { head, path: &path });
+        !routes.get(meant).addresses.permit(client)
+    }
+}
+
+/// Writes a path as servers read it into `to`: decoded once, without doubled slashes and dot segments. `false`
+/// if it is written so already.
+fn make_plain(path: &[u8], to: &mut Vec<u8>) -> bool {
+    let is_odd = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+    if path.first() != Some(&b'/') || (!path.contains(&b'%') && !path.windows(2).any(is_odd)) {
+        return false;
+    }
+    to.clear();
+    let mut left = path;
+    while let [first, rest @ ..] = left {
+        (left, _) = match left {
+            [b'%', high, low, rest @ ..] => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => (rest, to.push(high << 4 | low)),
+                _ => (&left[1..], to.push(b'%')),
+            },
+            _ => (rest, to.push(*first)),
+        };
+    }
+    resolve(to);
+    true
+}
+
+/// Takes doubled slashes and dot segments out of a path that begins with a slash.
+fn resolve(path: &mut Vec<u8>) {
+    let is_slash = |b: &u8| *b == b'/';
+    let (mut kept, mut at) = (0, 0);
+    while at < path.len() {
+        at += path[at..].iter().take_while(|b| is_slash(b)).count();
+        let end = path[at..].iter().position(is_slash).map_or(path.len(), |n| at + n);
+        let is_last = end == path.len();
+        // What is kept is never longer than what was read, slash included.
+        match &path[at..end] {
+            b"." | b"" => {}
+            b".." => kept = path[..kept].iter().rposition(is_slash).unwrap_or(0),
+            name => {
+                let length = name.len();
+                path[kept] = b'/';
+                path.copy_within(at..end, kept + 1);
+                kept += 1 + length;
+                at = end;
+                continue;
+            }
+        }
+        if is_last {
+            path[kept] = b'/';
+            kept += 1;
+        }
+        at = end;
+    }
+    path.truncate(kept);
+}
+
+fn digit(b: u8) -> Option<u8> {
+    (b as char).to_digit(16).map(|digit| digit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_read_as_servers_read_it() {
+        let mut to = Vec::new();
+        for (path, plain) in [
+            ("/%61dmin", "/admin"),
+            ("//admin", "/admin"),
+            ("///admin//x/", "/admin/x/"),
+            ("/./admin", "/admin"),
+            ("/x/../admin", "/admin"),
+            ("/x/%2e%2E/admin", "/admin"),
+            ("/x%2f..%2Fadmin", "/admin"),
+            ("/../../admin/.", "/admin/"),
+            ("/a/b/..", "/a/"),
+            ("/..", "/"),
+            ("/%2", "/%2"),
+            ("/%", "/%"),
+            ("/%zz%41", "/%zzA"),
+            ("/%2561", "/%61"),
+            ("/.hidden/..x", "/.hidden/..x"),
+            ("/a%3Fb", "/a?b"),
+        ] {
+            assert!(make_plain(path.as_bytes(), &mut to), "{path}");
+            assert_eq!(std::str::from_utf8(&to), Ok(plain), "{path}");
+        }
+        for path in ["/", "/admin", "/a.b/c..d/e", "*", "", "x//y"] {
+            assert!(!make_plain(path.as_bytes(), &mut to), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_path_is_too_odd() {
+        let mut random = base::Random::new(5);
+        let mut to = Vec::new();
+        for _ in 0..20_000 {
+            let length = random.below(12) as usize;
+            let tail = (0..length).map(|_| b"/.%2eFa"[random.below(7) as usize]);
+            let path: Vec<u8> = std::iter::once(b'/').chain(tail).collect();
+            if make_plain(&path, &mut to) {
+                assert_eq!(to.first(), Some(&b'/'), "{}", String::from_utf8_lossy(&path));
+                let segments = to.split(|&b| b == b'/').skip(1);
+                let bad = |s: &&[u8]| *s == b"." || *s == b"..";
+                assert!(!segments.clone().any(|s| bad(&s)), "{}", String::from_utf8_lossy(&path));
+                assert!(!to.windows(2).any(|pair| pair == b"//"));
+            }
+        }
+    }
+}
