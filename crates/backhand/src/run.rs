@@ -74,6 +74,7 @@ impl Machine {
         let setup = Setup {
             http_port: sockets.addresses().first().map_or(0, std::net::SocketAddr::port),
             peer_listener: sockets.peer_address().is_some(),
+            peer_port: sockets.peer_address().map_or(0, |peer| peer.port()),
             ..Setup::default()
         };
         let addresses = sockets.addresses().to_vec();

@@ -249,6 +249,22 @@ fn a_machine_without_peer_listener_is_served_as_any_server() {
 }
 
 #[test]
+fn a_peer_listener_on_a_port_of_its_own_is_announced_with_that_port() {
+    let (none, origin) = (Origin::named("entry"), Origin::named("apart"));
+    let machines = cluster(vec![
+        in_front_of(&none).with(ELSEWHERE),
+        in_front_of(&origin).named("behind").peer_apart(),
+    ]);
+    let snapshot = machines[0].resources.matrix().slow.load();
+    let behind = snapshot.machines().iter().flatten().find(|m| m.name == "behind").unwrap();
+    assert_eq!(behind.peer, Some(machines[1].peer));
+    assert_ne!(behind.peer.map(|a| a.port()), behind.exchange.map(|a| a.port()));
+    assert_eq!(get(machines[0].address, "/").text(), "apart");
+    let (entry, behind) = (machines[0].totals(), machines[1].totals());
+    assert_eq!((entry.reports, behind.requests, behind.peer_requests), (1, 0, 1));
+}
+
+#[test]
 fn a_service_that_fails_behind_a_peer_counts_as_that_machines_failure() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let none = Origin::named("entry");

@@ -40,9 +40,11 @@ pub struct Setup {
     pub root: Root,
     /// The port of the first HTTP listener, announced as the service; 0 if there is none.
     pub http_port: u16,
-    /// Whether a peer listener (TCP, on the exchange port) is open. Without one the machine is announced
-    /// as `plain`: others reach it by HTTP only.
+    /// Whether a peer listener is open. Without one the machine is announced as `plain`: others reach it by
+    /// HTTP only.
     pub peer_listener: bool,
+    /// The TCP port of that listener; 0 = that of the exchange port.
+    pub peer_port: u16,
 }
 
 /// A sign about a machine from the data path, for liveness.

@@ -257,6 +257,8 @@ pub struct Plan {
     pub name: String,
     pub workers: usize,
     pub peer_listener: bool,
+    /// The peer listener has a port of its own, rather than that of the exchange.
+    pub peer_apart: bool,
 }
 
 /// A machine in front of an origin, with further lines of configuration by section.
@@ -272,6 +274,7 @@ pub fn configured(text: &str) -> Plan {
         name: "test".into(),
         workers: 1,
         peer_listener: true,
+        peer_apart: false,
     }
 }
 
@@ -294,6 +297,11 @@ impl Plan {
         self.peer_listener = false;
         self
     }
+    /// With a peer listener on a port that is not the exchange port.
+    pub fn peer_apart(mut self) -> Self {
+        self.peer_apart = true;
+        self
+    }
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
@@ -311,8 +319,9 @@ impl Plan {
         let sections: Sections = toml::from_str(&text).unwrap();
         let config = Arc::new(Config::check(&sections).unwrap());
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let peer = SocketAddr::new(any.ip(), ports.exchange);
+        let peer = SocketAddr::new(any.ip(), if self.peer_apart { 0 } else { ports.exchange });
         let sockets = Sockets::bind_addresses(&[any], &[peer], self.workers).unwrap();
+        let peer = sockets.peer_address().unwrap();
         let address = sockets.addresses()[0];
         let state = tempfile::tempdir().unwrap();
         let target = |port: u16| format!("127.0.0.1:{port}").parse().unwrap();
@@ -335,6 +344,7 @@ impl Plan {
         let setup = Setup {
             http_port: address.port(),
             peer_listener: self.peer_listener,
+            peer_port: peer.port(),
             ..Setup::default()
         };
         let resources = Service::start(&cluster, setup).unwrap();

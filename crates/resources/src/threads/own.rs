@@ -27,7 +27,7 @@ pub(super) fn announcement(
         sequence,
         report: shared.matrix.hot.report_here(0),
         interval_millis: ms,
-        peer_port: if shared.setup.peer_listener { config.exchange_port } else { 0 },
+        peer_port: peer_port(shared),
         exchange_port: config.exchange_port,
         cpus_milli: facts.cpus_milli,
         arriba,
@@ -51,6 +51,15 @@ pub(super) fn announcement(
         plain: !shared.setup.peer_listener,
         routes: served.routes.iter().take(ROUTES_MAX).copied().collect(),
         ..Announcement::new(config.name.clone(), contact(shared))
+    }
+}
+
+/// Where peers connect; 0 if nowhere.
+fn peer_port(shared: &Shared) -> u16 {
+    match shared.setup.peer_port {
+        _ if !shared.setup.peer_listener => 0,
+        0 => shared.config.exchange_port,
+        port => port,
     }
 }
 
