@@ -313,7 +313,49 @@ fn a_response_before_the_end_of_the_request_is_what_counts() {
 }
 
 #[test]
-fn a_client_that_goes_away_takes_its_request_along() {
+fn a_client_that_has_said_all_it_has_to_say_is_answered() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::answering(move |seen| {
+        let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+        plain(seen.target())
+    });
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.address);
+    // Two at once, and the second has a body.
+    wire.send("GET /one HTTP/1.1\r\nHost: x\r\n\r\n");
+    wire.send("POST /two HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
+    wire.writer.shutdown(std::net::Shutdown::Write).unwrap();
+    machine.until("the first is in flight", |s| s.totals.decided_here == 1);
+    go.send(()).unwrap();
+    assert_eq!(wire.response().text(), "/one");
+    go.send(()).unwrap();
+    assert_eq!(wire.response().text(), "/two");
+    assert!(wire.is_at_end(), "nothing more can come, so the connection ends");
+    machine.until_nothing_is_in_flight();
+    assert_eq!(machine.totals().client_gone, 0);
+}
+
+#[test]
+fn a_client_that_left_unnoticed_is_counted_when_it_cannot_be_answered() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::answering(move |_| {
+        let _ = wait.lock().unwrap().recv_timeout(PATIENCE);
+        plain(vec![b'x'; 8 << 20])
+    });
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.address);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    machine.until("it is in flight", |s| s.totals.decided_here == 1);
+    drop(wire);
+    go.send(()).unwrap();
+    machine.until("it is counted", |s| s.totals.client_gone == 1);
+    machine.until_nothing_is_in_flight();
+}
+
+#[test]
+fn a_client_that_goes_away_takes_its_request_along_where_the_file_says_so() {
     let (gone, was_gone) = mpsc::channel();
     let gone = std::sync::Mutex::new(gone);
     let origin = Origin::wires(move |mut wire| {
@@ -321,7 +363,7 @@ fn a_client_that_goes_away_takes_its_request_along() {
             gone.lock().unwrap().send(wire.is_at_end()).unwrap();
         }
     });
-    let machine = in_front_of(&origin).start();
+    let machine = in_front_of(&origin).with("[http]\nabort_on_close = true").start();
     let mut wire = client(machine.address);
     wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     machine.until("it is in flight", |s| s.totals.decided_here == 1);

@@ -134,6 +134,16 @@ pub struct HttpSection {
     ///
     /// Default false.
     pub served_by: bool,
+
+    /// Whether a request is given up when its client ends the connection before it was answered.
+    ///
+    /// A client that left and one that has merely said all it has to say (`nc -N`) look alike until something is
+    /// sent. Off, both are answered, and what was asked by a client that left is done in vain, as with Apache.
+    /// On, a request that waits or is being served is dropped at the end of its client's direction, as with nginx:
+    /// worth it where answers take long and people do not wait for them.
+    ///
+    /// Default false.
+    pub abort_on_close: bool,
 }
 
 /// `[http]`, checked.
@@ -167,6 +177,8 @@ pub struct Http {
     pub retry_budget_percent: u32,
     /// Whether responses say which machine served them.
     pub served_by: bool,
+    /// Whether the end of a client's direction ends its request.
+    pub abort_on_close: bool,
 }
 
 const fn s(seconds: u64) -> Duration {
@@ -226,6 +238,7 @@ impl HttpSection {
             ),
             retry_budget_percent: found.count("http.retry_budget", &self.retry_budget, 20, 0..=100),
             served_by: self.served_by,
+            abort_on_close: self.abort_on_close,
         }
     }
 

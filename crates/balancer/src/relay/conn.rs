@@ -78,8 +78,10 @@ pub(crate) struct Conn {
     pub(crate) out: Inbox,
     pub(crate) remote: IpAddr,
     pub(crate) entry: Entry,
-    /// The client has ended its direction, or its connection failed.
+    /// The client has left, or its connection failed.
     pub(crate) gone: bool,
+    /// The client has ended its direction and may still listen.
+    pub(crate) ended: bool,
     /// A response broke off: the connection is reset, so that nobody takes it for whole.
     pub(crate) cut: bool,
     /// Whether any request came on it yet.
@@ -116,6 +118,7 @@ impl Conn {
             remote,
             entry,
             gone: false,
+            ended: false,
             cut: false,
             served: false,
             taken_leave: false,
@@ -209,12 +212,21 @@ impl Conn {
     }
 
     /// Notices a client that goes away while it is being served, and lets it send a little ahead. Ready
-    /// when it has gone.
+    /// when it has gone. The end of its direction alone is no such sign, unless the file says so: it cannot be
+    /// told from that of one that waits. A peer's is, for peers never half-close.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.gone {
+            if self.ended {
+                return Poll::Pending;
+            }
             let read =
                 super::io::poll_fill(&mut self.stream, cx, &mut self.inbox, &self.w.buffers, AHEAD);
             match ready!(read) {
+                Ok(Some(0))
+                    if self.entry == Entry::Client && !self.w.config.http.abort_on_close =>
+                {
+                    self.ended = true;
+                }
                 Ok(Some(0)) | Err(_) => self.gone = true,
                 Ok(Some(_)) => {}
                 // Enough sent ahead; its end will show when the response is written.
