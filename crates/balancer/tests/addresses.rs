@@ -67,6 +67,18 @@ fn no_other_spelling_of_a_path_gets_around_a_rule() {
 }
 
 #[test]
+fn a_route_can_shut_a_method() {
+    let origin = Origin::named("x");
+    let shut = "[[route]]\nmethod = \"TRACE\"\nallow = []";
+    let machine = in_front_of(&origin).with(shut).start();
+    let mut wire = client(machine.address);
+    wire.send("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(wire.response().status(), 403);
+    assert_eq!(ask(&mut wire, "/", ""), 200);
+    assert_eq!(origin.requests(), 1);
+}
+
+#[test]
 fn a_client_behind_a_trusted_proxy_is_judged_by_its_own_address() {
     let origin = Origin::named("x");
     let machine = in_front_of(&origin).with(TRUSTING).with(GUARDED).start();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use announce::exchange::Asker;
+use announce::reception::Refused;
 use announce::reservations::{Granter, Reservations};
 use arc_swap::ArcSwap;
 use base::Boot;
@@ -266,6 +267,11 @@ impl Handle {
     pub fn set_served(&self, served: impl Served + 'static) {
         self.0.served.store(Arc::new(Box::new(served)));
         self.nudge();
+    }
+
+    /// Counts a datagram that was refused at the socket of somebody who asks.
+    pub fn count_refused(&self, reason: Refused) {
+        self.0.counters.refuse(reason);
     }
 
     /// Counts of what was sent, taken and refused.

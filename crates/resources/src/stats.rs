@@ -20,14 +20,14 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: AtomicU64,)*
-            /// By control, which has a count of its own, and by the answerer.
+            /// By control, which has a count of its own, and by the answerer and all who ask.
             by_control: [AtomicU64; REASONS],
-            by_answerer: [AtomicU64; REASONS],
+            by_others: [AtomicU64; REASONS],
         }
 
         impl Counters {
             pub(crate) fn read(&self) -> Stats {
-                let sum = |i: usize| self.by_control[i].load(Relaxed) + self.by_answerer[i].load(Relaxed);
+                let sum = |i: usize| self.by_control[i].load(Relaxed) + self.by_others[i].load(Relaxed);
                 Stats { $($name: self.$name.load(Relaxed),)* refused: std::array::from_fn(sum) }
             }
         }
@@ -61,9 +61,9 @@ impl Counters {
         }
     }
 
-    /// Counts a datagram that the answerer refused.
+    /// Counts a datagram that the answerer or somebody who asks refused.
     pub(crate) fn refuse(&self, reason: Refused) {
-        count(&self.by_answerer[reason as usize]);
+        count(&self.by_others[reason as usize]);
     }
 }
 

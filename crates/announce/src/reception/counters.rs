@@ -2,6 +2,8 @@
 
 use seal::Refusal;
 
+use crate::exchange::NoAnswer;
+
 /// Why a datagram was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refused {
@@ -85,6 +87,15 @@ impl From<Refusal> for Refused {
             Refusal::Replayed => Self::Replayed,
             Refusal::Busy => Self::Busy,
             Refusal::Full => Self::Full,
+        }
+    }
+}
+
+impl From<NoAnswer> for Refused {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Refused(refusal) => refusal.into(),
+            NoAnswer::Unreadable(_) => Self::Malformed,
         }
     }
 }

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use announce::exchange::{Asker, Probe, Question};
+use announce::reception::Refused;
 use base::Instant;
 use candidacy::Slot;
 use resources::crypto::{Ring, random};
@@ -143,9 +144,10 @@ impl Worker {
         let taken = {
             let mut state = desk.state.borrow_mut();
             let state = &mut *state;
-            // What is forged, torn or replayed is counted by nobody here: the answerer's port is where
-            // strangers knock.
-            let Ok((speaker, answer)) = state.asker.open(now, datagram) else { return };
+            let (speaker, answer) = match state.asker.open(now, datagram) {
+                Ok(opened) => opened,
+                Err(why) => return self.shared.resources.count_refused(why.into()),
+            };
             let (prefix, number) = answer.nonce.split_at(8);
             let number = number.first_chunk().map_or(0, |n| u64::from_be_bytes(*n));
             let place = &mut state.open[number as usize & (OPEN - 1)];
@@ -154,7 +156,9 @@ impl Worker {
             };
             place.take_if(fits).map(|open| (open, answer))
         };
-        let Some((open, answer)) = taken else { return };
+        let Some((open, answer)) = taken else {
+            return self.shared.resources.count_refused(Refused::Unasked);
+        };
         self.stats.counters.answers.bump();
         let took = now.since(open.at);
         let hot = &self.shared.resources.matrix().hot;

@@ -3,8 +3,7 @@
 //! The lines that stay are copied as they came, in runs: they have been read strictly, so that the next reader cannot
 //! take them for anything else. What frames the message is written anew.
 //!
-//! No `Via` is added, though RFC 9110 section 7.6.3 asks for it: common servers stop compressing when they see one, and
-//! loops cannot arise here, since a marked request is never given to another machine.
+//! No `Via` is added, though RFC 9110 section 7.6.3 asks for it: `docs/decisions/0004-no-via-and-trace-goes-on.md`.
 
 mod address;
 mod request;
