@@ -279,6 +279,19 @@ fn what_is_no_file_is_not_opened_for_long() {
 }
 
 #[test]
+fn a_name_without_extension_is_bytes_whatever_its_folder_is_called() {
+    let mut site = Site::new(&[("a.d/plain", b"x"), ("v1.0/b.html", b"x"), ("lone.", b"x")]);
+    for (target, kind) in [
+        ("/a.d/plain", "application/octet-stream"),
+        ("/v1.0/b.html", "text/html; charset=utf-8"),
+        ("/lone.", "application/octet-stream"),
+    ] {
+        let got = site.get(target);
+        assert_eq!((got.status, got.field("Content-Type")), (200, Some(kind)), "{target}");
+    }
+}
+
+#[test]
 fn only_reading_is_possible() {
     let mut site = Site::new(&[("a", b"x")]);
     for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "get", "FROB"] {
