@@ -376,10 +376,12 @@ fn machines_are_asked_first_where_the_route_says_so() {
     (0..50).for_each(|_| assert_eq!(wire.get("/").text(), "y"));
     let totals = machines[0].totals();
     assert_eq!(totals.asked, 50);
-    assert!(totals.answers >= 50, "{} answers to 50 rounds", totals.answers);
     let reasons = machines[0].running().stats().reasons;
-    let asked = reasons.iter().find(|(name, _)| *name == "asked").map_or(0, |(_, n)| *n);
-    assert!(asked >= 40, "{reasons:?}");
+    let count = |reason| reasons.iter().find(|(name, _)| *name == reason).map_or(0, |(_, n)| *n);
+    // On a busy machine answers may be late, and then what is known decides; but not each time.
+    assert_eq!(count("asked") + count("asked_silence"), 50, "{reasons:?}");
+    assert!(count("asked") > 0, "{reasons:?}");
+    machines[0].until("answers came, late ones included", |s| s.totals.answers >= 50);
 }
 
 #[test]
