@@ -376,6 +376,9 @@ fn machines_are_asked_first_where_the_route_says_so() {
     (0..50).for_each(|_| assert_eq!(wire.get("/").text(), "y"));
     let totals = machines[0].totals();
     assert_eq!(totals.asked, 50);
+    let routes = machines[0].running().stats().routes;
+    let asking: Vec<(&str, u64)> = routes.iter().map(|r| (&*r.name, r.asking)).collect();
+    assert_eq!(asking, [("hold", 0), ("asked", 1), ("default", 0)]);
     let reasons = machines[0].running().stats().reasons;
     let count = |reason| reasons.iter().find(|(name, _)| *name == reason).map_or(0, |(_, n)| *n);
     // On a busy machine answers may be late, and then what is known decides; but not each time.

@@ -230,8 +230,19 @@ fn an_asked_decision_is_explained_from_the_chain_to_the_answers() {
     assert_eq!(decision["appraisals"][0]["name"], "beech");
     assert!(decision["waited_ms"].as_f64() > Some(0.0), "{decision}");
     assert_eq!(decision["winner"], "beech");
+    let status = alder.until("the route asks", |s| s["routes"][1]["workers_asking"] == 1);
+    assert_eq!(
+        (&status["routes"][1]["name"], &status["routes"][1]["asking"]),
+        (&"asked".into(), &"always".into())
+    );
+    assert_eq!(status["routes"][0]["workers_asking"], 0);
     let (_, page) = alder.get("/backhand/");
-    for words in ["asking first", "Asked first: beech answered", "Before the questions"] {
+    for words in [
+        "now 1 of 1 workers",
+        "asking first",
+        "Asked first: beech answered",
+        "Before the questions",
+    ] {
         assert!(page.contains(words), "{words}");
     }
 }

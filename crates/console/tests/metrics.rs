@@ -21,6 +21,7 @@ fn the_exposition_is_strict_openmetrics() {
         ("backhand", "info"),
         ("backhand_peer_turnaround_seconds", "histogram"),
         ("backhand_route_turnaround_seconds", "histogram"),
+        ("backhand_route_asking_workers", "gauge"),
         ("backhand_information_age_seconds", "histogram"),
         ("backhand_in_flight", "gauge"),
         ("backhand_decisions", "counter"),

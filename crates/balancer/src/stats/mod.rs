@@ -167,6 +167,8 @@ pub(crate) struct Worker {
     pub(crate) for_peers: Histogram,
     /// Requests in the local service now, by route (gauges).
     pub(crate) busy: Box<[Counter]>,
+    /// Whether it asks before it decides, by route (gauges of 0 and 1).
+    pub(crate) asking: Box<[Counter]>,
 }
 
 impl Worker {
@@ -180,6 +182,7 @@ impl Worker {
             here: (0..routes).map(|_| Histogram::new()).collect(),
             for_peers: Histogram::new(),
             busy: (0..routes).map(|_| Counter::default()).collect(),
+            asking: (0..routes).map(|_| Counter::default()).collect(),
         }
     }
 
@@ -205,6 +208,8 @@ pub struct RouteStats {
     pub name: String,
     /// Head received to last byte sent.
     pub turnaround: Counts,
+    /// Workers that asked, or would have if it could have helped, when they last decided on this route.
+    pub asking: u64,
 }
 
 /// Everything counted, added up over the workers at one moment.
@@ -251,7 +256,8 @@ impl Stats {
                 .iter()
                 .filter_map(|w| w.routes.get(i))
                 .for_each(|h| turnaround.merge(&h.snapshot()));
-            stats.routes.push(RouteStats { name: name.clone(), turnaround });
+            let asking = workers.iter().filter_map(|w| w.asking.get(i)).map(Counter::get).sum();
+            stats.routes.push(RouteStats { name: name.clone(), turnaround, asking });
         }
         stats
     }

@@ -187,13 +187,17 @@ impl Worker {
         if !chain_asks || !self.can_ask() {
             return false;
         }
-        match self.config.routes.get(RouteId(route as u16)).asking {
-            Asking::Never => false,
+        let asks = match self.config.routes.get(RouteId(route as u16)).asking {
+            Asking::Never => return false,
             Asking::Always => true,
             Asking::Auto => kept.switches.get_mut(route).is_some_and(|switch| {
                 switch.worth(service, &kept.answer_times, &kept.asking_rules)
             }),
+        };
+        if let Some(shown) = self.stats.asking.get(route) {
+            shown.set(asks.into());
         }
+        asks
     }
 
     /// Leaves an explanation for whoever looks at the status page.

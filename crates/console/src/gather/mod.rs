@@ -135,6 +135,7 @@ impl Source for Live {
                 chain: text.chain.clone(),
                 empty: text.empty.into(),
                 asking: text.asking.into(),
+                workers_asking: figures.asking,
                 requests: figures.turnaround.count(),
                 turnaround: figures.turnaround,
                 ..RouteRow::default()

@@ -89,6 +89,15 @@ fn requests(view: &StatusView, text: &mut Text) {
     for route in &view.routes {
         family.histogram(&[("route", &route.name)], &route.turnaround);
     }
+    let mut family = text.family(
+        "backhand_route_asking_workers",
+        Kind::Gauge,
+        "",
+        "Workers that ask machines before they decide on a request of the route.",
+    );
+    for route in &view.routes {
+        family.number(&[("route", &route.name)], route.workers_asking as f64);
+    }
 }
 
 fn decisions(view: &StatusView, text: &mut Text) {

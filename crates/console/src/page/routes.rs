@@ -27,7 +27,9 @@ pub(super) fn table(view: &StatusView) -> Markup {
 pub(super) fn rows(view: &StatusView) -> Markup {
     html! {
         tbody #routes role="rowgroup" {
-            @for (i, route) in view.routes.iter().enumerate() { (row(i, route)) }
+            @for (i, route) in view.routes.iter().enumerate() {
+                (row(i, route, view.totals.workers))
+            }
             @if view.routes.is_empty() {
                 tr role="row" { td role="cell" colspan="5" { "No routes." } }
             }
@@ -35,7 +37,7 @@ pub(super) fn rows(view: &StatusView) -> Markup {
     }
 }
 
-fn row(i: usize, route: &RouteRow) -> Markup {
+fn row(i: usize, route: &RouteRow, workers: u64) -> Markup {
     html! {
         tr role="row" id=(format!("route-{i}")) {
             th.host scope="row" role="rowheader" {
@@ -44,7 +46,12 @@ fn row(i: usize, route: &RouteRow) -> Markup {
             }
             td role="cell" data-label="Chain" {
                 ul.chain { @for function in &route.chain { li { code { (function) } } } }
-                small { "asks first: " (route.asking) }
+                small {
+                    "asks first: " (route.asking)
+                    @if route.workers_asking > 0 {
+                        ", now " (route.workers_asking) " of " (workers) " workers"
+                    }
+                }
             }
             td.flight role="cell" data-label="Requests" {
                 div {

@@ -60,6 +60,8 @@ pub struct RouteRow {
     pub empty: String,
     /// Whether machines are asked first: `auto`, `always` or `never`.
     pub asking: String,
+    /// Workers that ask now: the route's requests take long enough for it to pay.
+    pub workers_asking: u64,
     /// Requests since the start.
     pub requests: u64,
     /// Requests per second over the last interval.
