@@ -109,7 +109,7 @@ fn run(
         processes.push(machine.spawn(Spawn::myself().args(["--app", &at.to_string()]))?);
         wait_for(&lab, at)?;
         if let Some(spawn) = rival.spawn(&lab, i, folder, binary)? {
-            let said = folder.join(format!("balancer{i}.log"));
+            let said = said(folder, i);
             let process = machine
                 .spawn(spawn.stdout(Output::File(said.clone())).stderr(Output::File(said)))?;
             leave_quota(&lab, i, &process)?;
@@ -117,7 +117,9 @@ fn run(
         }
     }
     let entries = rival.entries(&lab);
-    entries.iter().try_for_each(|&at| wait_for(&lab, at))?;
+    for (i, &at) in entries.iter().enumerate() {
+        wait_for(&lab, at).with_context(|| last_words(folder, i))?;
+    }
     // A few requests through each entry, so that connections and knowledge are there as in a cluster that has been running.
     let warm = arrivals::plan(99, 50.0, 300, QUOTAS.len());
     load::run(&lab, &entries, &warm)?;
@@ -126,6 +128,18 @@ fn run(
     drop(antagonists);
     drop(processes);
     Ok(got)
+}
+
+/// What a balancer said that does not accept.
+fn last_words(folder: &Path, i: usize) -> String {
+    let said = std::fs::read_to_string(said(folder, i)).unwrap_or_default();
+    let lines: Vec<&str> = said.lines().collect();
+    let last = &lines[lines.len().saturating_sub(8)..];
+    format!("the balancer of machine {i} does not accept; it said:\n{}", last.join("\n"))
+}
+
+fn said(folder: &Path, i: usize) -> PathBuf {
+    folder.join(format!("balancer{i}.log"))
 }
 
 fn wait_for(lab: &Lab, at: SocketAddr) -> Result<()> {
