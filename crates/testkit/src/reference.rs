@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn a_page_has_the_comments_of_the_structure_and_of_its_fields() {
-        let page = "# `[[a]]`\n\nWhat it is.\n\nMore.\n\n## `one`\n\nOne.\nDefault 1.\n\n## `2`\n\nTwo.\n";
+        let page =
+            "# `[[a]]`\n\nWhat it is.\n\nMore.\n\n## `one`\n\nOne.\nDefault 1.\n\n## `2`\n\nTwo.\n";
         assert_eq!(section("A").page(), page);
         assert_eq!(section("A").file(), "a.md");
         assert_eq!(section("A").keys()[1], ("2".into(), "\nTwo.\n".into()));

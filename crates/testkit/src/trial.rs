@@ -28,16 +28,32 @@ pub fn trial(
     }
 }
 
+/// Runs what the command line asks for.
+pub fn run(trials: Vec<Trial>) -> ExitCode {
+    conclude(&Arguments::from_args(), trials)
+}
+
 /// Runs what the command line asks for, one test after the other: beside each other they would measure one another.
 pub fn run_in_turn(trials: Vec<Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, trials).exit_code()
+    conclude(&arguments, trials)
 }
 
-/// Runs what the command line asks for.
-pub fn run(trials: Vec<Trial>) -> ExitCode {
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+fn conclude(arguments: &Arguments, trials: Vec<Trial>) -> ExitCode {
+    // cargo-nextest runs one test at a time, by the name it was listed with. If that is not there any more (a reason that changes with
+    // each run, a name that only the list knows), nothing would run and nothing would fail.
+    if let Some(name) = lost(arguments, &trials).filter(|_| std::env::var_os("NEXTEST").is_some()) {
+        eprintln!("the list of tests had a test that is not here: {name}");
+        return ExitCode::FAILURE;
+    }
+    libtest_mimic::run(arguments, trials).exit_code()
+}
+
+/// The one test that was asked for, if there is none of that name.
+fn lost<'a>(arguments: &'a Arguments, trials: &[Trial]) -> Option<&'a str> {
+    let name = arguments.filter.as_deref().filter(|_| arguments.exact && !arguments.list)?;
+    trials.iter().all(|trial| trial.name() != name).then_some(name)
 }
 
 #[cfg(test)]
@@ -60,5 +76,18 @@ mod tests {
         let walk = trial("walks", &Ok(()), || Ok(()));
         assert!(!walk.has_ignored_flag());
         assert_eq!(walk.name(), "walks");
+    }
+
+    #[test]
+    fn a_test_that_is_not_there_is_noticed() {
+        let asked = |name: &str| Arguments {
+            exact: true,
+            filter: Some(name.to_owned()),
+            ..Arguments::default()
+        };
+        let trials = || vec![trial("walks", &Ok(()), || Ok(()))];
+        assert_eq!(lost(&asked("walks"), &trials()), None);
+        assert_eq!(lost(&asked("runs"), &trials()), Some("runs"));
+        assert_eq!(lost(&Arguments { exact: false, ..asked("runs") }, &trials()), None);
     }
 }

@@ -105,7 +105,7 @@ impl Plan {
         let mut text =
             format!("[cluster]\nname = \"web{}\"\nstate_dir = {:?}\n", self.host, dir.path());
         if let Some(key) = &self.key {
-            writeln!(text, "key_file = {:?}", write_key(dir, key)).unwrap();
+            writeln!(text, "key_file = {:?}", key_file(dir, key)).unwrap();
         }
         writeln!(text, "{}", self.cluster).unwrap();
         let targets: Vec<String> =
@@ -122,12 +122,8 @@ impl Plan {
     }
 }
 
-/// The file of the usual key.
-pub(crate) fn key_file(dir: &tempfile::TempDir) -> PathBuf {
-    write_key(dir, KEY_TEXT)
-}
-
-fn write_key(dir: &tempfile::TempDir, key: &str) -> PathBuf {
+/// Writes a file that holds a key.
+pub(crate) fn key_file(dir: &tempfile::TempDir, key: &str) -> PathBuf {
     let path = dir.path().join("key");
     std::fs::write(&path, key).unwrap();
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();

@@ -6,10 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
-mod cgroup;
 mod discovery;
 mod exchange;
 mod hostile;
 mod liveness;
-mod multicast;
 mod trouble;

@@ -1,37 +1,54 @@
 //! Multicast and broadcast on real interfaces, in a network namespace of the test's own.
-//!
-//! The test runs itself again inside: `unshare` makes the namespace, the inner run does the work. Where
-//! neither root nor user namespaces are allowed, it says so and proves nothing.
 
 use std::net::UdpSocket;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use announce::reception::Refused;
-
-use crate::bench::{Node, key_file, net, read_config};
 use resources::{Service, Setup};
+use testkit::trial::Needs;
 
-const INSIDE: &str = "BACKHAND_TEST_INSIDE";
+use crate::Case;
+use crate::bench::{KEY_TEXT, Node, key_file, net, read_config};
 
-/// Runs `test` of this file again in a namespace; whether this is already that run.
-fn inside(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
+/// All tests of this file.
+pub(crate) const CASES: &[Case] = &[
+    ("machines_meet_by_multicast_on_every_interface", on_every_interface),
+    ("an_interface_that_goes_away_and_comes_back_is_used_again", interface_returns),
+    ("a_machine_on_every_address_hears_the_group_also_after_its_cable_came_back", cable_returns),
+    ("machines_meet_by_multicast_over_ipv6", over_ipv6),
+    ("machines_meet_by_broadcast", by_broadcast),
+];
+
+/// Whether a network namespace with cables can be had here.
+pub(crate) fn needs() -> Needs {
+    let mut attempt = unshare();
+    // The inner runs lay cables with `ip`.
+    attempt.args(["ip", "link", "add", "one", "type", "veth", "peer", "name", "two"]);
+    match attempt.stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("no network namespace can be had: {}", said.trim()))
+        }
+        Err(error) => Err(format!("unshare of util-linux cannot be run: {error}")),
     }
-    let possible =
-        Command::new("unshare").args(["--user", "--map-root-user", "--net", "true"]).status();
-    if !possible.is_ok_and(|status| status.success()) {
-        eprintln!("{test}: not run, for network namespaces are not allowed here");
-        return false;
+}
+
+/// This program in a network namespace of its own.
+pub(crate) fn enter() -> Command {
+    let mut command = unshare();
+    command.arg(crate::myself());
+    command
+}
+
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    // Root needs no user namespace, which may be forbidden.
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
     }
-    let status = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("multicast::{test}"), "--nocapture"])
-        .env(INSIDE, "1")
-        .status();
-    assert!(status.unwrap().success(), "{test} failed inside its namespace");
-    false
+    command.arg("--net");
+    command
 }
 
 fn ip(arguments: &str) {
@@ -54,7 +71,7 @@ fn machine(host: u8, announce: &str) -> Node {
     let text = format!(
         "[cluster]\nname = \"web{host}\"\nstate_dir = {:?}\nkey_file = {:?}\n[announce]\ninterval = \"100ms\"\n{announce}\n",
         dir.path(),
-        key_file(&dir)
+        key_file(&dir, KEY_TEXT)
     );
     let handle =
         Service::start(&read_config(&text), Setup { http_port: 80, ..Setup::default() }).unwrap();
@@ -66,11 +83,7 @@ fn meet(a: &Node, b: &Node) {
     b.meets(a);
 }
 
-#[test]
-fn machines_meet_by_multicast_on_every_interface() {
-    if !inside("machines_meet_by_multicast_on_every_interface") {
-        return;
-    }
+fn on_every_interface() {
     cable("one", &["10.77.1.1/24", "10.77.1.2/24"]);
     cable("two", &["10.77.2.1/24"]);
     // Two machines on one host: each has an address of its own, both hear the group.
@@ -82,11 +95,7 @@ fn machines_meet_by_multicast_on_every_interface() {
     assert!(per_announcement > 1.9, "both cables and their far ends carry it: {per_announcement}");
 }
 
-#[test]
-fn an_interface_that_goes_away_and_comes_back_is_used_again() {
-    if !inside("an_interface_that_goes_away_and_comes_back_is_used_again") {
-        return;
-    }
+fn interface_returns() {
     let addresses = ["10.77.1.1/24", "10.77.1.2/24"];
     cable("one", &addresses);
     let target = "targets = [{ to = \"239.255.44.45:4445\", ttl = 2, interface = \"one\" }]";
@@ -101,11 +110,7 @@ fn an_interface_that_goes_away_and_comes_back_is_used_again() {
     b.until("announcements", |handle| (handle.stats().heard >= heard + 5).then_some(()));
 }
 
-#[test]
-fn a_machine_on_every_address_hears_the_group_also_after_its_cable_came_back() {
-    if !inside("a_machine_on_every_address_hears_the_group_also_after_its_cable_came_back") {
-        return;
-    }
+fn cable_returns() {
     let a = machine(1, "");
     for _ in 0..3 {
         // The first cable appears after the start, the others after one was lost.
@@ -121,11 +126,7 @@ fn a_machine_on_every_address_hears_the_group_also_after_its_cable_came_back() {
     }
 }
 
-#[test]
-fn machines_meet_by_multicast_over_ipv6() {
-    if !inside("machines_meet_by_multicast_over_ipv6") {
-        return;
-    }
+fn over_ipv6() {
     cable("one", &["fd77::1/64", "fd77::2/64"]);
     let target = "targets = [{ to = \"[ff05::4445]:4445\", ttl = 1, interface = \"one\" }]";
     let a = machine(1, &format!("address = \"fd77::1\"\n{target}"));
@@ -135,11 +136,7 @@ fn machines_meet_by_multicast_over_ipv6() {
     assert_eq!(seen.exchange, Some("[fd77::2]:4446".parse().unwrap()));
 }
 
-#[test]
-fn machines_meet_by_broadcast() {
-    if !inside("machines_meet_by_broadcast") {
-        return;
-    }
+fn by_broadcast() {
     cable("one", &["10.77.1.1/24", "10.77.1.2/24"]);
     let target = "targets = [\"10.77.1.255:4445\"]";
     let a = machine(1, &format!("address = \"10.77.1.1\"\n{target}"));
