@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use lab::{CgroupWish, Cut, Lab};
-use libtest_mimic::{Arguments, Failed, Trial};
 use support::{Cluster, PATIENCE};
+use testkit::trial::{self, Failed};
 
 /// The route under test sends to anyone, so that the dead machine would go on being chosen if nobody noticed.
 const ANYONE: &str = "[[route]]\nname = \"anyone\"\nchain = [\"byAge 5\", \"byRandom\"]\n";
@@ -30,13 +30,8 @@ const TORN_MAX: u64 = 4;
 
 fn main() -> ExitCode {
     lab::init();
-    let available = Lab::available();
-    let trial = |name: &str, run: fn() -> Result<(), Failed>| {
-        let why = available.as_ref().err().map(ToString::to_string);
-        let ignored = why.is_some();
-        let name = why.map_or_else(|| name.to_owned(), |why| format!("{name} (ignored: {why})"));
-        Trial::test(name, run).with_ignored_flag(ignored)
-    };
+    let needs = Lab::available().map(drop).map_err(|why| why.to_string());
+    let trial = |name: &str, run: fn() -> Result<(), Failed>| trial::trial(name, &needs, run);
     let trials = vec![
         trial("a_killed_machine_costs_no_request", || {
             loses_nothing("kill -9", |c| c.process(1).kill9().unwrap())
@@ -52,10 +47,8 @@ fn main() -> ExitCode {
         }),
         trial("a_machine_that_returns_is_used_again", returns),
     ];
-    let mut arguments = Arguments::from_args();
     // Beside each other they would measure one another.
-    arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, trials).exit_code()
+    trial::run_in_turn(trials)
 }
 
 fn three_machines() -> Cluster {

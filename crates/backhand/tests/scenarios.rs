@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use lab::{CgroupWish, Lab, LabConfig};
-use libtest_mimic::{Arguments, Failed, Trial};
 use support::Cluster;
+use testkit::trial::{self, Failed, trial};
 
 fn main() -> ExitCode {
     lab::init();
@@ -29,13 +29,6 @@ fn main() -> ExitCode {
         });
         lab.map_err(|e| e.to_string())?.cgroup_trouble().map_or(Ok(()), Err)
     });
-    let trial = |name: &str, needs: &Result<(), String>, run: fn() -> Result<(), Failed>| {
-        let name = needs
-            .as_ref()
-            .err()
-            .map_or_else(|| name.to_owned(), |why| format!("{name} (ignored: {why})"));
-        Trial::test(name, run).with_ignored_flag(needs.is_err())
-    };
     let trials = vec![
         trial("a_machine_busy_with_other_work_gets_less", &quotas, a_busy_machine_gets_less),
         trial("a_machine_busy_with_other_work_gets_less_by_default", &quotas, less_by_default),
@@ -45,10 +38,8 @@ fn main() -> ExitCode {
             writes_reach_one_machine,
         ),
     ];
-    let mut arguments = Arguments::from_args();
     // Beside each other they would measure one another.
-    arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, trials).exit_code()
+    trial::run_in_turn(trials)
 }
 
 fn site(cluster: &Cluster) -> String {

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libtest_mimic::{Failed, Trial};
+use testkit::trial::Failed;
 
 use crate::client::{Until, converse};
 use crate::servers::{self, Server};
@@ -101,21 +101,19 @@ const ANSWERS: &[Answer] = &[
     ),
 ];
 
-/// A server of its own in front of the origin; the trials go one after the other through it.
-pub(crate) fn trials(folder: &Path) -> Vec<Trial> {
+/// Goes through all answers, one after the other, with a server of its own in front of the origin: at the same time, a connection could be
+/// taken by another's request.
+pub(crate) fn all(folder: &Path) -> Result<(), Failed> {
     let arrivals = Arrivals::default();
-    let server = start(folder, &arrivals);
-    let server = Arc::new(Mutex::new(server.map_err(|why| why.to_string())));
-    let trial = |(i, answer): (usize, &'static Answer)| {
-        let (server, arrivals) = (server.clone(), arrivals.clone());
-        Trial::test(format!("answered with {}", answer.name), move || {
-            // One at a time, or a connection could be taken by another trial's request.
-            let server = server.lock().unwrap_or_else(PoisonError::into_inner);
-            let address = server.as_ref().map(|server| server.address)?;
-            check(address, &arrivals, i, answer)
+    let server = start(folder, &arrivals).map_err(|why| why.to_string())?;
+    let wrong: Vec<String> = (0..)
+        .zip(ANSWERS)
+        .filter_map(|(i, answer)| {
+            let why = check(server.address, &arrivals, i, answer).err()?;
+            Some(format!("answered with {}: {why}", answer.name))
         })
-    };
-    ANSWERS.iter().enumerate().map(trial).collect()
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
 }
 
 /// Which connection each target came by.
@@ -155,7 +153,12 @@ fn answer(mut stream: TcpStream, connection: usize, arrivals: &Arrivals) {
     }
 }
 
-fn check(server: SocketAddr, arrivals: &Arrivals, i: usize, answer: &Answer) -> Result<(), Failed> {
+fn check(
+    server: SocketAddr,
+    arrivals: &Arrivals,
+    i: usize,
+    answer: &Answer,
+) -> Result<(), Box<dyn std::error::Error>> {
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
     let until = Until::Answered(1, false);
     let heard = converse(server, get(&format!("/answer/{i}")).as_bytes(), until)?;

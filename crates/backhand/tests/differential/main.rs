@@ -21,20 +21,16 @@ mod report;
 mod run;
 mod servers;
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use testkit::trial::{self, Failed, Needs, trial};
 
 use run::Run;
-use servers::Server;
+use servers::Started;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    if arguments.list {
-        let names = ["ours", "hyper", "nginx", "apache"].map(|name| Trial::test(name, || Ok(())));
-        return libtest_mimic::run(&arguments, names.into()).exit_code();
-    }
     let folder = match tempfile::tempdir() {
         Ok(folder) => folder,
         Err(why) => {
@@ -42,69 +38,70 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let started = [
-        ("ours", servers::ours(folder.path())),
-        ("hyper", servers::hyper()),
-        ("nginx", servers::nginx(folder.path())),
-        ("apache", servers::apache(folder.path())),
+    // Each server is started and gone through when the first test asks for it, so that a test alone costs only its own.
+    let subject = |name, start, needs| Arc::new(Subject::new(name, start, folder.path(), needs));
+    let ours = subject("ours", servers::ours, Ok(()));
+    let others = [
+        subject("hyper", servers::hyper, Ok(())),
+        subject("nginx", servers::nginx, servers::program(servers::NGINX).map(drop)),
+        subject("apache", servers::apache, servers::program(servers::APACHE).map(drop)),
     ];
-    let mut runs = Vec::new();
-    let mut absent = Vec::new();
-    for (name, server) in started {
-        match server {
-            Ok(server) => runs.push(server),
-            Err(why) => absent.push((name, why.to_string())),
-        }
+    let (cases, whole) = (ours.clone(), ours.clone());
+    let mut trials = vec![
+        trial(
+            "what we refuse does not arrive and what we accept arrives once",
+            &Ok(()),
+            move || Ok(cases.run()?.is_as_promised()?),
+        ),
+        trial("no reading finds a request that nobody sent", &Ok(()), move || {
+            Ok(whole.run()?.has_nothing_unsent()?)
+        }),
+    ];
+    for other in &others {
+        let subject = other.clone();
+        trials.push(trial(
+            &format!("{} passes on whatever we do", other.name),
+            &other.needs,
+            move || Ok(subject.run()?.passes_on_what_we_do()?),
+        ));
     }
-    let runs = match go_through_all(runs) {
-        Ok(runs) => runs,
-        Err(why) => {
-            eprintln!("a server could not be talked to: {why}");
-            return ExitCode::FAILURE;
-        }
-    };
-    report::write(&runs);
-    let mut trials = Vec::new();
-    for run in &runs {
-        trials.extend(if run.name == "ours" { ours(run) } else { theirs(run) });
+    let answers = folder.path().to_owned();
+    trials.push(trial("whatever an origin answers nobody gets the bytes of another", &Ok(()), {
+        move || answers::all(&answers)
+    }));
+    let conclusion = trial::run(trials);
+    let runs: Vec<_> =
+        [&ours].into_iter().chain(&others).filter_map(|s| s.gone_through()).collect();
+    // A table of one is no comparison.
+    if runs.len() > 1 {
+        report::write(&runs);
     }
-    trials.extend(answers::trials(folder.path()));
-    for (name, why) in absent {
-        // The others may be missing on a machine; we may not.
-        let trial =
-            Trial::test(format!("{name} (absent: {why})"), || Err("it did not start".into()));
-        trials.push(trial.with_ignored_flag(name != "ours"));
-    }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    conclusion
 }
 
-/// All servers at the same time, each case after case.
-fn go_through_all(servers: Vec<Server>) -> std::io::Result<Vec<Arc<Run>>> {
-    std::thread::scope(|scope| {
-        let going: Vec<_> =
-            servers.into_iter().map(|server| scope.spawn(|| Run::go(server))).collect();
-        let ended = |run: std::thread::ScopedJoinHandle<'_, _>| {
-            run.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread panicked")))
+/// A server, and what became of all cases once it was gone through.
+struct Subject {
+    name: &'static str,
+    start: fn(&Path) -> Started,
+    folder: std::path::PathBuf,
+    needs: Needs,
+    run: OnceLock<Result<Arc<Run>, String>>,
+}
+
+impl Subject {
+    fn new(name: &'static str, start: fn(&Path) -> Started, folder: &Path, needs: Needs) -> Self {
+        Self { name, start, folder: folder.to_owned(), needs, run: OnceLock::new() }
+    }
+
+    fn run(&self) -> Result<&Run, Failed> {
+        let go = || {
+            let server = (self.start)(&self.folder).map_err(|why| why.to_string())?;
+            Run::go(server).map(Arc::new).map_err(|why| format!("{}: {why}", self.name))
         };
-        going.into_iter().map(|run| ended(run).map(Arc::new)).collect()
-    })
-}
+        self.run.get_or_init(go).as_deref().map_err(|why| why.clone().into())
+    }
 
-fn ours(run: &Arc<Run>) -> Vec<Trial> {
-    let per_case = (0..run.outcomes.len()).map(|i| {
-        let run = run.clone();
-        let name = format!("ours: {}", run.outcomes[i].case.name);
-        Trial::test(name, move || run.outcomes[i].is_as_promised().map_err(Failed::from))
-    });
-    let whole = run.clone();
-    let nothing = Trial::test("no reading finds a request that nobody sent", move || {
-        whole.has_nothing_unsent().map_err(Failed::from)
-    });
-    per_case.chain([nothing]).collect()
-}
-
-fn theirs(run: &Arc<Run>) -> Vec<Trial> {
-    let run = run.clone();
-    let name = format!("{} passes on whatever we do", run.name);
-    vec![Trial::test(name, move || run.passes_on_what_we_do().map_err(Failed::from))]
+    fn gone_through(&self) -> Option<Arc<Run>> {
+        self.run.get()?.as_ref().ok().cloned()
+    }
 }

@@ -76,6 +76,19 @@ impl Run {
         }
     }
 
+    /// Our program did with every case what the table says.
+    pub(crate) fn is_as_promised(&self) -> Result<(), String> {
+        let wrong: Vec<String> = self
+            .outcomes
+            .iter()
+            .filter_map(|outcome| {
+                let why = outcome.is_as_promised().err()?;
+                Some(format!("{}: {why}", outcome.case.name))
+            })
+            .collect();
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+
     /// No reading of what left the server finds a request that nobody sent, or one twice.
     pub(crate) fn has_nothing_unsent(&self) -> Result<(), String> {
         let mut wrong = String::new();
@@ -114,7 +127,7 @@ impl Run {
 
 impl Outcome {
     /// Whether our program did what the table says.
-    pub(crate) fn is_as_promised(&self) -> Result<(), String> {
+    fn is_as_promised(&self) -> Result<(), String> {
         let refusal = refusal(&self.case.ours.1);
         let mut statuses = vec![200; self.expected.len()];
         statuses.extend(refusal);

@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 use crate::oracle;
 use crate::origin::{Origin, Recorded};
 
+/// Where nginx may be.
+pub(crate) const NGINX: &[&str] = &["/usr/sbin/nginx"];
+/// Where Apache may be.
+pub(crate) const APACHE: &[&str] = &["/usr/sbin/apache2", "/usr/sbin/httpd"];
+
 /// The most a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -46,7 +51,8 @@ impl Drop for Server {
     }
 }
 
-type Started = Result<Server, Box<dyn std::error::Error>>;
+/// A server that listens, or why it does not.
+pub(crate) type Started = Result<Server, Box<dyn std::error::Error>>;
 
 /// The program under test.
 pub(crate) fn ours(folder: &Path) -> Started {
@@ -84,7 +90,7 @@ pub(crate) fn ours_before(
 }
 
 /// hyper, in this process.
-pub(crate) fn hyper() -> Started {
+pub(crate) fn hyper(_: &Path) -> Started {
     let origin = Origin::start()?;
     let address = oracle::start(origin.address)?;
     Ok(Server { name: "hyper", address, origin: Some(origin), process: None })
@@ -107,7 +113,7 @@ pub(crate) fn nginx(folder: &Path) -> Started {
     );
     let file = folder.join("nginx.conf");
     fs::write(&file, text)?;
-    let mut command = Command::new(program(&["/usr/sbin/nginx"])?);
+    let mut command = Command::new(program(NGINX)?);
     command.arg("-p").arg(&folder).arg("-c").arg(&file);
     start("nginx", command, &folder, address, Some(origin))
 }
@@ -130,7 +136,7 @@ pub(crate) fn apache(folder: &Path) -> Started {
     );
     let file = folder.join("apache.conf");
     fs::write(&file, text)?;
-    let mut command = Command::new(program(&["/usr/sbin/apache2", "/usr/sbin/httpd"])?);
+    let mut command = Command::new(program(APACHE)?);
     // One process, so that ending it ends everything.
     command.arg("-X").arg("-f").arg(&file);
     start("apache", command, &folder, address, Some(origin))
@@ -154,7 +160,8 @@ fn subfolder(folder: &Path, name: &str) -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-fn program(places: &[&str]) -> Result<PathBuf, String> {
+/// The first of the files that is there.
+pub(crate) fn program(places: &[&str]) -> Result<PathBuf, String> {
     places
         .iter()
         .map(PathBuf::from)

@@ -7,9 +7,9 @@ use announce::Contact;
 use announce::packet::Announcement;
 use base::{Boot, MachineId};
 use lab::{CgroupWish, Cut, Lab, LabConfig, Output, Place, Spawn};
-use libtest_mimic::Failed;
 use resources::crypto::Ring;
 use seal::{ClusterKey, Purpose, Sealer, Speaker};
+use testkit::trial::Failed;
 
 use crate::support::{Cluster, KEY, until};
 use crate::{Named, says};

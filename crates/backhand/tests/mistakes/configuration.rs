@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use libtest_mimic::Failed;
 use tempfile::TempDir;
+use testkit::trial::Failed;
 
 use crate::support::{KEY, PROGRAM};
 use crate::{Named, says};

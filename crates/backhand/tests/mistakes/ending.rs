@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use lab::{CgroupWish, Exit, Place};
-use libtest_mimic::Failed;
 use rustix::process::Signal;
+use testkit::trial::Failed;
 
 use crate::support::{self, Cluster, PATIENCE, until};
 use crate::{Named, says};

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use lab::CgroupWish;
-use libtest_mimic::Failed;
+use testkit::trial::Failed;
 
 use crate::support::{self, Cluster, until};
 use crate::{Named, says, stage};

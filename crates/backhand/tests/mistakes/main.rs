@@ -17,7 +17,7 @@ mod starting;
 use std::process::ExitCode;
 
 use lab::Lab;
-use libtest_mimic::{Arguments, Failed, Trial};
+use testkit::trial::{self, Failed, trial};
 
 fn main() -> ExitCode {
     lab::init();
@@ -33,21 +33,13 @@ fn main() -> ExitCode {
         .chain(ending::TRIALS.iter().map(|trial| (trial, &namespaces)))
         .chain(cluster::TRIALS.iter().map(|trial| (trial, &namespaces)))
         .chain(cluster::WITH_INTERFACES.iter().map(|trial| (trial, &interfaces)))
-        .map(|((name, run), needs)| trial(name, *run, needs))
+        .map(|((name, run), needs)| trial(name, needs, *run))
         .collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    trial::run(trials)
 }
 
 /// A test: its name as a sentence, and what it does.
 type Named = (&'static str, fn() -> Result<(), Failed>);
-
-fn trial(name: &str, run: fn() -> Result<(), Failed>, needs: &Result<(), String>) -> Trial {
-    let name = match needs {
-        Ok(()) => name.to_owned(),
-        Err(why) => format!("{name} (ignored: {why})"),
-    };
-    Trial::test(name, run).with_ignored_flag(needs.is_err())
-}
 
 /// Says which of the words are not in the text.
 fn says(text: &str, words: &[&str]) -> Result<(), Failed> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 
 use lab::{CgroupWish, Exit, Output, Spawn};
-use libtest_mimic::Failed;
+use testkit::trial::Failed;
 
 use crate::support::{self, Cluster, PATIENCE, PROGRAM, until};
 use crate::{Named, says, stage};

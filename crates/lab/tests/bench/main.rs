@@ -12,8 +12,10 @@ mod processes;
 mod quotas;
 mod support;
 
+use std::process::ExitCode;
+
 use lab::{CgroupWish, Kind, Lab, LabConfig, Wish};
-use libtest_mimic::{Arguments, Trial};
+use testkit::trial::{self, Arguments, Failed, Trial};
 
 type Case = (&'static str, fn(&Lab));
 
@@ -47,7 +49,7 @@ const GROUPED: &[Case] = &[
     ("a_memory_limit_is_in_force", quotas::limits_memory),
 ];
 
-fn main() {
+fn main() -> ExitCode {
     lab::init();
     leftovers::victim_if_asked();
     let arguments = Arguments::from_args();
@@ -70,9 +72,6 @@ fn main() {
             _ => Some("/proc cannot be mounted here, so there is no process namespace"),
         };
         drop(started);
-        explain(label, "all cases", trouble.as_deref());
-        explain(label, "quotas", groups.as_deref().filter(|_| trouble.is_none()));
-        explain(label, "process namespaces", secluded.filter(|_| trouble.is_none()));
         let mut add = |cases: &[Case], trouble: Option<&str>| {
             for &(name, case) in cases {
                 trials.push(trial(label, name, trouble, move || {
@@ -121,21 +120,14 @@ fn main() {
         support::bad_configurations();
         Ok(())
     }));
-    libtest_mimic::run(&arguments, trials).exit();
+    trial::run(trials)
 }
 
 fn trial(
     label: &str,
     name: &str,
     trouble: Option<&str>,
-    run: impl FnOnce() -> Result<(), libtest_mimic::Failed> + Send + 'static,
+    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
-    Trial::test(format!("{label}::{name}"), run).with_ignored_flag(trouble.is_some())
-}
-
-/// Why the cases of one kind of lab are ignored; on standard error, which lists of tests do not use.
-fn explain(label: &str, what: &str, trouble: Option<&str>) {
-    if let Some(why) = trouble {
-        eprintln!("{label}: {what} are ignored: {why}");
-    }
+    trial::trial(&format!("{label}::{name}"), &trouble.map_or(Ok(()), |why| Err(why.into())), run)
 }
