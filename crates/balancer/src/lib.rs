@@ -18,6 +18,7 @@
 pub mod access_log;
 mod asking;
 pub mod config;
+mod date;
 pub mod local;
 pub mod pages;
 mod peers;

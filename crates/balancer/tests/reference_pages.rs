@@ -10,11 +10,7 @@ const SECTIONS: [Section; 5] = [
     section(include_str!("../src/config/access_log.rs"), "AccessLogSection", "[access_log]"),
 ];
 
-const fn section(
-    source: &'static str,
-    structure: &'static str,
-    heading: &'static str,
-) -> Section {
+const fn section(source: &'static str, structure: &'static str, heading: &'static str) -> Section {
     Section { source, structure, heading }
 }
 

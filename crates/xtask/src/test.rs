@@ -17,6 +17,7 @@ pub(crate) fn run(filters: &[String]) -> Result<String> {
         println!("test: {}", tidy::run()?);
         println!("test: {}", purity::run(purity::Proof::BareTarget)?);
     }
+    let mut ignored = String::new();
     let runner = if has_nextest() {
         if filters.is_empty() {
             // nextest leaves the examples in the documentation out.
@@ -25,6 +26,7 @@ pub(crate) fn run(filters: &[String]) -> Result<String> {
         tools::show_and_run(
             nextest().args(["run", "--workspace", "--no-fail-fast"]).args(filters),
         )?;
+        ignored = what_was_ignored(filters)?;
         "cargo nextest"
     } else {
         if filters.is_empty() {
@@ -40,7 +42,23 @@ pub(crate) fn run(filters: &[String]) -> Result<String> {
         [] => String::new(),
         missing => format!(", without {}", missing.join(" ")),
     };
-    Ok(format!("all tests by {runner}{without}"))
+    Ok(format!("all tests by {runner}{without}{ignored}"))
+}
+
+/// Names the tests that could not run here, each with its reason; nextest itself only counts them.
+fn what_was_ignored(filters: &[String]) -> Result<String> {
+    let mut list = nextest();
+    list.args(["list", "--workspace", "--run-ignored", "only", "--message-format", "oneline"]);
+    let list = tools::output(list.args(filters))?;
+    let ignored: Vec<&str> = list.lines().filter(|line| !line.trim().is_empty()).collect();
+    for line in &ignored {
+        println!("test: not run: {line}");
+    }
+    Ok(match ignored.len() {
+        0 => String::new(),
+        1 => ", but for 1 that cannot run here".to_owned(),
+        n => format!(", but for {n} that cannot run here"),
+    })
 }
 
 fn plain(more: &[&str]) -> Command {

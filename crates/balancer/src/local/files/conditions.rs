@@ -1,7 +1,7 @@
 //! Conditional requests, in the order of RFC 9110 section 13.2.2.
 
-use super::date;
 use super::request::Request;
+use crate::date;
 
 /// What a representation can be recognised by.
 #[derive(Clone, Debug, PartialEq, Eq)]

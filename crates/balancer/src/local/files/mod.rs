@@ -19,7 +19,6 @@
 mod answer;
 mod cache;
 mod conditions;
-mod date;
 mod encoding;
 mod options;
 mod pages;

@@ -9,9 +9,9 @@ use rustix::fs::Stat;
 
 use super::answer::{Body, Part};
 use super::conditions::Validators;
-use super::date;
 use super::encoding::Coding;
 use super::options::Options;
+use crate::date;
 
 /// Largest file kept in memory.
 pub(super) const SMALL: u64 = 64 * 1024;

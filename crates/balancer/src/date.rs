@@ -7,7 +7,7 @@ const MONTHS: [&str; 12] =
 const SECONDS_MAX: i64 = 253_402_300_799;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, for seconds since 1970; what lies outside of 1970 to 9999 is moved there.
-pub(super) fn format(seconds: i64) -> String {
+pub(crate) fn format(seconds: i64) -> String {
     let seconds = seconds.clamp(0, SECONDS_MAX);
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
@@ -22,7 +22,7 @@ pub(super) fn format(seconds: i64) -> String {
 }
 
 /// Seconds since 1970 of a date in any of the three forms; `None` for what is no date.
-pub(super) fn parse(text: &[u8]) -> Option<i64> {
+pub(crate) fn parse(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?.trim();
     if !text.is_ascii() || text.len() > 40 {
         return None;
@@ -105,6 +105,8 @@ mod tests {
             assert_eq!(parse(text.as_bytes()), Some(784_111_777), "{text}");
         }
         assert_eq!(format(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(format(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(format(0), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 
     #[test]
