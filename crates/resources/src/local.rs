@@ -45,16 +45,7 @@ impl LocalLoad {
     pub fn try_begin(&self) -> Option<u32> {
         let hot = &self.matrix.hot;
         let limit = self.limit();
-        if hot.serving() >= limit {
-            return None;
-        }
-        hot.begin_service();
-        let now = hot.serving();
-        if now > limit {
-            // Two came at once for the last place; both step back and the caller's queue sorts it out.
-            hot.end_service();
-            return None;
-        }
+        let now = hot.begin_service_below(limit)?;
         if now == limit {
             hot.set_flags_here(Flags::OVER_LIMIT);
             // One may have ended between the count and the flag.
@@ -94,13 +85,7 @@ impl LocalLoad {
     /// Counts one request passed on to another machine, unless too many are. Pair with
     /// [`end_relay`](Self::end_relay).
     pub fn try_begin_relay(&self) -> bool {
-        let hot = &self.matrix.hot;
-        hot.begin_relay();
-        let room = hot.relaying() <= self.relay_limit.load(Relaxed);
-        if !room {
-            hot.end_relay();
-        }
-        room
+        self.matrix.hot.begin_relay_below(self.relay_limit.load(Relaxed)).is_some()
     }
 
     /// Counts one passed-on request as finished.
@@ -219,5 +204,31 @@ mod tests {
         });
         assert_eq!(load.in_flight(), 0);
         assert!(load.flags().is_none());
+    }
+
+    #[test]
+    fn of_two_that_come_at_once_for_the_last_place_exactly_one_gets_it() {
+        let load = load();
+        load.set_limits(1, 1);
+        let ready = std::sync::Barrier::new(2);
+        let comes = || {
+            ready.wait();
+            let (served, relayed) = (load.try_begin().is_some(), load.try_begin_relay());
+            ready.wait();
+            if served {
+                load.end();
+            }
+            if relayed {
+                load.end_relay();
+            }
+            (u32::from(served), u32::from(relayed))
+        };
+        for _ in 0..2_000 {
+            let (here, there) = std::thread::scope(|scope| {
+                let other = scope.spawn(comes);
+                (comes(), other.join().unwrap())
+            });
+            assert_eq!((here.0 + there.0, here.1 + there.1), (1, 1));
+        }
     }
 }

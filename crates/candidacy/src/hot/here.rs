@@ -37,6 +37,13 @@ impl Hot {
         self.here.serving.fetch_add(1, Relaxed);
     }
 
+    /// Counts a request into the local service unless `limit` are there already; the number with it.
+    ///
+    /// Of several that come at once for the last place, exactly one gets it.
+    pub fn begin_service_below(&self, limit: u32) -> Option<u32> {
+        up_to(&self.here.serving, limit)
+    }
+
     /// Counts it out.
     pub fn end_service(&self) {
         count_off(&self.here.serving);
@@ -50,6 +57,11 @@ impl Hot {
     /// Counts a request that this machine relays to another.
     pub fn begin_relay(&self) {
         self.here.relaying.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a relayed request unless `limit` are being relayed already; the number with it.
+    pub fn begin_relay_below(&self, limit: u32) -> Option<u32> {
+        up_to(&self.here.relaying, limit)
     }
 
     /// Counts it off.
@@ -100,4 +112,10 @@ impl Hot {
             pressure: self.here.pressure.load(Relaxed),
         }
     }
+}
+
+/// Adds one in a single step unless the count is at its limit; the count with it.
+fn up_to(count: &AtomicU32, limit: u32) -> Option<u32> {
+    let more = |n: u32| (n < limit).then(|| n.saturating_add(1));
+    count.fetch_update(Relaxed, Relaxed, more).ok().map(|before| before.saturating_add(1))
 }
