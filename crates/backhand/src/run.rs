@@ -65,6 +65,7 @@ fn listen_for_signals() -> Result<(Sender<Word>, Receiver<Word>)> {
 struct Machine {
     resources: Handle,
     balancer: Running,
+    console: Arc<Console>,
 }
 
 impl Machine {
@@ -87,7 +88,7 @@ impl Machine {
         for address in addresses {
             info!(%address, "serving");
         }
-        Ok(Self { resources, balancer })
+        Ok(Self { resources, balancer, console })
     }
 
     /// Waits for the word to end; does what else is asked meanwhile.
@@ -108,7 +109,7 @@ impl Machine {
     /// Drains; a second word to end cuts it short.
     fn end(self, tell: Sender<Word>, told: &Receiver<Word>) {
         info!("draining; a second signal ends at once");
-        let Self { resources, balancer } = self;
+        let Self { resources, balancer, console } = self;
         balancer.begin_drain();
         let drain = move || {
             balancer.drain();
@@ -129,6 +130,8 @@ impl Machine {
                 }
             }
         }
+        // Last of those that look: the pages show the drain to its end.
+        console.stop();
         resources.stop();
         info!("ended");
     }

@@ -23,19 +23,19 @@ pub struct ClusterKey(Zeroizing<[u8; KEY_LEN]>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Nothing but white space.
-    #[error("the key file is empty; `openssl rand -hex 32` makes a key")]
+    #[error("the key file is empty; `backhand key` makes one")]
     Empty,
     /// Neither 64 hexadecimal digits nor the base64 of 32 bytes.
     #[error(
         "{length} characters that are neither 64 hexadecimal digits nor the base64 of 32 bytes; a pass phrase is not \
-         accepted because one recorded packet would let anyone try a dictionary; `openssl rand -hex 32` makes a key"
+         accepted because one recorded packet would let anyone try a dictionary; `backhand key` makes one"
     )]
     Form {
         /// Characters found, white space at the ends not counted.
         length: usize,
     },
     /// Well-formed, but one byte repeated: a placeholder that somebody forgot to replace.
-    #[error("the key is one byte repeated, a placeholder; `openssl rand -hex 32` makes a key")]
+    #[error("the key is one byte repeated, a placeholder; `backhand key` makes one")]
     Placeholder,
 }
 

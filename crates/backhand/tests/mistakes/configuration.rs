@@ -80,7 +80,7 @@ fn missing_key() -> Result<(), Failed> {
     let path = folder.path().join("no-key");
     let text = format!("[cluster]\nkey_file = \"{}\"\n", path.display());
     let said = refused(&folder, &text)?;
-    says(&said, &["b.toml:2:12", "cannot read", "no-key", "No such file", "openssl rand -hex 32"])
+    says(&said, &["b.toml:2:12", "cannot read", "no-key", "No such file", "backhand key > "])
 }
 
 fn readable_key() -> Result<(), Failed> {

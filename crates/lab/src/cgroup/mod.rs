@@ -95,7 +95,8 @@ impl Drop for Cgroups {
     fn drop(&mut self) {
         let deadline = Instant::now() + REMOVAL_PATIENCE;
         for top in &self.tops {
-            // Killed processes leave their group a moment after their parent heard of their end.
+            // Killed processes leave their group a moment after their parent heard of their end. Version 1 tells nobody when a group
+            // has become empty, so the only way to know is to ask again.
             while remove_tree(top).is_err_and(|e| e.kind() == io::ErrorKind::ResourceBusy) {
                 if Instant::now() > deadline {
                     tracing::warn!(group = %top.display(), "a control group of the lab is still busy");

@@ -10,7 +10,7 @@ use seal::ClusterKey;
 /// Most bytes read: a key is not a film.
 const KEY_FILE_MAX: u64 = 4096;
 /// The command that makes a key file.
-const MAKE: &str = "openssl rand -hex 32 >";
+const MAKE: &str = "backhand key >";
 
 /// Reads a key file.
 ///

@@ -37,7 +37,7 @@ pub struct Cluster {
     /// can neither be believed nor listen in. The file holds 64 hexadecimal digits or the base64 of
     /// 32 bytes, and only its owner may be able to read it (mode 600). A pass phrase is refused, since one
     /// recorded packet would let anybody try a dictionary. Make it once with
-    /// `(umask 077; openssl rand -hex 32 > cluster.key)` and copy it to each machine.
+    /// `(umask 077; backhand key > cluster.key)` and copy it to each machine.
     ///
     /// Default: none. Without a key Backhand speaks to loopback addresses only; see `insecure`.
     pub key_file: Option<Spanned<PathBuf>>,

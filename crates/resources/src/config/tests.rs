@@ -88,7 +88,7 @@ fn a_key_file_must_exist_be_secret_and_long() {
     let error = read(&path);
     assert!(error.contains("mode 644") && error.contains("run chmod 600"), "{error}");
     let error = read(&dir.path().join("absent"));
-    assert!(error.contains("cluster.key_file") && error.contains("openssl rand"), "{error}");
+    assert!(error.contains("cluster.key_file") && error.contains("backhand key > "), "{error}");
     let error = read(&dir.path().to_path_buf());
     assert!(error.contains("not a regular file"), "{error}");
     let (_dir, path) = key_file(b"secret\n", 0o600);

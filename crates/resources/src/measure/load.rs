@@ -25,6 +25,11 @@ impl Damped {
         let value = if self.weight > 0.0 { self.sum / self.weight } else { n };
         (value * 1000.0).round() as u32
     }
+
+    /// Whether the counts so far cover some ten seconds: enough that no single one of them stands for the load.
+    pub(super) fn is_settled(&self) -> bool {
+        self.weight > 0.15
+    }
 }
 
 /// The smallest power of two that no load seen so far exceeded: the `L` of the cost-benefit framework.
@@ -42,6 +47,11 @@ impl HighWater {
     pub(super) fn take(&mut self, load_milli: u32) -> u32 {
         let mark = load_milli.div_ceil(1000).max(1).checked_next_power_of_two().unwrap_or(1 << 31);
         self.0 = self.0.max(mark);
+        self.0
+    }
+
+    /// The mark as it stands.
+    pub(super) fn get(self) -> u32 {
         self.0
     }
 }
@@ -69,6 +79,9 @@ mod tests {
         assert_eq!(load.take(1, SECOND), 1_000);
         let (mean, equal) = (load.take(0, SECOND), 490..=510);
         assert!(equal.contains(&mean), "of two counts, got {mean}");
+        assert!(!load.is_settled());
+        (0..10).for_each(|_| drop(load.take(1, SECOND)));
+        assert!(load.is_settled());
     }
 
     #[test]

@@ -121,7 +121,13 @@ impl Meter {
                 self.group = Some(group);
             }
         }
-        figures.load_high_water = self.high_water.take(figures.load_milli);
+        // The mark never falls, so the crowd of a start must not raise it: the first counts in a group are not yet a load. The
+        // kernel's own load average always is one.
+        let is_load = self.group.is_none() || self.damped.is_settled();
+        figures.load_high_water = match is_load {
+            true => self.high_water.take(figures.load_milli),
+            false => self.high_water.get(),
+        };
         self.last = figures;
         figures
     }

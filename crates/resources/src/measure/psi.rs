@@ -2,6 +2,9 @@
 //!
 //! A load average says how many want to run; pressure says how much of the time somebody who wanted
 //! could not. *Some* is the share with at least one task waiting, *full* with all of them waiting.
+//!
+//! Only *some* is announced: a request that comes is one more task, and it waits as soon as one does. *Full* is read for whoever
+//! looks at this machine itself.
 
 /// Ten-second averages of one resource, in ten-thousandths of the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
