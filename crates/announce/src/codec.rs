@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv6Addr};
 use candidacy::{Report, RouteFigures};
 
 use crate::contact::Contact;
-use crate::packet::{Announcement, Decoded, Malformed, NAME_MAX, ROUTES_MAX, VERSION};
+use crate::packet::{Announcement, Decoded, Malformed, NAME_MAX, PROGRAM_MAX, ROUTES_MAX, VERSION};
 use crate::wire::{Reader, Writer, array, number};
 
 /// The lowest version whose readers understand what we write.
@@ -45,6 +45,9 @@ mod tag {
     pub(super) const BITS: u8 = 27;
     /// The only field that may stand several times.
     pub(super) const ROUTE: u8 = 28;
+    pub(super) const PROGRAM: u8 = 29;
+    /// The last that this version knows.
+    pub(super) const LAST: u8 = PROGRAM;
 }
 
 /// Applies one macro to every number: its tag and its place in the announcement.
@@ -80,7 +83,7 @@ pub(crate) fn encode(a: &Announcement, out: &mut Vec<u8>) {
     out.extend_from_slice(&[VERSION, COMPATIBLE]);
     let mut fields = Writer(out);
     fields.bytes(tag::REPORT, &a.report.to_bits().to_be_bytes());
-    fields.bytes(tag::NAME, cut(&a.name).as_bytes());
+    fields.bytes(tag::NAME, cut(&a.name, NAME_MAX).as_bytes());
     write_contact(&mut fields, &a.contact);
     match a.address {
         Some(IpAddr::V4(v4)) => fields.bytes(tag::ADDRESS, &v4.octets()),
@@ -94,6 +97,9 @@ pub(crate) fn encode(a: &Announcement, out: &mut Vec<u8>) {
     }
     numbers!(write);
     fields.number(tag::BITS, if a.plain { PLAIN } else { 0 });
+    if !a.program.is_empty() {
+        fields.bytes(tag::PROGRAM, cut(&a.program, PROGRAM_MAX).as_bytes());
+    }
     for route in a.routes.iter().take(ROUTES_MAX) {
         let mut value = [0; 10];
         value[..4].copy_from_slice(&route.key.to_be_bytes());
@@ -133,7 +139,7 @@ pub(crate) fn decode(text: &[u8]) -> Result<Decoded, Malformed> {
         let (tag, value) = field.map_err(|_| Malformed::Cut)?;
         let (word, bit) = (usize::from(tag / 64), 1 << (tag % 64));
         // What this version does not know may well stand several times in a later one.
-        if seen[word] & bit != 0 && tag < tag::ROUTE {
+        if seen[word] & bit != 0 && tag <= tag::LAST && tag != tag::ROUTE {
             return Err(Malformed::Repeated { tag });
         }
         seen[word] |= bit;
@@ -161,13 +167,8 @@ fn read(a: &mut Announcement, tag: u8, value: &[u8]) -> Option<()> {
     numbers!(read);
     match tag {
         tag::REPORT => a.report = Report::from_bits(u64::from_be_bytes(array(value, 0)?)),
-        tag::NAME => {
-            let name = core::str::from_utf8(value).ok()?;
-            if name.len() > NAME_MAX || name.chars().any(char::is_control) {
-                return None;
-            }
-            a.name = name.into();
-        }
+        tag::NAME => a.name = words(value, NAME_MAX)?.into(),
+        tag::PROGRAM => a.program = words(value, PROGRAM_MAX)?.into(),
         tag::CONTACT => a.contact = contact(value)?,
         tag::ADDRESS => a.address = Some(address(value).filter(is_reachable)?),
         tag::BITS => a.plain = number(value, u64::MAX)? & PLAIN != 0,
@@ -175,6 +176,12 @@ fn read(a: &mut Announcement, tag: u8, value: &[u8]) -> Option<()> {
         _ => {}
     }
     Some(())
+}
+
+/// Text for people: UTF-8 without control characters, at most so many bytes.
+fn words(value: &[u8], most: usize) -> Option<&str> {
+    let text = core::str::from_utf8(value).ok()?;
+    (text.len() <= most && !text.chars().any(char::is_control)).then_some(text)
 }
 
 fn contact(value: &[u8]) -> Option<Contact> {
@@ -211,9 +218,10 @@ fn route(value: &[u8]) -> Option<RouteFigures> {
     })
 }
 
-fn cut(name: &str) -> &str {
-    let end = (0..=name.len().min(NAME_MAX)).rev().find(|&end| name.is_char_boundary(end));
-    &name[..end.unwrap_or(0)]
+/// The text up to `most` bytes, and never half a character.
+fn cut(text: &str, most: usize) -> &str {
+    let end = (0..=text.len().min(most)).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn any_contact() -> impl Strategy<Value = Contact> {
 prop_compose! {
     fn any_announcement()(
         (sequence, report, interval_millis) in (1u64.., any::<u64>(), any::<u32>()),
-        name in "[^\\p{Cc}]{0,16}",
+        (name, program) in ("[^\\p{Cc}]{0,16}", "[^\\p{Cc}]{0,6}"),
         contact in any_contact(),
         address in proptest::option::of(any::<IpAddr>().prop_filter("reachable", is_reachable)),
         (peer_port, exchange_port, cpus_milli, arriba) in any::<(u16, u16, u32, u32)>(),
@@ -41,7 +41,7 @@ prop_compose! {
         routes in proptest::collection::vec(any::<(u32, u32, u16)>(), 0..=ROUTES_MAX),
     ) -> Announcement {
         Announcement {
-            sequence, report: Report::from_bits(report), interval_millis, name, contact, address, peer_port,
+            sequence, report: Report::from_bits(report), interval_millis, name, program, contact, address, peer_port,
             exchange_port, cpus_milli, arriba, total_memory, available_memory, load_milli, load_high_water,
             cpu_idle_permille, pressure: Pressure { cpu, memory, io }, running_slots, ready_slots, in_flight,
             relaying, limit, turnaround: Turnaround { count, mean_micros, p99_micros }, plain,
@@ -113,6 +113,7 @@ fn the_largest_announcement_fits_a_datagram() {
         report: Report::from_bits(u64::MAX),
         interval_millis: u32::MAX,
         name: "é".repeat(200),
+        program: "9".repeat(200),
         contact: Contact::Name { name: "a".repeat(crate::contact::NAME_MAX), port: u16::MAX },
         address: Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
         peer_port: u16::MAX,
@@ -142,6 +143,7 @@ fn the_largest_announcement_fits_a_datagram() {
     let decoded = decode(&bytes).unwrap().announcement;
     assert_eq!(decoded.routes.len(), ROUTES_MAX);
     assert_eq!(decoded.name, "é".repeat(NAME_MAX / 2), "cut between two characters");
+    assert_eq!(decoded.program, "9".repeat(PROGRAM_MAX));
 }
 
 #[test]
@@ -172,6 +174,11 @@ fn what_is_wrong_is_named() {
     assert_eq!(with(tag::LIMIT, &[0; 9]), Err(Malformed::Field { tag: tag::LIMIT }));
     assert_eq!(with(tag::ADDRESS, &[224, 0, 0, 1]), Err(Malformed::Field { tag: tag::ADDRESS }));
     assert_eq!(with(tag::ADDRESS, &[0; 16]), Err(Malformed::Field { tag: tag::ADDRESS }));
+    let program = Malformed::Field { tag: tag::PROGRAM };
+    assert_eq!(with(tag::PROGRAM, b"1\n2"), Err(program));
+    assert_eq!(with(tag::PROGRAM, &[b'1'; PROGRAM_MAX + 1]), Err(program));
+    let twice = [&whole[..], &[tag::PROGRAM, 1, b'1', tag::PROGRAM, 1, b'2']].concat();
+    assert_eq!(decode(&twice), Err(Malformed::Repeated { tag: tag::PROGRAM }));
     assert_eq!(with(tag::ROUTE, &[0; 9]), Err(Malformed::Field { tag: tag::ROUTE }));
     for name in [&b"web\r\n1"[..], b"\xff", &[b'a'; NAME_MAX + 1]] {
         let mut bytes = vec![1, 1];
@@ -183,6 +190,13 @@ fn what_is_wrong_is_named() {
         Writer(&mut bytes).bytes(tag::CONTACT, contact);
         assert_eq!(decode(&bytes), Err(Malformed::Field { tag: tag::CONTACT }), "{contact:?}");
     }
+}
+
+#[test]
+fn an_announcement_from_before_there_was_a_program_field_is_understood() {
+    let old = text(&smallest());
+    assert!(!Reader(&old[2..]).any(|field| field.unwrap().0 == tag::PROGRAM));
+    assert_eq!(decode(&old).unwrap().announcement.program, "");
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub const VERSION: u8 = 1;
 pub const ROUTES_MAX: usize = 8;
 /// The longest machine name announced, in bytes; longer ones are cut.
 pub const NAME_MAX: usize = 64;
+/// The longest program version announced, in bytes; longer ones are cut.
+pub const PROGRAM_MAX: usize = 24;
 /// The shortest interval that a machine's word is taken for.
 pub const INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// The longest interval that a machine's word is taken for.
@@ -38,6 +40,8 @@ pub struct Announcement {
     pub interval_millis: u32,
     /// The host name, for people. Any text without control characters.
     pub name: String,
+    /// The version of the program that announces, for people: without control characters. Empty if it does not say.
+    pub program: String,
     /// Where clients find the machine.
     pub contact: Contact,
     /// Where peers find it, if not where this packet comes from.
@@ -142,6 +146,7 @@ impl Announcement {
             report: Report::default(),
             interval_millis: 1000,
             name: name.into(),
+            program: String::new(),
             contact,
             address: None,
             peer_port: 0,
@@ -176,7 +181,7 @@ impl Announcement {
 
     /// Writes the text to be sealed into `out`, replacing what was there; at most [`TEXT_MAX`] bytes.
     ///
-    /// A name beyond [`NAME_MAX`] bytes is cut, and routes beyond [`ROUTES_MAX`] are left out.
+    /// A name beyond [`NAME_MAX`] bytes is cut, a program version beyond [`PROGRAM_MAX`], and routes beyond [`ROUTES_MAX`] are left out.
     pub fn encode(&self, out: &mut Vec<u8>) {
         crate::codec::encode(self, out);
         debug_assert!(out.len() <= TEXT_MAX);

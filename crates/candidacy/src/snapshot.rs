@@ -56,6 +56,8 @@ pub struct Machine {
     pub epoch: u32,
     /// Its host name. For people, `byHostname` and redirects.
     pub name: String,
+    /// The version of the program it runs; empty if it does not say.
+    pub program: String,
     /// Where it serves the web.
     pub service: Contact,
     /// Its peer listener; none on announce-only machines.
@@ -102,6 +104,7 @@ impl Machine {
             boot: Boot([0; 16]),
             epoch: 1,
             name: name.into(),
+            program: String::new(),
             service: Contact { addr: service, name: None },
             peer: None,
             exchange: None,

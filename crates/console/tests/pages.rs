@@ -126,6 +126,7 @@ fn everything_is_readable_without_javascript() {
         "10.0.0.6:8080",
         "ejected, back in 4 s",
         "over its limit",
+        " · 0.2.0",
         "arriba 364,00",
         "CPU idle",
         "8.0 GiB",

@@ -48,6 +48,7 @@ fn row(
         name: m.name.clone(),
         id: m.id.to_string(),
         boot: m.boot.to_string(),
+        version: Some(m.program.clone()).filter(|version| !version.is_empty()),
         this,
         address: match &m.service.name {
             Some(name) => format!("{name}:{}", m.service.addr.port()),

@@ -69,7 +69,10 @@ fn row(m: &MachineRow) -> Markup {
                 }
             }
             (cell("Condition", &html! { span.condition.(class(m.tone)) { (m.condition) } },
-                &html! { "boot " span title=(m.boot) { (short(&m.boot)) } }))
+                &html! {
+                    "boot " span title=(m.boot) { (short(&m.boot)) }
+                    @if let Some(version) = &m.version { " · " (version) }
+                }))
             (cell("Age", &html! { (figures::age(m.age_ms)) },
                 &html! { "report " (figures::age(m.information_age_ms)) }))
             td.flight role="cell" data-label="In flight" {

@@ -14,6 +14,8 @@ pub struct MachineRow {
     pub id: String,
     /// Which of its lives this is, 32 hexadecimal digits.
     pub boot: String,
+    /// The version of the program it runs, if it says.
+    pub version: Option<String>,
     /// Whether it is the machine that answers.
     pub this: bool,
     /// Where its service is: address or name, and port.

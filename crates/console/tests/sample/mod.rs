@@ -57,6 +57,7 @@ impl Sample {
             name: NAMES[i].into(),
             id: format!("{:032x}", 0xa1b2_c3d4_u64 * (i as u64 + 1)),
             boot: format!("{:x}{:024x}", 0x9c41_7e02_u64 + i as u64 * 0x1111_3337, i),
+            version: Some(if i == 2 { "0.2.0" } else { "0.1.0" }.into()),
             this: i == 0,
             address: format!("10.0.0.{}:8080", i + 1),
             peer: Some(format!("10.0.0.{}:4446", i + 1)),

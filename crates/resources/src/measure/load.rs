@@ -80,7 +80,7 @@ mod tests {
         let (mean, equal) = (load.take(0, SECOND), 490..=510);
         assert!(equal.contains(&mean), "of two counts, got {mean}");
         assert!(!load.is_settled());
-        (0..10).for_each(|_| drop(load.take(1, SECOND)));
+        (0..10).for_each(|_| _ = load.take(1, SECOND));
         assert!(load.is_settled());
     }
 

@@ -79,6 +79,7 @@ fn a_limited_group_of_version_two_is_measured_for_itself() {
     assert_eq!((meter.facts().cpus_milli, meter.facts().total_memory), (500, 1 << 30));
     let first = meter.read(second(1));
     assert_eq!(first.load_milli, 2000, "two runnable threads in the group and the one below it");
+    assert_eq!(first.load_high_water, 1, "one count is not yet a load, and the mark never falls");
     assert_eq!(first.available_memory, (1 << 30) - (256 << 20));
     assert_eq!(first.pressure.cpu, Some(Stall { some: 4000, full: 2000 }));
     group("cpu.stat", "usage_usec 1125000\nnr_periods 20\nnr_throttled 15\n");
@@ -87,6 +88,8 @@ fn a_limited_group_of_version_two_is_measured_for_itself() {
         750,
         "an eighth of a second used of half a CPU"
     );
+    let later = (3..20).map(|n| meter.read(second(n)).load_high_water).last();
+    assert_eq!(later, Some(2), "but a load that lasts is one");
 }
 
 fn version_one(dir: &Path, cpuacct_path: &str) {

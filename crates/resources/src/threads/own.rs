@@ -50,6 +50,7 @@ pub(super) fn announcement(
         turnaround: turnaround(&served),
         plain: !shared.setup.peer_listener,
         routes: served.routes.iter().take(ROUTES_MAX).copied().collect(),
+        program: env!("CARGO_PKG_VERSION").into(),
         ..Announcement::new(config.name.clone(), contact(shared))
     }
 }

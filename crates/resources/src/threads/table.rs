@@ -139,6 +139,7 @@ fn machine(who: &Who, said: &Announcement, now: Instant, resolver: &mut Resolver
     Machine {
         boot: who.speaker.boot,
         epoch: who.epoch,
+        program: said.program.clone(),
         peer: at(said.peer_port).filter(|_| !said.plain),
         exchange: at(said.exchange_port),
         plain: said.plain,
@@ -204,6 +205,7 @@ mod tests {
         let said = Announcement {
             peer_port: 4446,
             exchange_port: 4447,
+            program: "1.2.3".into(),
             arriba: 9,
             ..Announcement::new("web9", Contact::here(8080))
         };
@@ -212,6 +214,7 @@ mod tests {
         assert_eq!(machine.peer, Some("10.0.0.9:4446".parse().unwrap()));
         assert_eq!(machine.exchange, Some("10.0.0.9:4447".parse().unwrap()));
         assert_eq!((machine.name.as_str(), machine.arriba, machine.epoch), ("web9", 9, 7));
+        assert_eq!(machine.program, "1.2.3");
     }
 
     #[test]
