@@ -54,7 +54,7 @@ pub(crate) struct DemoArgs {
     /// How many machines the cluster has
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=20))]
     pub(crate) machines: u8,
-    /// End by itself after one failure and return; exit status 0 only if no request was lost
+    /// End by itself after each kind of failure and return; exit status 0 only if no request was lost
     #[arg(long)]
     pub(crate) once: bool,
     /// The port on 127.0.0.1 where the cluster is reachable [default: 8080, or a free one if that is taken]

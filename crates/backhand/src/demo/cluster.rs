@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use lab::{CgroupWish, Kind, Lab, LabConfig, Output, Process, Spawn, Wish};
+use lab::{CgroupWish, Cut, Kind, Lab, LabConfig, Output, Process, Spawn, Wish};
 
 use super::exchange;
 use super::files::{Files, PORT};
@@ -19,6 +19,28 @@ const GATHERING: Duration = Duration::from_secs(20);
 struct Member {
     config: PathBuf,
     process: Option<Process>,
+}
+
+/// What can happen to a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// Its process is killed, as by a power cut.
+    Kill,
+    /// Its process stands still; its connections stay open and nothing answers.
+    Freeze,
+    /// Its cable is pulled.
+    Cut,
+}
+
+impl Harm {
+    /// What is done, and what undoes it, as ends of a sentence about the machine.
+    pub(crate) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Kill => ("is killed (kill -9)", "is started again"),
+            Self::Freeze => ("is frozen (SIGSTOP)", "goes on (SIGCONT)"),
+            Self::Cut => ("has its cable pulled", "has its cable back"),
+        }
+    }
 }
 
 /// The whole cluster.
@@ -97,12 +119,33 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes machine `i` away as a power cut would: it gets no chance to say a word.
-    pub(crate) fn take_away(&mut self, i: usize) -> Result<()> {
-        match self.members[i].process.take() {
-            Some(process) => Ok(process.kill9()?),
-            None => Ok(()),
+    /// Does harm to machine `i`. Whatever it is, the machine gets no chance to say a word.
+    pub(crate) fn harm(&mut self, i: usize, harm: Harm) -> Result<()> {
+        match harm {
+            Harm::Kill => {
+                if let Some(process) = self.members[i].process.take() {
+                    process.kill9()?;
+                }
+            }
+            Harm::Freeze => self.running(i)?.stop()?,
+            Harm::Cut => self.lab.machine(i).cut(Cut::Carrier)?,
         }
+        Ok(())
+    }
+
+    /// Undoes it.
+    pub(crate) fn undo(&mut self, i: usize, harm: Harm) -> Result<()> {
+        match harm {
+            Harm::Kill => self.bring_back(i)?,
+            Harm::Freeze => self.running(i)?.cont()?,
+            Harm::Cut => self.lab.machine(i).heal()?,
+        }
+        Ok(())
+    }
+
+    fn running(&self, i: usize) -> Result<&Process> {
+        let process = self.members[i].process.as_ref();
+        process.with_context(|| format!("{} does not run", self.name(i)))
     }
 
     /// Waits until every running machine says that it knows `expected` living machines.

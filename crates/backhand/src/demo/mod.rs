@@ -19,16 +19,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::cli::DemoArgs;
-use cluster::Cluster;
+use cluster::{Cluster, Harm};
 use files::Files;
 use load::Load;
 use screen::Screen;
 use tally::Tally;
 
-/// How long each part of the story lasts.
-const CALM: Duration = Duration::from_secs(6);
+/// How long each part of the story lasts. With three kinds of harm the whole of it must end within a minute, the start included.
+const CALM: Duration = Duration::from_secs(5);
 const AWAY: Duration = Duration::from_secs(6);
-const BACK: Duration = Duration::from_secs(6);
+const BACK: Duration = Duration::from_secs(4);
 
 /// Runs the demonstration. Success only if nothing was lost.
 pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
@@ -115,7 +115,8 @@ struct Story {
 }
 
 impl Story {
-    /// Calm, a machine taken away, brought back; then, unless `once`, calm until told to stop. Returns what was seen in all.
+    /// Calm, then each kind of harm to one machine and what comes of it; then, unless `once`, calm until told to stop. Returns what was
+    /// seen in all.
     fn tell(
         &self,
         screen: &mut Screen,
@@ -123,30 +124,52 @@ impl Story {
         load: &Load,
         once: bool,
     ) -> Result<Tally> {
-        let victim = 1;
-        let name = cluster.name(victim);
         let mut total = Tally::default();
         screen.event("a client sends requests to any machine");
         self.watch(screen, load, CALM, &mut total);
-        if !self.stop.load(Relaxed) {
-            cluster.take_away(victim)?;
-            screen.event(&format!("{name} is taken away (kill -9)"));
-            let away = self.watch(screen, load, AWAY, &mut total);
-            screen.event(&format!("without {name}: {away}"));
-        }
-        if !self.stop.load(Relaxed) {
-            cluster.bring_back(victim)?;
-            screen.event(&format!("{name} is started again"));
-            cluster.wait_until_all_know(cluster.len())?;
-            screen.event(&format!("{name} is known to all again"));
-            let back = self.watch(screen, load, BACK, &mut total);
-            screen.event(&format!("with {name} again: {back}"));
+        // Another machine each time, so that none is special.
+        let victims = (0..cluster.len()).cycle().skip(1);
+        for (harm, victim) in [Harm::Kill, Harm::Freeze, Harm::Cut].into_iter().zip(victims) {
+            if self.stop.load(Relaxed) {
+                break;
+            }
+            if harm == Harm::Cut && !cluster.kind().has_cables() {
+                screen.event("no cable is pulled: these machines have none");
+                continue;
+            }
+            self.suffer(screen, cluster, load, (harm, victim), &mut total)?;
         }
         if !once {
             screen.say("\nIt goes on until you press Ctrl-C. Look at the pages.\n");
             self.watch(screen, load, Duration::MAX, &mut total);
         }
         Ok(total)
+    }
+
+    /// One machine is harmed, and brought back; says what the client saw meanwhile.
+    fn suffer(
+        &self,
+        screen: &mut Screen,
+        cluster: &mut Cluster,
+        load: &Load,
+        (harm, victim): (Harm, usize),
+        total: &mut Tally,
+    ) -> Result<()> {
+        let name = cluster.name(victim);
+        let (done, undone) = harm.words();
+        cluster.harm(victim, harm)?;
+        screen.event(&format!("{name} {done}"));
+        let away = self.watch(screen, load, AWAY, total);
+        screen.event(&format!("without {name}: {away}"));
+        cluster.undo(victim, harm)?;
+        screen.event(&format!("{name} {undone}"));
+        if !self.stop.load(Relaxed) {
+            cluster.wait_until_all_know(cluster.len())?;
+            screen.event(&format!("{name} is known to all again"));
+            let back = self.watch(screen, load, BACK, total);
+            screen.event(&format!("with {name} again: {back}"));
+        }
+        Ok(())
     }
 
     /// Shows each second until `long` has passed or the user has had enough.
