@@ -22,10 +22,24 @@ pub fn trial(
         Ok(()) => Trial::test(name, run),
         // Runners that list the tests show nothing but their names.
         Err(why) => {
-            let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-            Trial::test(format!("{name} (ignored: {why})"), run).with_ignored_flag(true)
+            let name = format!("{name} (ignored: {})", lasting(why));
+            Trial::test(name, run).with_ignored_flag(true)
         }
     }
+}
+
+/// A reason as part of a name: on one line, and the same each time, so paths lose the numbers that belong to one process.
+fn lasting(why: &str) -> String {
+    let word = |word: &str| {
+        let mut parts = word.split('-');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |all, part| {
+            let own = word.contains('/') && part.starts_with(|c: char| c.is_ascii_digit());
+            let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+            if own { format!("{all}-N{rest}") } else { format!("{all}-{part}") }
+        })
+    };
+    why.split_whitespace().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs what the command line asks for.
@@ -76,6 +90,13 @@ mod tests {
         let walk = trial("walks", &Ok(()), || Ok(()));
         assert!(!walk.has_ignored_flag());
         assert_eq!(walk.name(), "walks");
+    }
+
+    #[test]
+    fn a_reason_is_the_same_in_each_process() {
+        let why = "making /sys/fs/cgroup2/lab-4026531836-23492-2: No such\nfile (os error 2); see man-page-1";
+        let lasts = "making /sys/fs/cgroup2/lab-N-N-N: No such file (os error 2); see man-page-1";
+        assert_eq!(lasting(why), lasts);
     }
 
     #[test]
