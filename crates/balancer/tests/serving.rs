@@ -192,6 +192,25 @@ fn a_final_response_instead_of_100_continue_spares_the_body() {
 }
 
 #[test]
+fn a_response_that_comes_byte_by_byte_behind_hints_is_the_same_response() {
+    let origin = Origin::wires(|mut wire| {
+        while wire.head().is_some() {
+            let text = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
+            text.bytes().for_each(|byte| wire.send([byte]));
+        }
+    });
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.address);
+    for _ in 0..3 {
+        wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(wire.head().unwrap().line, "HTTP/1.1 103 Early Hints");
+        let head = wire.head().unwrap();
+        assert_eq!((&*head.line, head.header("link")), ("HTTP/1.1 200 OK", None));
+        assert_eq!(wire.exactly(3), b"ok\n");
+    }
+}
+
+#[test]
 fn an_upgraded_connection_carries_bytes_both_ways() {
     let origin = Origin::wires(|mut wire| {
         let head = wire.head().unwrap();

@@ -9,6 +9,8 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http1::Scan;
+
 use super::conn::{Conn, Holding};
 use super::download::{Download, DownloadError};
 use super::http::{Refusal, Request, Response};
@@ -121,6 +123,8 @@ impl Conn {
     ) -> Head {
         let w = self.w.clone();
         let mut early = Inbox::default();
+        // Kept from read to read, so that a head that comes byte by byte costs linear time.
+        let mut scan = Scan::default();
         let head = poll_fn(|cx| {
             if let Poll::Ready(ended) = self.poll_upload(cx, upload, up, target.patience, uploaded)
             {
@@ -134,14 +138,16 @@ impl Conn {
                         _ => return Poll::Ready(Some(Head::Ended(up.ended_early(&early)))),
                     };
                     if early.is_empty() {
-                        let (head, used) = self.receive(cx, request, up, target, &piece[..n]);
+                        let (head, used) =
+                            self.receive(cx, request, up, target, &piece[..n], &mut scan);
                         if head.is_none() {
                             early.put(&w.buffers, &piece[used..n]);
                         }
                         return Poll::Ready(head);
                     }
                     early.put(&w.buffers, &piece[..n]);
-                    let (head, used) = self.receive(cx, request, up, target, early.bytes());
+                    let (head, used) =
+                        self.receive(cx, request, up, target, early.bytes(), &mut scan);
                     early.consume(used);
                     Poll::Ready(head)
                 });
@@ -237,6 +243,7 @@ impl Conn {
         up: &mut Upstream,
         target: &Target,
         bytes: &[u8],
+        scan: &mut Scan,
     ) -> (Option<Head>, usize) {
         let w = self.w.clone();
         let may_stay = self.may_go_on(request);
@@ -246,15 +253,15 @@ impl Conn {
             let mut text = w.text.borrow_mut();
             text.clear();
             let mut fields = w.response_fields.borrow_mut();
-            let response = match Response::read(rest, request, may_stay, RESPONSE_HEAD, &mut fields)
-            {
-                Ok(Some(response)) => response,
-                Ok(None) => return (None, used),
-                Err(error) => {
-                    tracing::warn!(key = ?target.key, %error, "a response was not understood");
-                    return (Some(Head::Ended(Ended::Failed(Failure::Malformed))), used);
-                }
-            };
+            let response =
+                match Response::read(rest, request, may_stay, RESPONSE_HEAD, scan, &mut fields) {
+                    Ok(Some(response)) => response,
+                    Ok(None) => return (None, used),
+                    Err(error) => {
+                        tracing::warn!(key = ?target.key, %error, "a response was not understood");
+                        return (Some(Head::Ended(Ended::Failed(Failure::Malformed))), used);
+                    }
+                };
             self.backward(target.key == Key::Local, request, &response, rest, &fields, &mut text);
             let after = &rest[response.head.len..];
             if let (Key::Machine(slot), true) = (target.key, up.is_marked()) {
@@ -299,6 +306,7 @@ impl Conn {
                     }
                 }
                 used += response.head.len;
+                *scan = Scan::default();
                 continue;
             }
             if !self.out.is_empty() {

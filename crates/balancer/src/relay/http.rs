@@ -217,11 +217,12 @@ impl Response {
         request: &Request,
         may_stay: bool,
         max_head: usize,
+        scan: &mut Scan,
         fields: &mut Fields,
     ) -> Result<Option<Self>, http1::Reject> {
         let limits = Limits { max_head, max_fields: http1::MAX_FIELDS };
         let asked = Asked { head: request.is_head, upgrade: request.head.upgrade };
-        let parsed = http1::response::parse(bytes, asked, &limits, &mut Scan::default(), fields)?;
+        let parsed = http1::response::parse(bytes, asked, &limits, scan, fields)?;
         let Some(head) = parsed else { return Ok(None) };
         let plan = http1::persistence::plan(&request.head, &head, may_stay, true);
         let mut response = Self { head, plan, report: None, refused: None, events: false };
