@@ -79,6 +79,8 @@ pub(crate) fn whole(view: &StatusView, config: &Config, still: bool) -> Markup {
         }
     };
     let head = html! {
+        link rel="icon" href="icon.svg" type="image/svg+xml";
+        link rel="stylesheet" href="status.css";
         @if !still {
             noscript { meta http-equiv="refresh" content=(RELOAD_SECONDS); }
         }
@@ -114,18 +116,7 @@ pub(crate) fn notice(title: &str, text: &str, remedy: Option<(&str, &str)>) -> M
             }
         }
     };
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (title) }
-            }
-            body { (content) }
-        }
-    }
+    document(title, &html! {}, &content)
 }
 
 fn document(title: &str, head: &Markup, content: &Markup) -> Markup {
@@ -137,8 +128,6 @@ fn document(title: &str, head: &Markup, content: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
-                link rel="icon" href="icon.svg" type="image/svg+xml";
-                link rel="stylesheet" href="status.css";
                 (head)
             }
             body { (content) }
