@@ -37,8 +37,9 @@ const SUSPICION: f32 = 250_000.0;
 const UNKNOWN_SERVICE: f32 = 10_000.0;
 /// Equals are told apart by dice of this size, so that not every machine picks the same.
 const DICE: f32 = 1.0 / 4096.0;
-/// Costs that differ by less are equal, and equals go to this machine.
-const EQUAL: f32 = 1.001;
+/// Costs that differ by less are equal, and equals go to this machine: speeds are not measured more exactly, and
+/// a hop is certain.
+const EQUAL: f32 = 1.05;
 
 const fn in_ticks(d: Duration) -> u64 {
     (d.as_nanos() >> TICK) as u64
