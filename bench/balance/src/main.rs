@@ -106,9 +106,11 @@ fn run(
         let machine = lab.machine(i);
         machine.throttle(Duration::from_micros(*quota), PERIOD)?;
         let at = SocketAddr::from((machine.address(), APP_PORT));
-        processes.push(machine.spawn(Spawn::myself().args(["--app", &at.to_string()]))?);
+        let app = machine.spawn(Spawn::myself().args(["--app", &at.to_string()]))?;
+        let group = group_of(&app)?;
+        processes.push(app);
         wait_for(&lab, at)?;
-        if let Some(spawn) = rival.spawn(&lab, i, folder, binary)? {
+        if let Some(spawn) = rival.spawn(&lab, i, folder, binary, &group)? {
             let said = said(folder, i);
             let process = machine
                 .spawn(spawn.stdout(Output::File(said.clone())).stderr(Output::File(said)))?;
@@ -151,6 +153,18 @@ fn wait_for(lab: &Lab, at: SocketAddr) -> Result<()> {
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
+}
+
+/// The control group that limits a process, as a path that the file of Backhand can name.
+fn group_of(process: &Process) -> Result<String> {
+    let file = format!("/proc/{}/cgroup", process.pid());
+    let text = std::fs::read_to_string(&file).with_context(|| file.clone())?;
+    let limited = |line: &&str| {
+        let controllers = line.split(':').nth(1).unwrap_or_default();
+        controllers.is_empty() || controllers.split(',').any(|c| c == "cpu")
+    };
+    let paths = text.lines().filter(limited).filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.max_by_key(|path| path.len()).map(String::from).with_context(|| format!("{file}: {text}"))
 }
 
 /// Moves a balancer out of its machine's control group, as all rivals' balancers are.

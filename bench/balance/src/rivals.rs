@@ -56,13 +56,14 @@ impl Rival {
         if self == Self::CentralLeastconn { all.take(1).collect() } else { all.collect() }
     }
 
-    /// What to run on machine `i`, if anything.
+    /// What to run on machine `i`, if anything. `group` is the control group that limits the application.
     pub(crate) fn spawn(
         self,
         lab: &Lab,
         i: usize,
         folder: &Path,
         binary: &Path,
+        group: &str,
     ) -> Result<Option<Spawn>> {
         let at = lab.machine(i).address();
         Ok(Some(match self {
@@ -72,7 +73,7 @@ impl Rival {
             }
             Self::RoundRobin => haproxy(lab, folder, i, at, "roundrobin")?,
             Self::NginxRandomTwo => nginx(lab, folder, i, at)?,
-            Self::Backhand => backhand(folder, i, at, binary)?,
+            Self::Backhand => backhand(folder, i, at, binary, group)?,
         }))
     }
 }
@@ -117,7 +118,7 @@ fn nginx(lab: &Lab, folder: &Path, i: usize, at: IpAddr) -> Result<Spawn> {
     Ok(Spawn::new("nginx").arg("-c").arg(file))
 }
 
-fn backhand(folder: &Path, i: usize, at: IpAddr, binary: &Path) -> Result<Spawn> {
+fn backhand(folder: &Path, i: usize, at: IpAddr, binary: &Path, group: &str) -> Result<Spawn> {
     use std::io::Write;
     let key = folder.join("key");
     if !key.exists() {
@@ -130,7 +131,8 @@ fn backhand(folder: &Path, i: usize, at: IpAddr, binary: &Path) -> Result<Spawn>
     let text = format!(
         "[cluster]\nname = \"m{i}\"\nkey_file = \"{f}/key\"\naccept = [\"10.77.0.0/24\"]\nstate_dir = \"{f}/state{i}\"\n\
          [http]\nlisten = [\"{at}:{PORT}\"]\nworkers = 1\n\
-         [local]\nserver = \"http://{at}:{APP_PORT}\"\nlimit = 1000\n[status]\nallow = [\"10.77.0.0/24\"]\n"
+         [local]\nserver = \"http://{at}:{APP_PORT}\"\nlimit = 1000\n[status]\nallow = [\"10.77.0.0/24\"]\n\
+         [measure]\ncgroup = \"{group}\"\n"
     );
     let file = write(folder, format!("backhand-{i}.toml"), &text)?;
     Ok(Spawn::new(binary).args(["run", "--config"]).arg(file))

@@ -73,6 +73,7 @@ impl Machine {
             port: me.announce,
             exchange_port: me.exchange,
             scope: Scope::Machine,
+            cgroup: None,
             assumed: Vec::new(),
         };
         let setup = Setup { http_port: address.port(), peer_listener: true, ..Setup::default() };

@@ -39,7 +39,7 @@ impl Service {
             let _ = udp.hear_unreachable();
         }
         let announcer = Announcer::open(config, now)?;
-        let meter = Meter::new(setup.root.clone(), config.scope);
+        let meter = Meter::new(setup.root.clone(), config.scope, config.cgroup.as_deref());
         let (handle, granter) = Handle::prepare(config, setup, &state)?;
         let shared = &handle.0;
         say(shared, meter.facts());

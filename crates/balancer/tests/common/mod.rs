@@ -339,6 +339,7 @@ impl Plan {
             port: ports.announce,
             exchange_port: ports.exchange,
             scope: resources::config::Scope::Machine,
+            cgroup: None,
             assumed: Vec::new(),
         };
         let setup = Setup {

@@ -67,6 +67,8 @@ pub struct Config {
     pub exchange_port: u16,
     /// Whose figures are announced.
     pub scope: Scope,
+    /// The path of the control group that is measured, if not this program's own.
+    pub cgroup: Option<PathBuf>,
     /// What was not said in the file and is therefore assumed, one sentence each, for the log.
     pub assumed: Vec<String>,
 }
@@ -122,6 +124,7 @@ impl Config {
         let name = found.name(cluster);
         let accept = found.accept(cluster, &protection);
         let state_dir = found.state_dir(cluster);
+        let cgroup = found.cgroup(measure);
         if !found.problems.is_empty() {
             return Err(found.problems);
         }
@@ -137,6 +140,7 @@ impl Config {
             port: announce.port.get(),
             exchange_port: announce.exchange_port.get(),
             scope: measure.scope,
+            cgroup,
             assumed: found.assumed,
         })
     }
@@ -163,6 +167,27 @@ impl Found {
                 Protection::Insecure
             }
         }
+    }
+
+    fn cgroup(&mut self, measure: &Measure) -> Option<PathBuf> {
+        let given = measure.cgroup.as_ref()?;
+        let path = PathBuf::from(given.get_ref());
+        let mut tell = |message: String, remedy: &str| {
+            let problem = Problem::new("measure.cgroup", message, remedy);
+            self.problems.push(problem.at(given.span()));
+        };
+        if measure.scope == Scope::Machine {
+            tell(
+                "a control group is named, and scope = \"machine\" measures none".into(),
+                "leave one of the two out",
+            );
+        } else if !crate::measure::is_group(&crate::measure::Root::default(), &path) {
+            tell(
+                format!("{:?} is no control group on this machine", given.get_ref()),
+                "write the path that stands last in a line of /proc/PID/cgroup, for a process PID of the group",
+            );
+        }
+        Some(path)
     }
 
     fn targets(&mut self, announce: &Announce, protection: &Protection) -> Vec<Target> {

@@ -142,6 +142,16 @@ pub struct Measure {
     ///
     /// Default "auto".
     pub scope: Scope,
+
+    /// A control group to measure instead of the one this program runs in, as `/proc/PID/cgroup` tells it of a
+    /// process in that group: `"/system.slice/shop.service"`.
+    ///
+    /// For a local service that has a limit of its own while this program runs outside of it: the figures that
+    /// count are those of whoever serves the requests. The group must exist when this program starts, and
+    /// `scope` must not be `"machine"`.
+    ///
+    /// Default: the group this program runs in.
+    pub cgroup: Option<Spanned<String>>,
 }
 
 /// Whose figures are announced. See [`Measure::scope`].

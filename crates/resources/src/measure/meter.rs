@@ -1,11 +1,13 @@
 //! The meter: what is read when, and how two readings become a figure.
 
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use base::Instant;
 
 use super::cgroup::{Group, Limits};
 use super::load::{Damped, HighWater};
+use super::place::Places;
 use super::proc::{self, CpuTimes};
 use super::psi::{self, Pressure, Stall};
 use super::{Root, Scope, place};
@@ -60,16 +62,29 @@ struct Before {
     throttled_share: f64,
 }
 
+/// Where the control group of this path is, in every hierarchy that has it.
+pub(super) fn named_group(root: &Root, path: &Path) -> Places {
+    let text = |file: &str| root.read(file).unwrap_or_default();
+    let below = path.strip_prefix("/").ok().filter(|p| !p.as_os_str().is_empty());
+    let normal = below.is_some_and(|p| p.components().all(|c| matches!(c, Component::Normal(_))));
+    let Some(path) = path.to_str().filter(|_| normal) else { return Places::default() };
+    let (own, mounts) = (text("/proc/self/cgroup"), text("/proc/self/mountinfo"));
+    place::places(&own, &mounts, Some(path)).retain(|dir| root.exists(dir))
+}
+
 impl Meter {
-    /// Finds out what there is to measure.
-    pub fn new(root: Root, scope: Scope) -> Self {
+    /// Finds out what there is to measure. A `cgroup` is measured instead of the group this process runs in.
+    pub fn new(root: Root, scope: Scope, cgroup: Option<&Path>) -> Self {
         let text = |path: &str| root.read(path).unwrap_or_default();
         let stat = text("/proc/stat");
         let cpus = proc::online_cpus(&stat).unwrap_or(1);
         let allowed = proc::allowed_cpus(&text("/proc/self/status")).unwrap_or(cpus);
         let cpus_milli = cpus.min(allowed).max(1).saturating_mul(1000);
         let total_memory = proc::memory(&text("/proc/meminfo")).map_or(0, |(total, _)| total);
-        let places = place::places(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"));
+        let places = match cgroup {
+            Some(path) => named_group(&root, path),
+            None => place::places(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"), None),
+        };
         let (group, limits) = match scope {
             Scope::Machine => (Group::default(), Limits::default()),
             Scope::Auto | Scope::Cgroup => Group::find(&root, &places),
@@ -77,9 +92,10 @@ impl Meter {
         // A limit above what the machine has limits nothing.
         let quota = limits.cpus_milli.filter(|&milli| milli < cpus_milli);
         let memory = limits.memory.filter(|&bytes| bytes < total_memory);
+        let named = cgroup.is_some();
         let cgroup = match scope {
             Scope::Machine => false,
-            Scope::Auto => quota.is_some() || memory.is_some(),
+            Scope::Auto => named || quota.is_some() || memory.is_some(),
             Scope::Cgroup => true,
         };
         let facts = Facts {

@@ -33,7 +33,7 @@ fn second(n: u64) -> Instant {
 #[test]
 fn a_machine_without_limits_is_measured_whole() {
     let dir = tree(HOST);
-    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto);
+    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto, None);
     let facts = meter.facts().clone();
     assert_eq!((facts.cpus_milli, facts.total_memory), (4000, 8_000_000 * 1024));
     assert_eq!((facts.cpu_model.as_str(), facts.cgroup), ("Test CPU", false));
@@ -74,7 +74,7 @@ fn a_limited_group_of_version_two_is_measured_for_itself() {
     for (pid, tid, state) in [(70, 70, 'S'), (70, 72, 'R'), (71, 71, 'R')] {
         write(dir.path(), &format!("/proc/{pid}/task/{tid}/stat"), &format!("{tid} (x) {state} 1"));
     }
-    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto);
+    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto, None);
     assert!(meter.facts().cgroup);
     assert_eq!((meter.facts().cpus_milli, meter.facts().total_memory), (500, 1 << 30));
     let first = meter.read(second(1));
@@ -121,7 +121,7 @@ fn version_one_counts_time_in_the_group_of_the_same_path() {
     version_one(dir.path(), "/lab");
     let usage = "/sys/fs/cgroup/cpuacct/lab/cpuacct.usage";
     write(dir.path(), usage, "1000000000\n");
-    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto);
+    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto, None);
     assert_eq!(meter.facts().cpus_milli, 500);
     meter.read(second(1));
     write(dir.path(), usage, "1250000000\n");
@@ -142,7 +142,7 @@ fn version_one_without_such_a_group_asks_the_processes() {
     write(dir.path(), "/sys/fs/cgroup/cpuacct/cpuacct.usage", "9999999999\n");
     let used = |ticks| format!("70 (x) R 1 70 70 0 -1 4194560 1 2 3 4 {ticks} 0 0 0 20 0 1 0");
     write(dir.path(), "/proc/70/stat", &used(100));
-    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto);
+    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto, None);
     meter.read(second(1));
     write(dir.path(), "/proc/70/stat", &used(125));
     assert_eq!(meter.read(second(2)).cpu_idle_permille, 500);
@@ -152,10 +152,10 @@ fn version_one_without_such_a_group_asks_the_processes() {
 fn scope_decides_against_what_is_found() {
     let dir = tree(HOST);
     version_one(dir.path(), "/lab");
-    let machine = Meter::new(Root::at(dir.path()), Scope::Machine);
+    let machine = Meter::new(Root::at(dir.path()), Scope::Machine, None);
     assert_eq!((machine.facts().cgroup, machine.facts().cpus_milli), (false, 4000));
     let bare = tree(HOST);
-    let mut cgroup = Meter::new(Root::at(bare.path()), Scope::Cgroup);
+    let mut cgroup = Meter::new(Root::at(bare.path()), Scope::Cgroup, None);
     assert_eq!((cgroup.facts().cgroup, cgroup.facts().cpus_milli), (true, 4000));
     assert_eq!(cgroup.read(second(1)).load_milli, 0);
 }
@@ -164,7 +164,7 @@ fn scope_decides_against_what_is_found() {
 fn nothing_readable_gives_a_machine_of_one_cpu_and_no_panic() {
     let dir = tree(&[]);
     for scope in [Scope::Auto, Scope::Machine, Scope::Cgroup] {
-        let mut meter = Meter::new(Root::at(dir.path()), scope);
+        let mut meter = Meter::new(Root::at(dir.path()), scope, None);
         assert_eq!(meter.facts().cpus_milli, 1000);
         assert_eq!(meter.read(second(1)).cpu_idle_permille, 1000);
     }
@@ -174,7 +174,7 @@ fn nothing_readable_gives_a_machine_of_one_cpu_and_no_panic() {
 fn this_machine_has_sensible_figures_in_both_scopes() {
     let clock = crate::Clock::new();
     for scope in [Scope::Machine, Scope::Cgroup] {
-        let mut meter = Meter::new(Root::default(), scope);
+        let mut meter = Meter::new(Root::default(), scope, None);
         let facts = meter.facts().clone();
         assert!(facts.cpus_milli > 0 && facts.total_memory > 1 << 20, "{facts:?}");
         let mut figures = meter.read(clock.now());
@@ -187,5 +187,22 @@ fn this_machine_has_sensible_figures_in_both_scopes() {
             Figures { cpu_idle_permille: meter.read(clock.now()).cpu_idle_permille, ..figures };
         assert!(figures.cpu_idle_permille < 1000, "{scope:?} {figures:?}");
         assert!(figures.available_memory > 0 && figures.available_memory <= facts.total_memory);
+    }
+}
+
+#[test]
+fn a_named_group_is_measured_instead_of_our_own() {
+    let dir = tree(HOST);
+    version_one(dir.path(), "/");
+    let cpu = "/sys/fs/cgroup/cpu/shop";
+    write(dir.path(), &format!("{cpu}/cpu.cfs_quota_us"), "1000\n");
+    write(dir.path(), &format!("{cpu}/cpu.cfs_period_us"), "5000\n");
+    let root = || Root::at(dir.path());
+    let shop = Path::new("/shop");
+    let meter = Meter::new(root(), Scope::Auto, Some(shop));
+    assert_eq!((meter.facts().cgroup, meter.facts().cpus_milli), (true, 200));
+    assert!(super::super::is_group(&root(), shop));
+    for not in ["/shopping", "/", "shop", "/shop/..", "/../shop", ""] {
+        assert!(!super::super::is_group(&root(), Path::new(not)), "{not:?}");
     }
 }

@@ -26,6 +26,11 @@ pub fn arriba() -> u32 {
     arriba::measure()
 }
 
+/// Whether there is a control group of this path, in any hierarchy.
+pub(crate) fn is_group(root: &Root, path: &Path) -> bool {
+    !meter::named_group(root, path).is_empty()
+}
+
 /// The directory below which `/proc` and `/sys` are found.
 #[derive(Clone, Debug)]
 pub struct Root(PathBuf);

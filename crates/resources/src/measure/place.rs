@@ -38,17 +38,33 @@ impl Place {
     }
 }
 
-/// Joins what the two files say.
-pub(super) fn places(cgroup: &str, mountinfo: &str) -> Places {
+impl Places {
+    /// Only those groups that `exists` says are there.
+    pub(super) fn retain(mut self, exists: impl Fn(&Path) -> bool) -> Self {
+        for place in [&mut self.v2, &mut self.cpu, &mut self.cpuacct, &mut self.memory] {
+            place.take_if(|place| !exists(&place.dir));
+        }
+        self
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Joins what the two files say. With `other`, of the group of that path instead of the process's own.
+pub(super) fn places(cgroup: &str, mountinfo: &str, other: Option<&str>) -> Places {
     let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
     let mut places = Places::default();
     for line in cgroup.lines() {
         let mut parts = line.splitn(3, ':');
-        let (Some(number), Some(controllers), Some(path)) =
+        let (Some(number), Some(controllers), Some(own)) =
             (parts.next(), parts.next(), parts.next())
         else {
             continue;
         };
+        let path = other.unwrap_or(own);
         if number == "0" && controllers.is_empty() {
             places.v2 = mounts.iter().find(|m| m.v2).map(|m| m.place(path));
             continue;
@@ -136,8 +152,11 @@ mod tests {
 
     #[test]
     fn a_hybrid_machine_has_a_place_in_each_hierarchy() {
-        let places =
-            places("9:name=systemd:/\n4:memory:/a/b\n2:cpuacct:/\n1:cpu:/lab/one\n0::/\n", HYBRID);
+        let places = places(
+            "9:name=systemd:/\n4:memory:/a/b\n2:cpuacct:/\n1:cpu:/lab/one\n0::/\n",
+            HYBRID,
+            None,
+        );
         assert_eq!(places.cpu, place("/sys/fs/cgroup/cpu/lab/one", "/sys/fs/cgroup/cpu"));
         assert_eq!(places.cpuacct, place("/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/cpuacct"));
         assert_eq!(places.memory, place("/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/memory"));
@@ -154,7 +173,7 @@ mod tests {
     fn a_fresh_debian_has_only_the_unified_one() {
         let mounts =
             "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let places = places("0::/system.slice/backhand.service\n", mounts);
+        let places = places("0::/system.slice/backhand.service\n", mounts, None);
         assert_eq!(
             places.v2,
             place("/sys/fs/cgroup/system.slice/backhand.service", "/sys/fs/cgroup")
@@ -165,7 +184,7 @@ mod tests {
     #[test]
     fn controllers_that_share_a_hierarchy_share_a_place() {
         let mounts = "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
-        let places = places("3:cpu,cpuacct:/x\n", mounts);
+        let places = places("3:cpu,cpuacct:/x\n", mounts, None);
         assert_eq!(places.cpu, places.cpuacct);
         assert_eq!(places.cpu, place("/sys/fs/cgroup/cpu,cpuacct/x", "/sys/fs/cgroup/cpu,cpuacct"));
     }
@@ -174,22 +193,22 @@ mod tests {
     fn a_container_sees_its_group_at_the_mount_point() {
         let mounts = "700 690 0:30 /docker/abc /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n";
         let at_top = place("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu");
-        assert_eq!(places("1:cpu:/docker/abc\n", mounts).cpu, at_top);
-        assert_eq!(places("1:cpu:/elsewhere\n", mounts).cpu, at_top);
-        assert_eq!(places("1:cpu:/docker/abc/../../etc\n", mounts).cpu, at_top);
+        assert_eq!(places("1:cpu:/docker/abc\n", mounts, None).cpu, at_top);
+        assert_eq!(places("1:cpu:/elsewhere\n", mounts, None).cpu, at_top);
+        assert_eq!(places("1:cpu:/docker/abc/../../etc\n", mounts, None).cpu, at_top);
     }
 
     #[test]
     fn spaces_in_a_mount_point_are_escaped() {
         let mounts = "1 1 0:1 / /my\\040groups rw - cgroup2 none rw\n";
-        assert_eq!(places("0::/a\n", mounts).v2, place("/my groups/a", "/my groups"));
+        assert_eq!(places("0::/a\n", mounts, None).v2, place("/my groups/a", "/my groups"));
         assert_eq!(unescape(r"a\0"), r"a\0");
     }
 
     proptest! {
         #[test]
         fn no_text_makes_it_panic_or_climb_out(cgroup in ".{0,80}", mount in ".{0,80}") {
-            let found = places(&format!("0::{cgroup}\n1:cpu:{cgroup}"), &format!("{HYBRID}{mount}\n1 1 0:1 {mount} - cgroup2 x rw"));
+            let found = places(&format!("0::{cgroup}\n1:cpu:{cgroup}"), &format!("{HYBRID}{mount}\n1 1 0:1 {mount} - cgroup2 x rw"), None);
             for place in [found.v2, found.cpu].into_iter().flatten() {
                 prop_assert!(place.dir.starts_with(&place.top));
             }

@@ -132,7 +132,7 @@ fn write(path: PathBuf, text: &str) -> Result<(), String> {
 }
 
 fn under_a_quota() {
-    let mut meter = Meter::new(Root::default(), Scope::Auto);
+    let mut meter = Meter::new(Root::default(), Scope::Auto, None);
     assert!(meter.facts().cgroup, "{:?}", meter.facts());
     assert_eq!(meter.facts().cpus_milli, 200);
     // A second thread burns, so that the group has a runnable thread besides the one that measures.
@@ -141,14 +141,14 @@ fn under_a_quota() {
         let waited = figures.pressure.cpu.is_some_and(|stall| stall.some > 100);
         used_up && waited && figures.load_milli > 0
     });
-    let machine = Meter::new(Root::default(), Scope::Machine);
+    let machine = Meter::new(Root::default(), Scope::Machine, None);
     assert!(machine.facts().cpus_milli >= 1000 && !machine.facts().cgroup);
 }
 
 fn in_version_2_alone() {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(" - cgroup "), "version 1 is still mounted:\n{mounts}");
-    let mut meter = Meter::new(Root::default(), Scope::Cgroup);
+    let mut meter = Meter::new(Root::default(), Scope::Cgroup, None);
     assert!(meter.facts().cgroup, "{:?}", meter.facts());
     // One thread more than there are CPUs, and the one that measures: somebody always waits.
     let threads = meter.facts().cpus_milli.div_ceil(1000) + 1;
