@@ -74,7 +74,7 @@ proptest! {
     #[test]
     fn unknown_fields_are_stepped_over(
         a in any_announcement(),
-        tag in 29u8..,
+        tag in 30u8..,
         value in proptest::collection::vec(any::<u8>(), 0..=255),
         version in any::<u8>(),
     ) {

@@ -41,6 +41,11 @@ impl Herald {
         }
     }
 
+    /// Says that this machine has another number of CPUs, in thousandths: levels count from there.
+    pub fn set_cpus(&mut self, cpus_milli: u32) {
+        self.first_level = first_level(cpus_milli);
+    }
+
     /// Says that requests in flight have changed to `n`. Crossing a level hastens the announcement.
     pub fn handle_in_flight(&mut self, n: u32) {
         let level = level(self.level, n, self.first_level);

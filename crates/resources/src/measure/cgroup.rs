@@ -17,7 +17,7 @@ const THREADS_MAX: usize = 4096;
 const TICKS_PER_SECOND: u64 = 100;
 
 /// The groups whose figures stand for this machine.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
     cpu: Option<Controller>,
     memory: Option<Controller>,
@@ -27,13 +27,13 @@ pub(super) struct Group {
     usage: Option<Usage>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Controller {
     dir: PathBuf,
     v2: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Usage {
     /// `cpu.stat` of the unified hierarchy.
     Stat(PathBuf),

@@ -1,6 +1,6 @@
 //! The meter: what is read when, and how two readings become a figure.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use base::Instant;
@@ -12,7 +12,8 @@ use super::proc::{self, CpuTimes};
 use super::psi::{self, Pressure, Stall};
 use super::{Root, Scope, place};
 
-/// What does not change while the program runs.
+/// What hardly changes while the program runs: only when somebody gives the control group another limit, moves this
+/// process to another group, or takes CPUs or memory offline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// CPUs in thousandths: those this process may use, at most its quota.
@@ -44,6 +45,8 @@ pub struct Figures {
 #[derive(Debug)]
 pub struct Meter {
     root: Root,
+    scope: Scope,
+    named: Option<PathBuf>,
     facts: Facts,
     group: Option<Group>,
     high_water: HighWater,
@@ -72,46 +75,54 @@ pub(super) fn named_group(root: &Root, path: &Path) -> Places {
     place::places(&own, &mounts, Some(path)).retain(|dir| root.exists(dir))
 }
 
+/// Finds out what there is to measure.
+fn survey(root: &Root, scope: Scope, named: Option<&Path>) -> (Facts, Option<Group>) {
+    let text = |path: &str| root.read(path).unwrap_or_default();
+    let stat = text("/proc/stat");
+    let cpus = proc::online_cpus(&stat).unwrap_or(1);
+    let allowed = proc::allowed_cpus(&text("/proc/self/status")).unwrap_or(cpus);
+    let cpus_milli = cpus.min(allowed).max(1).saturating_mul(1000);
+    let total_memory = proc::memory(&text("/proc/meminfo")).map_or(0, |(total, _)| total);
+    let (group, limits) = match (scope, named) {
+        (Scope::Machine, _) => (Group::default(), Limits::default()),
+        (_, Some(path)) => Group::find(root, &named_group(root, path)),
+        (_, None) => {
+            let (own, mounts) = (text("/proc/self/cgroup"), text("/proc/self/mountinfo"));
+            Group::find(root, &place::places(&own, &mounts, None))
+        }
+    };
+    // A limit above what the machine has limits nothing.
+    let quota = limits.cpus_milli.filter(|&milli| milli < cpus_milli);
+    let memory = limits.memory.filter(|&bytes| bytes < total_memory);
+    let cgroup = match scope {
+        Scope::Machine => false,
+        Scope::Auto => named.is_some() || quota.is_some() || memory.is_some(),
+        Scope::Cgroup => true,
+    };
+    let facts = Facts {
+        cpus_milli: quota.unwrap_or(cpus_milli),
+        total_memory: memory.unwrap_or(total_memory),
+        cpu_model: proc::cpu_model(&text("/proc/cpuinfo"))
+            .unwrap_or("unknown")
+            .chars()
+            .take(80)
+            .collect(),
+        cgroup,
+    };
+    (facts, cgroup.then_some(group))
+}
+
 impl Meter {
-    /// Finds out what there is to measure. A `cgroup` is measured instead of the group this process runs in.
-    pub fn new(root: Root, scope: Scope, cgroup: Option<&Path>) -> Self {
-        let text = |path: &str| root.read(path).unwrap_or_default();
-        let stat = text("/proc/stat");
-        let cpus = proc::online_cpus(&stat).unwrap_or(1);
-        let allowed = proc::allowed_cpus(&text("/proc/self/status")).unwrap_or(cpus);
-        let cpus_milli = cpus.min(allowed).max(1).saturating_mul(1000);
-        let total_memory = proc::memory(&text("/proc/meminfo")).map_or(0, |(total, _)| total);
-        let places = match cgroup {
-            Some(path) => named_group(&root, path),
-            None => place::places(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"), None),
-        };
-        let (group, limits) = match scope {
-            Scope::Machine => (Group::default(), Limits::default()),
-            Scope::Auto | Scope::Cgroup => Group::find(&root, &places),
-        };
-        // A limit above what the machine has limits nothing.
-        let quota = limits.cpus_milli.filter(|&milli| milli < cpus_milli);
-        let memory = limits.memory.filter(|&bytes| bytes < total_memory);
-        let named = cgroup.is_some();
-        let cgroup = match scope {
-            Scope::Machine => false,
-            Scope::Auto => named || quota.is_some() || memory.is_some(),
-            Scope::Cgroup => true,
-        };
-        let facts = Facts {
-            cpus_milli: quota.unwrap_or(cpus_milli),
-            total_memory: memory.unwrap_or(total_memory),
-            cpu_model: proc::cpu_model(&text("/proc/cpuinfo"))
-                .unwrap_or("unknown")
-                .chars()
-                .take(80)
-                .collect(),
-            cgroup,
-        };
+    /// Finds out what there is to measure. A `named` control group is measured instead of the one this process
+    /// runs in.
+    pub fn new(root: Root, scope: Scope, named: Option<&Path>) -> Self {
+        let (facts, group) = survey(&root, scope, named);
         Self {
             root,
+            scope,
+            named: named.map(Path::to_path_buf),
             facts,
-            group: cgroup.then_some(group),
+            group,
             high_water: HighWater::default(),
             damped: Damped::default(),
             before: None,
@@ -119,13 +130,20 @@ impl Meter {
         }
     }
 
-    /// What does not change.
+    /// What hardly changes: as the last reading found it.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
 
     /// Reads everything once. A figure that cannot be read keeps its last value.
     pub fn read(&mut self, now: Instant) -> Figures {
+        let (facts, group) = survey(&self.root, self.scope, self.named.as_deref());
+        if group != self.group {
+            // Other groups have other counts: there is nothing to subtract from them yet.
+            self.before = None;
+            self.group = group;
+        }
+        self.facts = facts;
         let passed = self.before.map(|before| now.since(before.at));
         let cpu = proc::cpu_times(&self.text("/proc/stat"));
         let memory = proc::memory(&self.text("/proc/meminfo"));

@@ -206,3 +206,29 @@ fn a_named_group_is_measured_instead_of_our_own() {
         assert!(!super::super::is_group(&root(), Path::new(not)), "{not:?}");
     }
 }
+
+#[test]
+fn a_limit_that_changes_is_found_by_the_next_reading() {
+    let dir = tree(HOST);
+    version_one(dir.path(), "/lab");
+    let quota = |micros: &str| write(dir.path(), "/sys/fs/cgroup/cpu/lab/cpu.cfs_quota_us", micros);
+    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto, None);
+    assert_eq!(meter.facts().cpus_milli, 500);
+    quota("8000\n");
+    meter.read(second(1));
+    assert_eq!((meter.facts().cgroup, meter.facts().cpus_milli), (true, 2000));
+    quota("-1\n");
+    meter.read(second(2));
+    assert_eq!((meter.facts().cgroup, meter.facts().cpus_milli), (false, 4000));
+}
+
+#[test]
+fn a_process_that_is_moved_to_another_group_is_measured_there() {
+    let dir = tree(HOST);
+    version_one(dir.path(), "/lab");
+    let mut meter = Meter::new(Root::at(dir.path()), Scope::Auto, None);
+    assert_eq!(meter.facts().cpus_milli, 500);
+    write(dir.path(), "/proc/self/cgroup", "4:memory:/\n2:cpuacct:/\n1:cpu:/\n0::/\n");
+    meter.read(second(1));
+    assert_eq!((meter.facts().cgroup, meter.facts().cpus_milli), (false, 4000));
+}

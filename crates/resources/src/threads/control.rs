@@ -222,7 +222,18 @@ impl Control {
     }
 
     fn measure(&mut self, now: Instant) {
+        let before = self.meter.facts().cpus_milli;
         self.figures = self.meter.read(now);
+        let cpus = self.meter.facts().cpus_milli;
+        if cpus != before {
+            tracing::info!(
+                before = f64::from(before) / 1000.0,
+                now = f64::from(cpus) / 1000.0,
+                "this machine has another number of CPUs"
+            );
+            self.shared.local.set_marks_from(first_level(cpus));
+            self.herald.set_cpus(cpus);
+        }
         // After an absence the next second counts from here.
         self.measure_at = (self.measure_at + SECOND).max(now);
         if self.measure_at == now {
