@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         port: port + 1,
         exchange_port: port + 2,
         scope: resources::config::Scope::Machine,
-            cgroup: None,
+        cgroup: None,
         assumed: Vec::new(),
     };
     let setup = Setup { http_port: port, peer_listener: true, ..Setup::default() };

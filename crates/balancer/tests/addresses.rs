@@ -92,6 +92,7 @@ fn a_client_behind_a_trusted_proxy_is_judged_by_its_own_address() {
         ("X-Forwarded-For: 10.1.2.3, 192.0.2.1\r\n", 403),
         ("X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-For: 192.0.2.1\r\n", 403),
         ("X-Forwarded-For: 10.1.2.3, unknown\r\n", 403),
+        ("X-Forwarded-For: 10.1.2.3,\r\n", 200),
         ("Forwarded: for=10.1.2.3\r\n", 200),
         ("Forwarded: for=\"10.1.2.3:80\";proto=https, for=127.0.0.1\r\n", 200),
         ("Forwarded: for=\"[2001:db8::1]:80\"\r\n", 403),

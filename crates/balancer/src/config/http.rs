@@ -101,7 +101,8 @@ pub struct HttpSection {
     ///
     /// The client is the last address in `X-Forwarded-For` that is not listed itself; `Forwarded` (RFC 7239) is
     /// read where the former is missing, so a forwarder that writes only `Forwarded` has to remove what
-    /// clients send of the other. A client named `unknown` or by a made-up name counts as the forwarder.
+    /// clients send of the other. A client that is not named by an address (`unknown`, `_hidden`) is `0.0.0.0` to log
+    /// and rules: let in only where everybody is.
     ///
     /// Default: nobody.
     pub trusted: Option<Vec<AddrBlock>>,

@@ -3,10 +3,11 @@
 //! A trusted forwarder names the client in `X-Forwarded-For` or, where that is missing, in `Forwarded`
 //! (RFC 7239). Each forwarder adds whom it got the request from at the end, so the client is the last address
 //! that is not itself a trusted forwarder; what stands before it is the client's own word. A name that is no
-//! address (`unknown`, `_hidden`, garbage) says that nobody knows: then the sender's own address counts, and
-//! never what stands before that name.
+//! address (`unknown`, `_hidden`, garbage) says that nobody knows: such a client has the unspecified address, which
+//! no rule lets in that does not let everybody in. The forwarder's own address would open what is open to the
+//! machine it runs on, and what stands before the name may be the client's invention.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use base::AddrBlocks;
 use http1::Name;
@@ -38,13 +39,17 @@ impl Request {
         // Most forwarders write only the older one; what they pass on of the other is the client's word.
         if values(Name::XForwardedFor).next().is_some() {
             let all = values(Name::XForwardedFor).flat_map(|value| value.split(|&b| b == b','));
-            all.for_each(|part| chain.then(node(part)));
+            all.filter(|part| !part.trim_ascii().is_empty())
+                .for_each(|part| chain.then(node(part)));
         } else {
             values(Name::Forwarded).for_each(|value| chain.then_all(value));
         }
-        chain.client
+        chain.end()
     }
 }
+
+/// The client whom a forwarder did not want to name.
+const NOBODY_KNOWS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The way of a request from its client to us, read in the order in which it was written.
 struct Chain<'a> {
@@ -67,11 +72,19 @@ impl Chain<'_> {
         }
     }
 
+    /// Whom the whole of it names; `None` if nobody is named.
+    fn end(&self) -> Option<IpAddr> {
+        if self.is_lost { Some(NOBODY_KNOWS) } else { self.client }
+    }
+
     /// Reads the value of one `Forwarded` field.
     fn then_all(&mut self, mut value: &[u8]) {
         loop {
             let (element, rest) = cut(value, b',');
-            self.then(element.and_then(named));
+            // A list may have empty elements, which mean nothing (RFC 9110, 5.6.1.2).
+            if element.is_none_or(|element| !element.trim_ascii().is_empty()) {
+                self.then(element.and_then(named));
+            }
             match rest {
                 Some(rest) => value = rest,
                 None => return,
@@ -179,11 +192,12 @@ mod tests {
             ("for=10.0.0.1, for=10.0.0.2", "10.0.0.1"),
             ("for=192.0.2.1;host=\"a,b;for=6.6.6.6\\\", for=6.6.6.6\"", "192.0.2.1"),
             ("for=_hidden, for=192.0.2.43", "192.0.2.43"),
+            ("for=192.0.2.43, , ", "192.0.2.43"),
         ] {
             let trusted = trusted();
             let mut chain = chain(&trusted);
             chain.then_all(value.as_bytes());
-            assert_eq!(chain.client, Some(client.parse().unwrap()), "{value}");
+            assert_eq!(chain.end(), Some(client.parse().unwrap()), "{value}");
         }
     }
 
@@ -195,7 +209,6 @@ mod tests {
             "for=6.6.6.6, for=_hidden, for=10.0.0.1",
             "for=6.6.6.6, for=\"_gazonk\"",
             "for=6.6.6.6, proto=https",
-            "for=6.6.6.6, ",
             "for=6.6.6.6, for=1.2.3.4;for=5.6.7.8",
             "for=6.6.6.6, for=\"1.2.3.4",
             "for=6.6.6.6, for=\"[2001:db8::1\"",
@@ -204,12 +217,11 @@ mod tests {
             "for=6.6.6.6, for=1.2.3.4:",
             "for=6.6.6.6, for=1.2.3.4:port",
             "for=\"6.6.6.6, for=1.2.3.4",
-            "",
         ] {
             let trusted = trusted();
             let mut chain = chain(&trusted);
             chain.then_all(value.as_bytes());
-            assert_eq!(chain.client, None, "{value}");
+            assert_eq!(chain.end(), Some(NOBODY_KNOWS), "{value}");
         }
     }
 
@@ -220,8 +232,8 @@ mod tests {
         for value in ["for=6.6.6.6", "for=192.0.2.1", "for=10.0.0.1"] {
             chain.then_all(value.as_bytes());
         }
-        assert_eq!(chain.client, Some([192, 0, 2, 1].into()));
+        assert_eq!(chain.end(), Some([192, 0, 2, 1].into()));
         chain.then_all(b"for=unknown");
-        assert_eq!(chain.client, None);
+        assert_eq!(chain.end(), Some(NOBODY_KNOWS));
     }
 }
