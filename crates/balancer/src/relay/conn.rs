@@ -238,11 +238,21 @@ impl Conn {
 
     /// Sends what is pending, within the time a client may take.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        self.flush_before(false).await
+    }
+
+    /// The same; if `more` follows at once, both may travel together.
+    pub(crate) async fn flush_before(&mut self, more: bool) -> io::Result<()> {
         self.due_in(self.w.config.http.body_timeout);
         poll_fn(|cx| {
             let before = self.out.len();
-            let flushed =
-                super::io::poll_flush(&mut self.stream, cx, &mut self.out, &self.w.buffers);
+            let flushed = super::io::poll_flush_before(
+                &mut self.stream,
+                cx,
+                &mut self.out,
+                &self.w.buffers,
+                more,
+            );
             if self.out.len() < before {
                 self.due_in(self.w.config.http.body_timeout);
             }

@@ -13,8 +13,22 @@ pub(crate) fn poll_flush(
     pending: &mut Inbox,
     buffers: &Buffers,
 ) -> Poll<io::Result<()>> {
+    poll_flush_before(to, cx, pending, buffers, false)
+}
+
+/// Sends what is pending; if `more` follows at once, the kernel may send both together.
+pub(crate) fn poll_flush_before(
+    to: &mut Stream,
+    cx: &mut Context<'_>,
+    pending: &mut Inbox,
+    buffers: &Buffers,
+    more: bool,
+) -> Poll<io::Result<()>> {
     while !pending.is_empty() {
-        let n = ready!(to.poll_write(cx, &[IoSlice::new(pending.bytes())]))?;
+        let n = match more {
+            true => ready!(to.poll_write_before_more(cx, pending.bytes()))?,
+            false => ready!(to.poll_write(cx, &[IoSlice::new(pending.bytes())]))?,
+        };
         if n == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use super::conn::{Conn, Entry};
@@ -70,7 +70,9 @@ impl Conn {
         let parts = match body {
             Body::Empty => Vec::new(),
             Body::Memory(bytes, range) => {
-                self.out.put(&w.buffers, &bytes[range]);
+                if self.send_behind_head(&bytes[range]).is_err() {
+                    return Ended::Gone;
+                }
                 Vec::new()
             }
             Body::File { file, offset, len } => vec![Part::File { file, offset, len }],
@@ -93,6 +95,18 @@ impl Conn {
             Ok(()) => Ended::Done { status, keep, bytes },
             Err(_) => Ended::Gone,
         }
+    }
+
+    /// Sends what is pending and these bytes in one system call; only what the kernel does not take is copied.
+    fn send_behind_head(&mut self, body: &[u8]) -> io::Result<()> {
+        let buffers = &self.w.buffers;
+        let mut head = std::mem::take(&mut self.out);
+        // Whoever flushes the rest leaves the waker.
+        let mut cx = Context::from_waker(Waker::noop());
+        let sent =
+            super::io::send(&mut self.stream, &mut cx, &mut self.out, buffers, head.bytes(), body);
+        head.clear(buffers);
+        sent.map(drop)
     }
 
     fn file_head(&mut self, request: &Request, keep: bool) -> files::Answer {
@@ -135,7 +149,7 @@ impl Conn {
                 Ok(())
             });
         }
-        self.flush().await?;
+        self.flush_before(true).await?;
         self.due_in(w.config.http.body_timeout);
         poll_fn(|cx| {
             while len > 0 {

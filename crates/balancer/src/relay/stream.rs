@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -19,6 +20,11 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Wraps a TCP connection that was accepted: it has its listener's options.
+    pub(crate) fn accepted(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+
     /// Wraps a TCP connection and turns off the kernel's waiting for more to send: a response goes out in
     /// one vectored write, so there is nothing worth waiting for.
     pub(crate) fn tcp(stream: TcpStream) -> Self {
@@ -68,6 +74,22 @@ impl Stream {
             (Self::Unix(s), [one]) => Pin::new(s).poll_write(cx, one),
             (Self::Tcp(s), _) => Pin::new(s).poll_write_vectored(cx, from),
             (Self::Unix(s), _) => Pin::new(s).poll_write_vectored(cx, from),
+        }
+    }
+
+    /// Writes once, telling the kernel that more follows at once: a small piece then waits for it.
+    pub(crate) fn poll_write_before_more(
+        &self,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+            match self.try_write_with(|| Ok(rustix::net::send(self, from, flags)?)) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
         }
     }
 

@@ -36,6 +36,8 @@ impl Acceptor {
     /// Registers a socket with the worker's runtime.
     pub(crate) fn new(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
+        // Inherited by every connection: a response goes out in one write, so nothing is worth waiting for.
+        socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
         Ok(Self { listener: TcpListener::from_std(listener)?, reserve: reserve() })
     }
 

@@ -117,7 +117,7 @@ async fn accept(
 
 fn begin(w: &Rc<Worker>, stream: TcpStream, address: std::net::SocketAddr, entry: Entry) {
     let w = w.clone();
-    let stream = Stream::tcp(stream);
+    let stream = Stream::accepted(stream);
     // Counted from here on, so that a drain that begins now waits for it.
     let slot = w.controls.open();
     tokio::task::spawn_local(async move {
