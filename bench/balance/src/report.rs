@@ -86,8 +86,28 @@ pub(crate) fn table(cells: &[Cell]) -> String {
                 cell.late_p99_ms
             );
         }
+        text += &ratios(cells.iter().filter(|c| c.load == load && !c.void));
     }
     text
+}
+
+/// The first rival's figures divided by those of each other one.
+fn ratios<'a>(mut cells: impl Iterator<Item = &'a Cell>) -> String {
+    let Some(first) = cells.next() else { return String::new() };
+    let mut text = String::new();
+    for other in cells {
+        let separator = if text.is_empty() { "" } else { ", " };
+        text += &format!(
+            "{separator}{:.2} / {:.2} of {}",
+            first.mean_ms / other.mean_ms,
+            first.p99_ms / other.p99_ms,
+            other.rival
+        );
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!("\nMean / 99th percentile of {}: {text}.\n", first.rival)
 }
 
 /// Writes the JSON results and the table.
@@ -96,7 +116,10 @@ pub(crate) fn write(cells: &[Cell], json: &Path, markdown: &Path) -> Result<()> 
         std::fs::create_dir_all(folder)?;
     }
     std::fs::write(json, serde_json::to_string_pretty(cells)? + "\n")?;
-    let head = "# How well requests are spread\n\nMade by `cargo run --release -p bench-balance`; what is compared and how stands in `bench/balance/README.md`.\n";
+    let head = "# How well requests are spread\n\nMade by `cargo run --release -p bench-balance`; what is compared and how stands in `bench/balance/README.md`.\n\
+                Six machines with CPU quotas of 1, 1, 1, 1, 1.5 and 2 ms in 5 ms (1.5 cores in all: six quotas of at least 1 ms cannot be both unequal and 1.2 cores in all), an\n\
+                antagonist each that burns 1 s of every 5 s, requests of 8 ms of CPU in the mean, open-loop; the load is a share of the capacity without antagonists.\n\
+                Times count from when a request was due; 2,000 ms is the client's patience, and an error.\n";
     Ok(std::fs::write(markdown, head.to_owned() + &table(cells))?)
 }
 
@@ -111,5 +134,16 @@ mod tests {
         let cell = Cell::new("x", 0.9, got, 5.0);
         assert_eq!((cell.p999_ms, cell.goodput, cell.void), (None, 9.0, true));
         assert!(table(&[cell]).contains("void"));
+    }
+
+    #[test]
+    fn the_first_is_told_as_a_share_of_each_other() {
+        let cell = |rival, seconds| {
+            let seconds = vec![seconds; 100];
+            let lateness = vec![0.0; 100];
+            Cell::new(rival, 0.9, Outcome { seconds, errors: 0, lateness, span: 10.0 }, 5.0)
+        };
+        let text = table(&[cell("ours", 0.02), cell("theirs", 0.04)]);
+        assert!(text.contains("of ours: 0.50 / 0.50 of theirs."), "{text}");
     }
 }
