@@ -73,15 +73,22 @@ fn spawn(
 fn say(shared: &Shared, facts: &Facts) {
     let config = &shared.config;
     info!(
-        name = config.name, machine = %shared.me.machine, port = config.port, exchange = config.exchange_port,
+        name = config.name, machine = %shared.me.machine,
         cpus = f64::from(facts.cpus_milli) / 1000.0, memory = facts.total_memory, cgroup = facts.cgroup,
-        "announcing this machine"
+        "this machine"
     );
+    if !config.protection.is_alone() {
+        info!(port = config.port, exchange = config.exchange_port, "announcing this machine");
+    }
     match config.protection {
         Protection::Key(_) => {}
-        Protection::Loopback => {
-            info!("there is no cluster key, so only loopback addresses are spoken to")
-        }
+        Protection::Alone => info!(
+            "there is neither a cluster key nor a target of announcements: this machine is alone and listens to no other"
+        ),
+        Protection::Loopback => warn!(
+            "there is no cluster key: whatever runs on this machine, as any user, can claim to be one of the cluster \
+             and be sent requests; only loopback addresses are spoken to. Set cluster.key_file"
+        ),
         Protection::Insecure => warn!(
             "cluster.insecure is on and there is no cluster key: anyone who can send packets from an accepted \
              block can claim to be a machine and be sent requests; set cluster.key_file"

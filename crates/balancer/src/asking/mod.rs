@@ -13,7 +13,7 @@ mod timer;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -64,7 +64,7 @@ struct Open {
 }
 
 impl Desk {
-    /// Opens the sockets; `None` if there is no way to ask. Has to be called inside of the runtime.
+    /// Opens the sockets; `None` if there is nobody or no way to ask. Has to be called inside of the runtime.
     pub(crate) fn open(resources: &resources::Handle) -> Option<Self> {
         let mut prefix = [0; 8];
         random(&mut prefix);
@@ -75,12 +75,10 @@ impl Desk {
             open: (0..OPEN).map(|_| None).collect(),
             datagram: Vec::new(),
         };
-        let loopback = resources.config().protection.is_loopback();
-        let four = if loopback { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
-        let six = if loopback { Ipv6Addr::LOCALHOST } else { Ipv6Addr::UNSPECIFIED };
+        let [four, six] = places(resources.config());
         let desk = Self {
-            four: socket((four, 0).into()).ok(),
-            six: socket((six, 0).into()).ok(),
+            four: four.and_then(|ip| socket((ip, 0).into()).ok()),
+            six: six.and_then(|ip| socket((ip, 0).into()).ok()),
             timer: Timer::new().ok(),
             state: RefCell::new(state),
         };
@@ -91,6 +89,19 @@ impl Desk {
         let socket = if to.is_ipv4() { &self.four } else { &self.six };
         // A full socket buffer or an unreachable machine: the question is lost, as on the wire.
         socket.as_ref().is_some_and(|s| s.try_send_to(datagram, to).is_ok())
+    }
+}
+
+/// The addresses to ask from, IPv4 and IPv6: those that this machine announces from.
+fn places(config: &resources::Config) -> [Option<IpAddr>; 2] {
+    match config.address {
+        _ if config.protection.is_alone() => [None, None],
+        Some(ip) if ip.is_ipv4() => [Some(ip), None],
+        Some(ip) => [None, Some(ip)],
+        None if config.protection.is_loopback() => {
+            [Some(Ipv4Addr::LOCALHOST.into()), Some(Ipv6Addr::LOCALHOST.into())]
+        }
+        None => [Some(Ipv4Addr::UNSPECIFIED.into()), Some(Ipv6Addr::UNSPECIFIED.into())],
     }
 }
 
@@ -205,5 +216,25 @@ pub(crate) async fn listen(w: Rc<Worker>) {
 pub(crate) async fn keep_time(w: Rc<Worker>) {
     if let Some(timer) = w.desk.as_ref().and_then(|desk| desk.timer.as_ref()) {
         timer.run(|| w.now()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resources::config::{Config, Measure, Protection};
+
+    use super::*;
+
+    #[test]
+    fn questions_leave_from_the_address_of_the_announcements_and_from_nowhere_when_alone() {
+        let mut config =
+            Config::check(&Default::default(), &Default::default(), &Measure::default()).unwrap();
+        assert_eq!(places(&config), [None, None]);
+        config.protection = Protection::Insecure;
+        assert!(places(&config).iter().flatten().all(IpAddr::is_unspecified));
+        config.address = Some(Ipv4Addr::new(10, 0, 0, 7).into());
+        assert_eq!(places(&config), [config.address, None]);
+        config.address = Some(Ipv6Addr::LOCALHOST.into());
+        assert_eq!(places(&config), [None, config.address]);
     }
 }

@@ -25,7 +25,8 @@ pub struct PeersSection {
     /// ports as `http.listen` does. `"off"` takes nothing from peers: the machine announces itself without
     /// a peer listener, and others send it requests as any client would, on its HTTP port. Each packet
     /// says where its sender listens. Every connection is authenticated with the cluster key before
-    /// anything on it is believed, and only blocks of `cluster.accept` may try.
+    /// anything on it is believed, and only blocks of `cluster.accept` may try. A machine that is alone, with
+    /// neither a key nor targets of announcements, opens none of these.
     ///
     /// Default "exchange".
     pub listen: Option<Spanned<Texts>>,

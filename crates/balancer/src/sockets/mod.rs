@@ -106,6 +106,7 @@ impl Sockets {
     /// [`BindError`], which says by whom an address is used, or what to do. Nothing stays bound.
     pub fn bind(config: &Config, cluster: &resources::Config) -> Result<Self, BindError> {
         let peers = match &config.peers.listen {
+            _ if cluster.protection.is_alone() => Vec::new(),
             PeerListen::Exchange => vec![exchange_address(cluster)],
             PeerListen::At(addresses) => addresses.clone(),
             PeerListen::Off => Vec::new(),
@@ -291,6 +292,24 @@ mod tests {
             assert_eq!(worker.clients[0].local_addr().unwrap(), sockets.addresses()[0]);
             assert_eq!(Some(worker.peers[0].local_addr().unwrap()), sockets.peer_address());
         }
+    }
+
+    #[test]
+    fn a_machine_without_a_key_opens_a_peer_listener_only_when_loopback_targets_are_listed() {
+        use resources::config::{Announce, Cluster, Measure};
+        let text = "[http]\nlisten = [\"127.0.0.1:0\"]";
+        let config = Config::check(&crate::config::read(text).unwrap()).unwrap();
+        let mut announce = Announce::default();
+        let bind = |announce: &Announce| {
+            let cluster =
+                resources::Config::check(&Cluster::default(), announce, &Measure::default());
+            Sockets::bind(&config, &resources::Config { exchange_port: 0, ..cluster.unwrap() })
+                .unwrap()
+        };
+        assert_eq!(bind(&announce).peer_address(), None);
+        let target = resources::config::Target::new("127.0.0.1:9".parse().unwrap()).unwrap();
+        announce.targets = Some(vec![toml::Spanned::new(0..0, target)]);
+        assert!(bind(&announce).peer_address().is_some_and(|at| at.ip().is_loopback()));
     }
 
     #[test]

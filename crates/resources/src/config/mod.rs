@@ -55,7 +55,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Time between announcements, before jitter.
     pub interval: Duration,
-    /// Where announcements go; never empty.
+    /// Where announcements go; empty only if this machine is [alone](Protection::Alone).
     pub targets: Vec<Target>,
     /// The contact announced, if not the address that packets come from.
     pub advertised: Option<Advertised>,
@@ -78,23 +78,31 @@ pub struct Config {
 pub enum Protection {
     /// By the cluster key.
     Key(ClusterKey),
-    /// Not at all, and only loopback addresses are spoken to and believed.
+    /// Nothing to protect: without a key and without targets nothing is sent and nobody is believed, not even on
+    /// this machine, where any user could claim to be one of the cluster.
+    Alone,
+    /// Not at all, and only loopback addresses are spoken to and believed, because targets there are listed.
     Loopback,
     /// Not at all, on the network, because the file says so.
     Insecure,
 }
 
 impl Protection {
-    /// Whether only loopback addresses may be spoken to.
+    /// Whether there is no cluster, so that no socket towards other machines is opened.
+    pub fn is_alone(&self) -> bool {
+        matches!(self, Self::Alone)
+    }
+
+    /// Whether no address beyond loopback may be spoken to.
     pub fn is_loopback(&self) -> bool {
-        matches!(self, Self::Loopback)
+        matches!(self, Self::Alone | Self::Loopback)
     }
 
     /// The key that packets are sealed with: without one of the cluster's own, the published key.
     pub fn key(&self) -> ClusterKey {
         match self {
             Self::Key(key) => key.clone(),
-            Self::Loopback | Self::Insecure => ClusterKey::published(),
+            Self::Alone | Self::Loopback | Self::Insecure => ClusterKey::published(),
         }
     }
 }
@@ -102,8 +110,12 @@ impl Protection {
 impl Config {
     /// Whether packets and peer connections from `ip` may be believed, the key apart.
     pub fn accepts(&self, ip: IpAddr) -> bool {
-        let local = !self.protection.is_loopback() || ip.to_canonical().is_loopback();
-        local && self.accept.contains(ip)
+        let allowed = match self.protection {
+            Protection::Alone => false,
+            Protection::Loopback => ip.to_canonical().is_loopback(),
+            Protection::Key(_) | Protection::Insecure => true,
+        };
+        allowed && self.accept.contains(ip)
     }
 
     /// Judges the three sections together and fills in what they leave open. Reads the key file and
@@ -117,7 +129,7 @@ impl Config {
         measure: &Measure,
     ) -> Result<Self, Vec<Problem>> {
         let mut found = Found::default();
-        let protection = found.protection(cluster);
+        let protection = found.protection(cluster, announce);
         let targets = found.targets(announce, &protection);
         found.loopback_address(announce, &protection);
         found.ports(announce);
@@ -154,9 +166,13 @@ struct Found {
 }
 
 impl Found {
-    fn protection(&mut self, cluster: &Cluster) -> Protection {
+    fn protection(&mut self, cluster: &Cluster, announce: &Announce) -> Protection {
         let Some(file) = &cluster.key_file else {
-            return if cluster.insecure { Protection::Insecure } else { Protection::Loopback };
+            return match &announce.targets {
+                _ if cluster.insecure => Protection::Insecure,
+                Some(_) => Protection::Loopback,
+                None => Protection::Alone,
+            };
         };
         match read_key(file.get_ref()) {
             Ok(key) => Protection::Key(key),
@@ -212,18 +228,14 @@ impl Found {
     }
 
     fn default_targets(&mut self, announce: &Announce, protection: &Protection) -> Vec<Target> {
-        let ip = match (protection, &announce.address) {
-            (Protection::Key(_) | Protection::Insecure, _) => IpAddr::V4(DEFAULT_GROUP),
-            (Protection::Loopback, Some(address)) => *address.get_ref(),
-            (Protection::Loopback, None) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        };
-        let to = SocketAddr::new(ip, announce.port.get());
-        self.assumed.push(if ip.is_multicast() {
-            format!("no announce.targets: announcing to {to} on every multicast interface")
-        } else {
-            "no cluster.key_file: this machine stays alone, nothing is announced to the network"
-                .into()
-        });
+        if protection.is_alone() {
+            let alone = "no cluster.key_file: this machine stays alone, nothing is announced and nobody is believed";
+            self.assumed.push(alone.into());
+            return Vec::new();
+        }
+        let to = SocketAddr::new(IpAddr::V4(DEFAULT_GROUP), announce.port.get());
+        self.assumed
+            .push(format!("no announce.targets: announcing to {to} on every multicast interface"));
         vec![Target { to, ttl: 1, interface: None }]
     }
 

@@ -39,7 +39,9 @@ pub struct Cluster {
     /// recorded packet would let anybody try a dictionary. Make it once with
     /// `(umask 077; backhand key > cluster.key)` and copy it to each machine.
     ///
-    /// Default: none. Without a key Backhand speaks to loopback addresses only; see `insecure`.
+    /// Default: none. Without a key this machine is alone: it opens no port for other machines and believes
+    /// nobody. Unless `announce.targets` lists loopback addresses: then Backhands on this one machine form a
+    /// cluster that any of its users can join, for trying things out. For the network see `insecure`.
     pub key_file: Option<Spanned<PathBuf>>,
 
     /// Announce and believe announcements on the network without a key.
@@ -95,7 +97,8 @@ pub struct Announce {
     /// by its address; without one a group is joined and spoken to on every multicast interface, also on
     /// those that appear later. IPv6 addresses stand in brackets: `"[ff05::4445]:4445"`.
     ///
-    /// At most 64. Default with a key: `"239.255.44.45:4445"`; without: this machine alone.
+    /// At most 64. Default with a key, or with `insecure`: `"239.255.44.45:4445"`; without: none, this machine is
+    /// alone. Without a key only loopback addresses can be listed.
     pub targets: Option<Vec<Spanned<Target>>>,
 
     /// As whom to announce: the `name:port` or `ip:port` to which others send requests and redirects.
@@ -109,8 +112,11 @@ pub struct Announce {
 
     /// The address of this machine to listen and send on.
     ///
-    /// Needed only when several machines live on one host, each with an address of its own, or to keep a
-    /// machine off one of its networks. Broadcasts and multicasts are then still heard on the port.
+    /// Probes, questions and peer connections are then heard on it alone, and announcements and questions leave
+    /// with it as their sender. Needed only when several machines live on one host, each with an address of its own,
+    /// or to keep what is not for everyone off the machine's other networks. Broadcasts and multicasts are still
+    /// heard on the port, and a group is still spoken to on every multicast interface unless its target in
+    /// `targets` names one.
     ///
     /// Default: every address, IPv4 and IPv6.
     pub address: Option<Spanned<IpAddr>>,

@@ -33,11 +33,11 @@ fn key_file(bytes: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
 const GOOD_KEY: &[u8] = b"  AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
 
 #[test]
-fn an_empty_file_stays_on_loopback_and_says_so() {
+fn an_empty_file_is_alone_and_says_so() {
     let config = check("").unwrap();
-    assert!(config.protection.is_loopback() && config.protection.key().is_published());
-    assert!(config.targets.iter().all(Target::is_loopback) && config.targets.len() == 1);
-    assert!(!config.accept.contains("10.0.0.1".parse().unwrap()));
+    assert!(config.protection.is_alone() && config.targets.is_empty());
+    assert!(!config.accepts("127.0.0.1".parse().unwrap()));
+    assert!(!config.accepts("10.0.0.1".parse().unwrap()));
     assert_eq!(config.interval, Duration::from_secs(1));
     assert_eq!((config.port, config.exchange_port), (4445, 4446));
     assert!(config.assumed.iter().any(|line| line.contains("stays alone")), "{:?}", config.assumed);
@@ -103,7 +103,13 @@ fn a_key_file_must_exist_be_secret_and_long() {
 
 #[test]
 fn without_a_key_only_loopback_is_believed_whatever_is_accepted() {
-    let config = check("[cluster]\naccept = [\"0.0.0.0/0\", \"::1\"]").unwrap();
+    let accept = "[cluster]\naccept = [\"0.0.0.0/0\", \"::1\"]\n";
+    assert!(!check(accept).unwrap().accepts("127.0.0.9".parse().unwrap()));
+    let asked = format!("{accept}[announce]\ntargets = [\"127.0.0.1:4445\"]");
+    let config = check(&asked).unwrap();
+    assert!(
+        matches!(config.protection, Protection::Loopback) && config.protection.key().is_published()
+    );
     assert!(config.accepts("127.0.0.9".parse().unwrap()) && config.accepts("::1".parse().unwrap()));
     assert!(!config.accepts("10.0.0.1".parse().unwrap()));
 }

@@ -270,6 +270,7 @@ impl Destination {
 /// The addresses to bind to under a configuration.
 pub(crate) fn place(config: &Config) -> Where {
     match config.address {
+        _ if config.protection.is_alone() => Where::Nowhere,
         Some(ip) => Where::One(ip),
         None if config.protection.is_loopback() => Where::Loopback,
         None => Where::All,

@@ -15,6 +15,8 @@ pub(crate) struct Pair {
 /// Which addresses of this machine to bind to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Where {
+    /// None: there is nobody to speak to.
+    Nowhere,
     /// One address, and its family only.
     One(IpAddr),
     /// Loopback of both families.
@@ -35,6 +37,7 @@ impl Pair {
             Udp::bind(address, false).map_err(|error| (address, error))
         };
         let (v4, v6): (IpAddr, IpAddr) = match place {
+            Where::Nowhere => return Ok(Self { v4: None, v6: None }),
             Where::One(ip) if ip.is_ipv4() => return Ok(Self { v4: Some(one(ip)?), v6: None }),
             Where::One(ip) => return Ok(Self { v4: None, v6: Some(one(ip)?) }),
             Where::Loopback => (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()),
@@ -72,6 +75,7 @@ mod tests {
 
     #[test]
     fn each_place_binds_what_it_says() {
+        assert_eq!(Pair::bind(Where::Nowhere, 0).unwrap().each().count(), 0);
         let loopback = Pair::bind(Where::Loopback, 0).unwrap();
         assert!(loopback.each().all(|udp| udp.local().unwrap().ip().is_loopback()));
         let one = Pair::bind(Where::One("127.0.0.3".parse().unwrap()), 0).unwrap();

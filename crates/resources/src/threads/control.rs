@@ -290,6 +290,9 @@ impl Control {
         self.spoken = now;
         let said = self.say();
         self.note_own(now, &said);
+        if self.shared.config.protection.is_alone() {
+            return;
+        }
         let (mut text, mut datagram) = (Vec::new(), Vec::new());
         said.encode(&mut text);
         self.sealer.seal(&text, &mut datagram);

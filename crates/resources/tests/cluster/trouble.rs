@@ -7,11 +7,11 @@ use announce::Contact;
 use announce::packet::Announcement;
 use announce::reception::Refused;
 use base::{Boot, MachineId};
-use resources::StartError;
 use resources::crypto::Ring;
+use resources::{Service, Setup, StartError};
 use seal::{Purpose, Sealer, Speaker};
 
-use crate::bench::{Plan, key, net};
+use crate::bench::{Node, Plan, key, net, read_config};
 
 /// Everything logged by this process from the first use on.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
@@ -147,6 +147,37 @@ fn being_insecure_is_said_at_every_start() {
     let a = Plan { key: None, cluster: insecure, ..Plan::new(net, 1, &[1]) }.start();
     assert!(!log.lines(&["WARN", "cluster.insecure is on"]).is_empty());
     drop(a);
+}
+
+#[test]
+fn a_cluster_without_a_key_on_loopback_is_warned_of_at_every_start() {
+    let log = &*LOG;
+    let net = net();
+    let a = Plan { key: None, ..Plan::new(net, 1, &[1, 2]) }.start();
+    let b = Plan { key: None, ..Plan::new(net, 2, &[1, 2]) }.start();
+    a.meets(&b);
+    assert!(!log.lines(&["WARN", "whatever runs on this machine"]).is_empty());
+}
+
+#[test]
+fn a_machine_without_a_key_and_without_targets_is_alone() {
+    let log = &*LOG;
+    let net = net();
+    let dir = tempfile::tempdir().unwrap();
+    let config = read_config(&format!(
+        "[cluster]\nstate_dir = {:?}\n[announce]\naddress = \"{}\"",
+        dir.path(),
+        net.ip(1)
+    ));
+    let handle = Service::start(&config, Setup::default()).unwrap();
+    let a = Node::new(handle, net, 1, dir);
+    // Its ports are free, so nobody can say anything to it.
+    let _announcements = std::net::UdpSocket::bind(net.announcements(1)).unwrap();
+    let _exchange = std::net::UdpSocket::bind(net.exchange(1)).unwrap();
+    let itself = a.handle.me().machine;
+    a.until("its own figures", |_| a.machine(itself)?.total_memory.ne(&0).then_some(()));
+    assert!(!log.lines(&["this machine is alone"]).is_empty());
+    assert_eq!(a.handle.stats().announcements, 0);
 }
 
 #[test]
