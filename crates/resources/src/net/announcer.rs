@@ -188,11 +188,12 @@ impl Announcer {
         }
     }
 
-    /// Sends one announcement everywhere; how many packets went out and how many did not.
-    pub(crate) fn send(&mut self, bytes: &[u8], now: Instant) -> (u64, u64) {
+    /// Sends one announcement everywhere; how many packets went out and how many did not. `seal` makes each packet
+    /// anew: one that comes by two ways is then a second hearing and no replay.
+    pub(crate) fn send(&mut self, now: Instant, mut seal: impl FnMut() -> Vec<u8>) -> (u64, u64) {
         let (mut sent, mut failed) = (0, 0);
         for destination in &mut self.targets {
-            for result in destination.send(&self.main, bytes) {
+            for result in destination.send(&self.main, &mut seal) {
                 match result {
                     Ok(()) => sent += 1,
                     Err(error) => {
@@ -247,14 +248,14 @@ impl Destination {
         }
     }
 
-    fn send(&self, main: &Pair, bytes: &[u8]) -> Vec<io::Result<()>> {
+    fn send(&self, main: &Pair, seal: &mut impl FnMut() -> Vec<u8>) -> Vec<io::Result<()>> {
         let Some(udp) = main.for_address(self.target.to) else {
             return vec![Err(io::Error::from(io::ErrorKind::AddrNotAvailable))];
         };
         if self.target.is_multicast() {
             let each = self.indexes.iter();
             return each
-                .map(|&index| udp.send_multicast(bytes, self.target.to, self.target.ttl, index))
+                .map(|&index| udp.send_multicast(&seal(), self.target.to, self.target.ttl, index))
                 .collect();
         }
         let mut to = self.target.to;
@@ -263,7 +264,7 @@ impl Destination {
         {
             to.set_scope_id(index);
         }
-        vec![udp.send(bytes, to)]
+        vec![udp.send(&seal(), to)]
     }
 }
 

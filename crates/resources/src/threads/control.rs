@@ -293,10 +293,14 @@ impl Control {
         if self.shared.config.protection.is_alone() {
             return;
         }
-        let (mut text, mut datagram) = (Vec::new(), Vec::new());
+        let mut text = Vec::new();
         said.encode(&mut text);
-        self.sealer.seal(&text, &mut datagram);
-        let (sent, unsent) = self.sockets.announcer.send(&datagram, now);
+        let sealer = &mut self.sealer;
+        let (sent, unsent) = self.sockets.announcer.send(now, || {
+            let mut datagram = Vec::new();
+            sealer.seal(&text, &mut datagram);
+            datagram
+        });
         let counters = &self.shared.counters;
         count(&counters.announcements);
         count_many(&counters.announcement_packets_sent, sent);

@@ -84,8 +84,21 @@ fn packets_of_a_living_machine_count_once() {
     for _ in 0..3 {
         recorder.send_to(&packet, net.announcements(1)).unwrap();
     }
-    refused(&a, Refused::Replayed, 3);
+    // The first is the same announcement by another way, the others are copies of it.
+    refused(&a, Refused::Duplicate, 1);
+    refused(&a, Refused::Replayed, 2);
     assert_eq!(a.handle.stats().admitted, 1);
+}
+
+#[test]
+fn an_announcement_that_comes_by_two_ways_is_a_second_hearing_and_no_replay() {
+    let net = net();
+    let a = Plan::new(net, 1, &[1]).start();
+    // Named twice, as by two interfaces on one segment.
+    let b = Plan::new(net, 2, &[1, 1]).start();
+    a.meets(&b);
+    refused(&a, Refused::Duplicate, 3);
+    assert_eq!(a.handle.stats().refused(Refused::Replayed), 0);
 }
 
 #[test]
