@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr};
 
+use candidacy::snapshot::Pressure;
 use candidacy::{Report, RouteFigures};
 
 use crate::contact::Contact;
@@ -64,9 +65,6 @@ macro_rules! numbers {
         $each!(LOAD, load_milli, u32);
         $each!(LOAD_HIGH_WATER, load_high_water, u32);
         $each!(CPU_IDLE, cpu_idle_permille, u16);
-        $each!(PRESSURE_CPU, pressure.cpu, u16);
-        $each!(PRESSURE_MEMORY, pressure.memory, u16);
-        $each!(PRESSURE_IO, pressure.io, u16);
         $each!(RUNNING_SLOTS, running_slots, u32);
         $each!(READY_SLOTS, ready_slots, u32);
         $each!(IN_FLIGHT, in_flight, u32);
@@ -96,6 +94,10 @@ pub(crate) fn encode(a: &Announcement, out: &mut Vec<u8>) {
         };
     }
     numbers!(write);
+    let Pressure { cpu, memory, io } = a.pressure;
+    fields.optional(tag::PRESSURE_CPU, cpu);
+    fields.optional(tag::PRESSURE_MEMORY, memory);
+    fields.optional(tag::PRESSURE_IO, io);
     fields.number(tag::BITS, if a.plain { PLAIN } else { 0 });
     if !a.program.is_empty() {
         fields.bytes(tag::PROGRAM, cut(&a.program, PROGRAM_MAX).as_bytes());
@@ -165,7 +167,11 @@ fn read(a: &mut Announcement, tag: u8, value: &[u8]) -> Option<()> {
         };
     }
     numbers!(read);
+    let share = || Some(number(value, u16::MAX.into())? as u16);
     match tag {
+        tag::PRESSURE_CPU => a.pressure.cpu = Some(share()?),
+        tag::PRESSURE_MEMORY => a.pressure.memory = Some(share()?),
+        tag::PRESSURE_IO => a.pressure.io = Some(share()?),
         tag::REPORT => a.report = Report::from_bits(u64::from_be_bytes(array(value, 0)?)),
         tag::NAME => a.name = words(value, NAME_MAX)?.into(),
         tag::PROGRAM => a.program = words(value, PROGRAM_MAX)?.into(),

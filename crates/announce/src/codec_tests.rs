@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::packet::{TEXT_MAX, Turnaround};
-use candidacy::snapshot::Pressure;
 use proptest::prelude::*;
 use std::format;
 use std::vec;
@@ -35,7 +34,7 @@ prop_compose! {
         address in proptest::option::of(any::<IpAddr>().prop_filter("reachable", is_reachable)),
         (peer_port, exchange_port, cpus_milli, arriba) in any::<(u16, u16, u32, u32)>(),
         (total_memory, available_memory, load_milli, load_high_water) in any::<(u64, u64, u32, u32)>(),
-        (cpu_idle_permille, cpu, memory, io) in any::<(u16, u16, u16, u16)>(),
+        (cpu_idle_permille, cpu, memory, io) in any::<(u16, Option<u16>, Option<u16>, Option<u16>)>(),
         (running_slots, ready_slots, in_flight, relaying, limit) in any::<(u32, u32, u32, u32, u32)>(),
         (count, mean_micros, p99_micros, plain) in any::<(u32, u32, u32, bool)>(),
         routes in proptest::collection::vec(any::<(u32, u32, u16)>(), 0..=ROUTES_MAX),
@@ -74,7 +73,7 @@ proptest! {
     #[test]
     fn unknown_fields_are_stepped_over(
         a in any_announcement(),
-        tag in 30u8..,
+        tag in tag::LAST + 1..,
         value in proptest::collection::vec(any::<u8>(), 0..=255),
         version in any::<u8>(),
     ) {
@@ -125,7 +124,7 @@ fn the_largest_announcement_fits_a_datagram() {
         load_milli: u32::MAX,
         load_high_water: u32::MAX,
         cpu_idle_permille: u16::MAX,
-        pressure: Pressure { cpu: u16::MAX, memory: u16::MAX, io: u16::MAX },
+        pressure: Pressure { cpu: Some(u16::MAX), memory: Some(u16::MAX), io: Some(u16::MAX) },
         running_slots: u32::MAX,
         ready_slots: u32::MAX,
         in_flight: u32::MAX,
@@ -197,6 +196,14 @@ fn an_announcement_from_before_there_was_a_program_field_is_understood() {
     let old = text(&smallest());
     assert!(!Reader(&old[2..]).any(|field| field.unwrap().0 == tag::PROGRAM));
     assert_eq!(decode(&old).unwrap().announcement.program, "");
+}
+
+#[test]
+fn no_pressure_is_told_from_pressure_that_is_not_known() {
+    let pressure = Pressure { cpu: Some(9300), memory: Some(0), io: None };
+    let read = decode(&text(&Announcement { pressure, ..smallest() })).unwrap().announcement;
+    assert_eq!(read.pressure, pressure);
+    assert_eq!(decode(&text(&smallest())).unwrap().announcement.pressure, Pressure::default());
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub struct Announcement {
     pub load_high_water: u32,
     /// Idle CPU in thousandths.
     pub cpu_idle_permille: u16,
-    /// `some avg10` of the kernel's pressure stall information.
+    /// `some avg10` of the kernel's pressure stall information, as far as it has one.
     pub pressure: Pressure,
     /// Service slots in all.
     pub running_slots: u32,

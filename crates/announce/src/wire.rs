@@ -20,6 +20,15 @@ impl Writer<'_> {
         self.0.extend_from_slice(value);
     }
 
+    /// Appends a number that may be missing; zero is written, with no bytes, to be told from that.
+    pub(crate) fn optional(&mut self, tag: u8, value: Option<impl Into<u64>>) {
+        match value.map(Into::into) {
+            None => {}
+            Some(0) => self.bytes(tag, &[]),
+            Some(value) => self.number(tag, value),
+        }
+    }
+
     /// Appends a number; zero is left out, since a missing number reads as zero.
     pub(crate) fn number(&mut self, tag: u8, value: impl Into<u64>) {
         let value = value.into();

@@ -64,7 +64,7 @@ pub struct Report {
     pub in_flight: u16,
     /// What keeps the reporter from being a candidate.
     pub flags: Flags,
-    /// Share of the last seconds in which something there waited for a CPU, in 255ths.
+    /// Share of the last seconds in which something there waited for a CPU, in 255ths; 0 also if not known.
     pub pressure: u8,
 }
 

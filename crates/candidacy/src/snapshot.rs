@@ -34,15 +34,16 @@ pub struct RouteFigures {
 }
 
 /// Share of time in which something waited for a resource (pressure stall information), in
-/// ten-thousandths over the last ten seconds.
+/// ten-thousandths over the last ten seconds; `None` = not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// Waiting for a CPU.
-    pub cpu: u16,
+    /// Waiting for a CPU. In a control group of version 1, which has no such figure, the share of the quota's periods in
+    /// which the quota ran out.
+    pub cpu: Option<u16>,
     /// Waiting for memory.
-    pub memory: u16,
+    pub memory: Option<u16>,
     /// Waiting for input or output.
-    pub io: u16,
+    pub io: Option<u16>,
 }
 
 /// A machine's slow figures.

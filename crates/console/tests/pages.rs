@@ -261,6 +261,21 @@ fn json_has_no_number_for_what_is_not_known() {
 }
 
 #[test]
+fn pressure_that_is_not_known_is_nowhere_a_number() {
+    let mut view = Sample::new(1).view(true);
+    view.machines[0].pressure.memory_percent = None;
+    view.machines[0].pressure.cpu_percent = Some(0.0);
+    let console = console(Fixed(view));
+    let value: serde_json::Value =
+        serde_json::from_str(&get(&console, "/backhand/status.json").body).unwrap();
+    assert!(value["machines"][0]["pressure"]["memory_percent"].is_null());
+    assert_eq!(value["machines"][0]["pressure"]["cpu_percent"], 0.0);
+    let metrics = get(&console, "/metrics").body;
+    assert!(metrics.contains("backhand_pressure_ratio{resource=\"cpu\"} 0"));
+    assert!(!metrics.contains("backhand_pressure_ratio{resource=\"memory\"}"));
+}
+
+#[test]
 fn a_console_that_was_stopped_lets_go_of_what_it_watched() {
     struct Watched(std::sync::mpsc::Sender<()>);
     impl Source for Watched {

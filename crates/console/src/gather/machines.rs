@@ -73,9 +73,9 @@ fn row(
         load_high_water: f64::from(m.load_high_water.max(1)),
         cpu_idle: f64::from(m.cpu_idle_permille) / 1e3,
         pressure: Pressure {
-            cpu_percent: Some(f64::from(m.pressure.cpu) / 100.0),
-            memory_percent: Some(f64::from(m.pressure.memory) / 100.0),
-            io_percent: Some(f64::from(m.pressure.io) / 100.0),
+            cpu_percent: m.pressure.cpu.map(percent),
+            memory_percent: m.pressure.memory.map(percent),
+            io_percent: m.pressure.io.map(percent),
         },
         in_flight_mine: mine,
         in_flight_others: if this {
@@ -117,4 +117,9 @@ fn condition(
         }
         other => (other.as_str().into(), tone, false),
     }
+}
+
+/// Of ten-thousandths.
+fn percent(share: u16) -> f64 {
+    f64::from(share) / 100.0
 }

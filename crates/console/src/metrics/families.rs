@@ -325,7 +325,8 @@ fn this_machine(view: &StatusView, text: &mut Text) {
         "backhand_pressure_ratio",
         Kind::Gauge,
         "ratio",
-        "Share of the last ten seconds in which a task waited, by for what.",
+        "Share of the last ten seconds in which a task waited, by for what; absent where the kernel does not say. In a control \
+         group of version 1, cpu is the share of the quota's periods in which the quota ran out.",
     );
     let p = m.pressure;
     for (what, percent) in

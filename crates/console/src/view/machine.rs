@@ -115,10 +115,10 @@ impl Tone {
     }
 }
 
-/// Pressure stall information: percent of the last ten seconds in which at least one task waited.
+/// Pressure stall information: percent of the last ten seconds in which at least one task waited; `None` = not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Pressure {
-    /// For a CPU.
+    /// For a CPU; in a control group of version 1, percent of the quota's periods in which the quota ran out.
     pub cpu_percent: Option<f64>,
     /// For memory.
     pub memory_percent: Option<f64>,

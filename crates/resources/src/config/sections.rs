@@ -143,7 +143,9 @@ pub struct Measure {
     /// `"machine"` reads the machine's load, idle time, memory and pressure. `"cgroup"` reads the same of the
     /// control group: CPUs = quota / period, idle from what it used of them, its pressure, its memory limit,
     /// and as load the damped count of its runnable threads. That is right for containers, where the
-    /// machine's figures belong to everybody. `"auto"` takes the control group if it has a CPU or memory
+    /// machine's figures belong to everybody. A group of version 1 has no pressure of its own: there the share of
+    /// the quota's periods in which the quota ran out stands for that on the CPU, and that on memory and I/O is
+    /// not known. `"auto"` takes the control group if it has a CPU or memory
     /// limit, else the machine.
     ///
     /// Default "auto".

@@ -73,8 +73,8 @@ pub(super) fn contact(shared: &Shared) -> Contact {
     }
 }
 
-fn some(stall: Option<Stall>) -> u16 {
-    stall.map_or(0, |stall| stall.some)
+fn some(stall: Option<Stall>) -> Option<u16> {
+    stall.map(|stall| stall.some)
 }
 
 fn turnaround(served: &ServedFigures) -> Turnaround {

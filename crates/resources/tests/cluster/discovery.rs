@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use candidacy::snapshot::Pressure;
 use candidacy::{Condition, RouteFigures, Slot};
+use resources::measure::Root;
 use resources::{Served, ServedFigures, THIS};
 
 use crate::bench::{PATIENCE, Plan, net, pair};
@@ -31,6 +33,24 @@ fn machines_that_start_find_each_other_and_hold_the_same_matrix() {
         }
         assert_eq!(a.handle.matrix().slow.load().present().len(), 3);
         assert_eq!(a.handle.stats().admitted, 2);
+    }
+}
+
+#[test]
+fn pressure_that_the_kernel_does_not_tell_is_unknown_to_all_and_not_none() {
+    let net = net();
+    let bare = tempfile::tempdir().unwrap();
+    let pressed = bare.path().join("proc/pressure");
+    std::fs::create_dir_all(&pressed).unwrap();
+    let calm = "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
+    std::fs::write(pressed.join("cpu"), calm).unwrap();
+    let mut plan = Plan::new(net, 1, &[1, 2]);
+    plan.setup.root = Root::at(bare.path());
+    let (a, b) = (plan.start(), Plan::new(net, 2, &[1, 2]).start());
+    b.meets(&a);
+    for node in [&a, &b] {
+        let known = node.machine(a.handle.me().machine).unwrap().pressure;
+        assert_eq!(known, Pressure { cpu: Some(0), memory: None, io: None });
     }
 }
 
