@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use seal::ClusterKey;
 
 /// Most bytes read: a key is not a film.
@@ -18,7 +19,10 @@ const MAKE: &str = "backhand key >";
 /// The file is missing or unreadable, others than its owner may read it, or it holds no key.
 pub fn read_key(path: &Path) -> Result<ClusterKey, KeyFileError> {
     let io = |error| KeyFileError::Io { path: path.into(), error };
-    let file = File::open(path).map_err(io)?;
+    // Not waiting for whoever may one day write into a pipe of that name.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| io(error.into()))?;
+    let file = File::from(file);
     let meta = file.metadata().map_err(io)?;
     if !meta.is_file() {
         return Err(KeyFileError::NotAFile { path: path.into() });

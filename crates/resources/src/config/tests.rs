@@ -91,6 +91,10 @@ fn a_key_file_must_exist_be_secret_and_long() {
     assert!(error.contains("cluster.key_file") && error.contains("backhand key > "), "{error}");
     let error = read(&dir.path().to_path_buf());
     assert!(error.contains("not a regular file"), "{error}");
+    let pipe = dir.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    assert!(read(&pipe).contains("not a regular file"), "and nobody waits for its writer");
     let (_dir, path) = key_file(b"secret\n", 0o600);
     let error = read(&path);
     assert!(
