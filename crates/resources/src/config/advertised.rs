@@ -22,24 +22,31 @@ pub enum Advertised {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdvertisedError {
     /// Neither `name:port` nor `ip:port`.
-    #[error("expected name:port or ip:port such as www2.example.net:8080, got {0:?}")]
+    #[error("{0:?} names no contact; write name:port or ip:port, such as www2.example.net:8080")]
     Form(String),
     /// Port 0, or one that cannot be read.
-    #[error("{0:?} is not a port from 1 to 65535")]
+    #[error("{0:?} is not a port; write one from 1 to 65535")]
     Port(String),
     /// Characters that no host name has.
     #[error(
-        "{0:?} is not a host name: letters, digits, dots and hyphens, at most {NAME_MAX} characters"
+        "{0:?} is not a host name; write at most {HOST_MAX} letters, digits, dots, hyphens and underscores"
     )]
     Name(String),
 }
 
-/// Longest host name announced, in bytes: a packet has no room for novels.
+/// Longest name of a machine, in bytes: it stands in tables and logs.
 pub const NAME_MAX: usize = 64;
+/// Longest host name of a contact, in bytes: that of the domain name system.
+const HOST_MAX: usize = announce::contact::NAME_MAX;
 
-/// Whether `text` can stand as a host name in a packet, a URL and a log.
+/// Whether `text` can stand as a machine's name in a packet, a URL and a log.
 pub fn is_host_name(text: &str) -> bool {
-    (1..=NAME_MAX).contains(&text.len())
+    text.len() <= NAME_MAX && is_contact_name(text)
+}
+
+/// Whether `text` can stand as a host name in a contact, for people who connect to it.
+fn is_contact_name(text: &str) -> bool {
+    (1..=HOST_MAX).contains(&text.len())
         && !text.starts_with(['-', '.'])
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
@@ -60,7 +67,7 @@ impl FromStr for Advertised {
         let port = port.ok_or_else(|| {
             AdvertisedError::Port(text.rsplit(':').next().unwrap_or_default().into())
         })?;
-        if !is_host_name(name) {
+        if !is_contact_name(name) {
             return Err(AdvertisedError::Name(name.into()));
         }
         Ok(Self::Name { name: name.into(), port })
@@ -88,7 +95,8 @@ mod tests {
 
     #[test]
     fn names_and_addresses_of_both_families_are_contacts() {
-        for text in ["10.0.5.7:80", "[fd00::7]:8080", "www2.example.net:81"] {
+        let long = format!("{}.svc.cluster.local:8080", "a".repeat(100));
+        for text in ["10.0.5.7:80", "[fd00::7]:8080", "www2.example.net:81", &long] {
             assert_eq!(text.parse::<Advertised>().unwrap().to_string(), text);
         }
     }
@@ -104,6 +112,7 @@ mod tests {
             ("www 2:80", E::Name("www 2".into())),
             (":80", E::Name(String::new())),
             ("-x:80", E::Name("-x".into())),
+            (&format!("{}:80", "a".repeat(254)), E::Name("a".repeat(254))),
         ] {
             assert_eq!(text.parse::<Advertised>(), Err(error), "{text}");
         }
