@@ -23,9 +23,9 @@ impl Section {
     /// If the source has no such structure.
     pub fn page(&self) -> String {
         let head = format!("pub struct {} {{", self.structure);
-        let Some((before, body)) = self.source.split_once(&head) else {
-            panic!("there is no {head}")
-        };
+        // What a binary's own structures are for is as public as the rest.
+        let source = self.source.replace("pub(crate) ", "pub ");
+        let Some((before, body)) = source.split_once(&head) else { panic!("there is no {head}") };
         let about = before.lines().rev().skip_while(|line| line.starts_with("#["));
         let mut about: Vec<&str> = about.map_while(doc).collect();
         about.reverse();
