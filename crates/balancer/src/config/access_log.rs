@@ -99,7 +99,19 @@ impl AccessLogSection {
         match path.to_str() {
             Some("off") => LogTarget::Off,
             Some("stdout") => LogTarget::Stdout,
-            _ if path.is_absolute() => LogTarget::File(path.clone()),
+            _ if path.is_absolute() => {
+                let folder = path.parent().unwrap_or(path);
+                if path.is_dir() {
+                    let message = format!("{path:?} is a directory");
+                    let remedy = format!("name a file, such as {:?}", path.join("access.log"));
+                    found.wrong_at(to, "access_log.to", message, remedy);
+                } else if !folder.is_dir() {
+                    let message = format!("there is no directory {folder:?}");
+                    let remedy = "make it, or name a file in one that exists";
+                    found.wrong_at(to, "access_log.to", message, remedy);
+                }
+                LogTarget::File(path.clone())
+            }
             _ => {
                 let message = format!("{path:?} is neither a word known here nor an absolute path");
                 let remedy = format!(
