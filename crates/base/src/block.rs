@@ -19,10 +19,12 @@ pub struct AddrBlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
     /// Neither an address nor a dotted prefix stands before the slash.
-    #[error("expected an address (10.0.5.1), a block (10.0.0.0/16) or a dotted prefix (10.0)")]
+    #[error(
+        "this is no address; write an address (10.0.5.1), a block (10.0.0.0/16) or a dotted prefix (10.0.)"
+    )]
     Address,
     /// The number after the slash is none, or more than the address has bits.
-    #[error("the prefix length after '/' must be a number from 0 to {max}")]
+    #[error("this is no prefix length after '/'; write a number from 0 to {max}")]
     Prefix {
         /// Bits in an address of this family.
         max: u8,

@@ -12,13 +12,13 @@ use serde::de::{Deserializer, Error as _};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// No number at the start, or one that cannot be held.
-    #[error("expected a number with a unit, such as {example}")]
+    #[error("this is no number with a unit; write a number with a unit, such as {example}")]
     Number {
         /// A valid text of the same kind.
         example: &'static str,
     },
     /// The number's unit is missing or unknown.
-    #[error("expected a unit after the number: {units}")]
+    #[error("there is no unit that is known after the number; write one of {units}")]
     Unit {
         /// The units that are known.
         units: &'static str,

@@ -1,9 +1,10 @@
 //! One file for everything: each crate owns its sections, this composes them.
 //!
-//! All mistakes of form (not TOML, an unknown key, a value of the wrong kind) are told at once. Only a text without any is
-//! judged further, since what follows from a misread one cannot be trusted; then every section is judged, and all that is
-//! wrong is told at once again.
+//! Everything that is wrong is told at once: mistakes of form (an unknown key, a value of the wrong kind) and, in what is left of
+//! the file without them, mistakes of meaning, as far as they do not merely follow from the former. Only what is no TOML at all
+//! ends the judging before it begins.
 
+mod follows;
 mod place;
 
 use std::fmt;
@@ -82,7 +83,8 @@ impl Config {
         let mistakes = |problems: &[Problem]| {
             Mistakes(problems.iter().map(|p| place::render(name, text, p)).collect())
         };
-        let file: File = balancer::config::read(text).map_err(|problems| mistakes(&problems))?;
+        let (left, misread) = balancer::config::read_on::<File>(text);
+        let Some(file) = left else { return Err(mistakes(&misread)) };
         let mut problems = Vec::new();
         let resources = keep(
             resources::config::Config::check(&file.cluster, &file.announce, &file.measure),
@@ -96,14 +98,16 @@ impl Config {
         let console = keep(console::Config::check(&file.status, &accept), &mut problems);
         if let Err(message) = file.log.filter() {
             let remedy =
-                "write error, warn, info, debug or trace, or parts as in info,resources=debug";
+                "write error, warn, info, debug, trace or off, or parts as in info,resources=debug";
             problems.push(Problem::new("log.level", message, remedy).at(file.log.level.span()));
         }
         match (resources, balancer, console) {
-            (Some(resources), Some(balancer), Some(console)) if problems.is_empty() => {
+            (Some(resources), Some(balancer), Some(console))
+                if problems.is_empty() && misread.is_empty() =>
+            {
                 Ok(Self { resources, balancer, console, log: file.log, source: name.into() })
             }
-            _ => Err(mistakes(&problems)),
+            _ => Err(mistakes(&follows::together(text, misread, problems))),
         }
     }
 }

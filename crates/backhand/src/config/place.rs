@@ -8,7 +8,17 @@ use toml::de::{DeTable, DeValue};
 
 /// The bytes of the value that `key` (`announce.targets[1].ttl`) names, or of the nearest table above it that is there.
 pub(super) fn find(text: &str, key: &str) -> Option<Range<usize>> {
-    let table = DeTable::parse(text).ok()?;
+    look(text, key).0
+}
+
+/// Whether the value that `key` names stands in the file.
+pub(super) fn is_written(text: &str, key: &str) -> bool {
+    look(text, key).1
+}
+
+/// The nearest place, and whether it is the very one.
+fn look(text: &str, key: &str) -> (Option<Range<usize>>, bool) {
+    let Ok(table) = DeTable::parse(text) else { return (None, false) };
     let mut found = None;
     let mut here: Option<&DeValue<'_>> = None;
     for step in steps(key) {
@@ -17,11 +27,11 @@ pub(super) fn find(text: &str, key: &str) -> Option<Range<usize>> {
             (Step::Name(name), Some(value)) => value.as_table().and_then(|t| t.get(name)),
             (Step::Index(i), value) => value.and_then(DeValue::as_array).and_then(|a| a.get(i)),
         };
-        let Some(next) = next else { break };
+        let Some(next) = next else { return (found, false) };
         found = Some(next.span());
         here = Some(next.get_ref());
     }
-    found
+    (found, true)
 }
 
 enum Step<'a> {
@@ -94,6 +104,10 @@ mod tests {
     fn a_key_that_is_not_there_points_at_what_is_above_it() {
         assert_eq!(find(TEXT, "announce.port"), find(TEXT, "announce"));
         assert_eq!(find(TEXT, "nowhere"), None);
+        assert!(
+            is_written(TEXT, "announce.targets[1]") && !is_written(TEXT, "announce.targets[2]")
+        );
+        assert!(!is_written(TEXT, "announce.port"));
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_unknown_key_is_shown_with_its_place_and_the_key_that_was_meant", unknown_key),
     ("a_value_out_of_bounds_is_shown_with_its_place_and_its_bounds", out_of_bounds),
     ("all_mistakes_of_meaning_are_told_at_once", all_at_once),
+    ("mistakes_of_form_do_not_hide_mistakes_of_meaning", of_both_kinds),
+    ("what_only_follows_from_a_misread_key_is_not_told", nothing_that_follows),
+    ("every_mistake_comes_with_a_remedy", remedies),
     ("a_missing_key_file_says_how_to_make_one", missing_key),
     ("a_key_file_that_others_can_read_is_refused", readable_key),
     ("a_document_root_that_is_not_there_is_named", missing_root),
@@ -73,6 +76,66 @@ fn all_at_once() -> Result<(), Failed> {
     let text = "[http]\nworkers = 0\nlisten = [\"here:80\"]\n[status]\npath = \"x\"\n[log]\nlevel = \"=\"\n";
     let said = refused(&folder, text)?;
     says(&said, &["http.workers", "http.listen[0]", "status.path", "log.level", "b.toml:2:11"])
+}
+
+fn of_both_kinds() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let text = "[cluster]\nnmae = \"web1\"\n[http]\nworkers = 0\ntrusted = [\"x\", \"10.0.0.1\", \"y\"]\n\
+                [[route]]\nchain = [\"byFoo\"]\n[status]\npath = \"backhand\"\n[log]\nlevel = \"inof\"\n";
+    let said = refused(&folder, text)?;
+    let at = [
+        "b.toml:2:1",
+        "b.toml:4:11",
+        "b.toml:5:12",
+        "b.toml:5:29",
+        "b.toml:7:10",
+        "b.toml:9:8",
+        "b.toml:11:9",
+    ];
+    let found: Vec<_> = at.iter().map(|place| said.find(&format!("{place}\n"))).collect();
+    if found.iter().any(Option::is_none) || !found.is_sorted() {
+        return Err(format!("not each of {at:?}, in order: {said}").into());
+    }
+    says(&said, &["did you mean name?", "http.trusted[2]", "\"inof\" is no level"])
+}
+
+fn nothing_that_follows() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let text = "[cluster]\nkeyfile = \"k\"\n[announce]\ntargets = [\"10.0.5.255:4445\"]\n[local]\ndirectroy = \"/\"\n";
+    let said = refused(&folder, text)?;
+    says(&said, &["did you mean key_file?", "did you mean directory?"])?;
+    assert_eq!(said.matches("error: ").count(), 2, "{said}");
+    Ok(())
+}
+
+fn remedies() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    for text in [
+        "[cluster]\nname = \"web 1\"",
+        "[cluster]\ninsecure = 1",
+        "[cluster]\naccept = [\"10.0.5.1/24\"]",
+        "[cluster]\nstate_dir = \"state\"",
+        "[announce]\ninterval = 1",
+        "[announce]\ninterval = \"1ms\"",
+        "[announce]\ntargets = \"10.0.0.1:4445\"",
+        "[announce]\ntargets = [\"10.0.0.1\"]",
+        "[announce]\ntargets = [{ ttl = 1 }]",
+        "[announce]\nas = \"web1\"",
+        "[announce]\naddress = \"web1\"",
+        "[announce]\nport = 0",
+        "[announce]\nport = \"x\"",
+        "[measure]\nscope = \"x\"",
+        "[log]\nformat = \"xml\"",
+        "[status]\npath = 1",
+    ] {
+        let said = refused(&folder, text)?;
+        assert_eq!(
+            (said.matches("error: ").count(), said.matches("  help: ").count()),
+            (1, 1),
+            "{said}"
+        );
+    }
+    Ok(())
 }
 
 fn missing_key() -> Result<(), Failed> {

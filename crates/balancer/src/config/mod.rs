@@ -27,7 +27,7 @@ pub use addresses::AddressRules;
 pub use http::{DEFAULT_PORT, Http, HttpSection, LISTEN_MAX, WORKERS_MAX};
 pub use local::{Health, HealthCheck, Itself, Local, LocalSection, Service};
 pub use peers::{PRECONNECT_MAX, PeerListen, Peers, PeersSection};
-pub use read::read;
+pub use read::{read, read_on};
 pub use route::{Asking, ROUTES_MAX, Route, RouteSection, Routes};
 pub use texts::Texts;
 

@@ -2,7 +2,7 @@
 //!
 //! The reader of TOML stops at the first value it cannot take. People who write a file would rather hear
 //! of all their mistakes, so what it stumbled over is noted, taken out of the tree, and the rest is read
-//! again, until it reads through.
+//! again, until it reads through. What is left can be judged as well ([`read_on`]).
 //!
 //! An unknown key gets the known one that it probably is: `did you mean head_timeout?`
 
@@ -11,6 +11,8 @@ use std::ops::Range;
 use base::Problem;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue, Deserializer};
+
+use super::found::list;
 
 /// Mistakes noted before reading ends: nobody reads more.
 const MISTAKES_MAX: usize = 32;
@@ -25,27 +27,36 @@ pub const TEXT_MAX: usize = 1 << 20;
 /// Every mistake of form: text that is no TOML, unknown keys, values of a wrong kind. What is read but not
 /// meaningful is for `check` to find.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
+    match read_on(text) {
+        (Some(read), problems) if problems.is_empty() => Ok(read),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// Like [`read`], and what is left of the file without its mistakes of form, so that it can be judged too. Nothing
+/// is left of what is no TOML, or has more mistakes than anybody reads.
+pub fn read_on<T: DeserializeOwned>(text: &str) -> (Option<T>, Vec<Problem>) {
     if text.len() > TEXT_MAX {
         let message = format!("the file has {} bytes, more than {TEXT_MAX}", text.len());
-        return Err(vec![Problem::new(FILE, message, "name the configuration file")]);
+        return (None, vec![Problem::new(FILE, message, "name the configuration file")]);
     }
-    let (tree, errors) = DeTable::parse_recoverable(text);
+    let (whole, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(errors.iter().take(MISTAKES_MAX).map(|e| of_form(e, text)).collect());
+        return (None, errors.iter().take(MISTAKES_MAX).map(|e| of_form(e, text)).collect());
     }
-    let mut tree = tree;
+    let mut tree = whole.clone();
     let mut problems = Vec::new();
     loop {
         let error = match T::deserialize(Deserializer::from(tree.clone())) {
-            Ok(read) if problems.is_empty() => return Ok(read),
-            Ok(_) => return Err(in_order(problems)),
+            Ok(read) => return (Some(read), in_order(problems)),
             Err(error) => error,
         };
         let at = error.span().unwrap_or(0..0);
-        let taken = take_out(tree.get_mut(), &at, "");
-        problems.push(of_value(&error, taken.as_deref(), at));
-        if taken.is_none() || problems.len() >= MISTAKES_MAX {
-            return Err(in_order(problems));
+        // Named as in the whole file: what was taken out of a list before must not move the numbers of the rest.
+        let key = path(whole.get_ref(), &at, "");
+        problems.push(of_value(&error, key.as_deref(), at.clone()));
+        if !take_out(tree.get_mut(), &at) || problems.len() >= MISTAKES_MAX {
+            return (None, in_order(problems));
         }
     }
 }
@@ -76,8 +87,46 @@ fn of_value(error: &toml::de::Error, key: Option<&str>, at: Range<usize>) -> Pro
         };
         return Problem::new(key, "this key is not known here", remedy).at(at);
     }
-    // The reader's own name for a number means nothing to people.
-    Problem::new(key, message.replace("expected i64", "expected a whole number"), "").at(at)
+    let (message, remedy) = remedied(message, key);
+    Problem::new(key, message, remedy).at(at)
+}
+
+/// The reader's words apart: what is wrong, and what to write instead.
+fn remedied(message: &str, key: &str) -> (String, String) {
+    let section = key.split(['.', '[']).next().unwrap_or_default();
+    if let Some(rest) = message.strip_prefix("unknown variant `")
+        && let Some((word, rest)) = rest.split_once('`')
+    {
+        let known: Vec<_> =
+            rest.split('`').skip(1).step_by(2).map(|word| format!("{word:?}")).collect();
+        return (
+            format!("{word:?} is none of the words known here"),
+            format!("write {}", list(&known)),
+        );
+    }
+    // serde's words for a wrong kind: `invalid type: integer `1`, expected text in quotes`.
+    if let Some((_, rest)) = message.split_once("invalid type: ")
+        && let Some((got, expected)) = rest.rsplit_once(", expected ")
+    {
+        // Its own names for kinds mean nothing to people.
+        let expected = match expected {
+            "i64" | "u64" | "u32" | "u16" => "a whole number",
+            "a string" | "string" | "path string" => "text in quotes",
+            "a boolean" => "true or false",
+            "a sequence" => "a list: [\"a\", \"b\"]",
+            structure if structure.starts_with("struct ") => {
+                "a section or a table: { key = value }"
+            }
+            other => other,
+        };
+        let got = got.replace("string \"", "text \"");
+        return (format!("{got} is of the wrong kind"), format!("write {expected}"));
+    }
+    // The words of our own types end in what to do.
+    match message.rsplit_once("; ") {
+        Some((message, remedy)) => (message.into(), remedy.into()),
+        None => (message.into(), format!("see docs/configuration/{section}.md for what it takes")),
+    }
 }
 
 /// serde's words for an unknown field: ``unknown field `a`, expected one of `b`, `c` ``.
@@ -115,50 +164,71 @@ fn edits(a: &str, b: &str) -> usize {
     rows[1][b.len()]
 }
 
-/// Takes the key or value at these bytes, or the smallest value around them, out of the tree; a value in a list
-/// with its list. Tells its path.
-fn take_out(table: &mut DeTable<'_>, at: &Range<usize>, path: &str) -> Option<String> {
-    let within = |span: Range<usize>| span.start <= at.start && at.end <= span.end;
-    let mut doomed = None;
-    for (key, value) in table.iter_mut() {
+/// The path of the key or value at these bytes, or of the smallest value around them.
+fn path(table: &DeTable<'_>, at: &Range<usize>, above: &str) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
         let name = key.get_ref();
-        let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
-        if within(key.span()) {
-            doomed = Some((key.clone(), path));
-            break;
+        let path = if above.is_empty() { name.to_string() } else { format!("{above}.{name}") };
+        if is_within(at, &key.span()) {
+            return Some(path);
         }
-        match look_into(value.get_mut(), at, &path) {
-            Some(Found::TakenOut(inner)) => return Some(inner),
-            Some(Found::Listed(inner)) => {
-                doomed = Some((key.clone(), inner));
-                break;
-            }
-            None if within(value.span()) => {
-                doomed = Some((key.clone(), path));
-                break;
-            }
-            None => {}
-        }
-    }
-    let (key, path) = doomed?;
-    table.remove(&key);
-    Some(path)
+        path_into(value.get_ref(), at, &path).or(is_within(at, &value.span()).then_some(path))
+    })
 }
 
-enum Found {
-    TakenOut(String),
-    Listed(String),
-}
-
-fn look_into(value: &mut DeValue<'_>, at: &Range<usize>, path: &str) -> Option<Found> {
+fn path_into(value: &DeValue<'_>, at: &Range<usize>, above: &str) -> Option<String> {
     match value {
-        DeValue::Table(table) => take_out(table, at, path).map(Found::TakenOut),
-        DeValue::Array(list) => list.iter_mut().enumerate().find_map(|(i, item)| {
-            let path = format!("{path}[{i}]");
-            let span = item.span();
-            let here = span.start <= at.start && at.end <= span.end;
-            look_into(item.get_mut(), at, &path).or(here.then_some(Found::Listed(path)))
+        DeValue::Table(table) => path(table, at, above),
+        DeValue::Array(list) => list.iter().enumerate().find_map(|(i, item)| {
+            let path = format!("{above}[{i}]");
+            path_into(item.get_ref(), at, &path).or(is_within(at, &item.span()).then_some(path))
         }),
         _ => None,
+    }
+}
+
+fn is_within(at: &Range<usize>, span: &Range<usize>) -> bool {
+    span.start <= at.start && at.end <= span.end
+}
+
+/// Takes the key or value at these bytes, or the smallest value around them, out of the tree; the last value of a list
+/// with its list, since an empty one would be one more mistake. Whether there was any.
+fn take_out(table: &mut DeTable<'_>, at: &Range<usize>) -> bool {
+    let mut doomed = None;
+    for (key, value) in table.iter_mut() {
+        let here = is_within(at, &key.span());
+        let inside = !here && take_out_of(value.get_mut(), at);
+        let emptied = || value.get_ref().as_array().is_some_and(|list| list.is_empty());
+        if inside && !emptied() {
+            return true;
+        }
+        if here || inside || is_within(at, &value.span()) {
+            doomed = Some(key.clone());
+            break;
+        }
+    }
+    doomed.is_some_and(|key| table.remove(&key).is_some())
+}
+
+fn take_out_of(value: &mut DeValue<'_>, at: &Range<usize>) -> bool {
+    match value {
+        DeValue::Table(table) => take_out(table, at),
+        DeValue::Array(list) => {
+            let mut doomed = None;
+            for (i, item) in list.iter_mut().enumerate() {
+                if take_out_of(item.get_mut(), at) {
+                    return true;
+                }
+                if is_within(at, &item.span()) {
+                    doomed = Some(i);
+                    break;
+                }
+            }
+            let Some(i) = doomed else { return false };
+            let (before, after) = (&list[..i], &list[i + 1..]);
+            *list = before.iter().chain(after).cloned().collect();
+            true
+        }
+        _ => false,
     }
 }

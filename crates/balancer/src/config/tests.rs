@@ -134,6 +134,44 @@ asking = "sometimes"
 }
 
 #[test]
+fn every_bad_value_of_a_list_is_named_by_its_number_and_the_rest_is_read_on() {
+    let text = "[http]\ntrusted = [\"10.0.0.1\", \"x\", \"10.0.0.2\", 7, \"10.0.0.1/8\"]\nworkers = 0\n\
+                [[route]]\nallow = [\"y\"]\n";
+    let (left, problems) = read::read_on::<Sections>(text);
+    let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        ["http.trusted[1]", "http.trusted[3]", "http.trusted[4]", "route[0].allow[0]"]
+    );
+    assert_eq!(&text[problems[1].at.clone().unwrap()], "7");
+    let left = left.unwrap();
+    assert_eq!(
+        left.route[0].allow, None,
+        "a list of nothing but mistakes is none, and not one that allows nobody"
+    );
+    assert_eq!(Config::check(&left).unwrap_err()[0].key, "http.workers");
+}
+
+#[test]
+fn every_value_of_a_wrong_kind_gets_a_remedy() {
+    for (text, remedy) in [
+        ("[http]\nworkers = \"2\"", "write a whole number"),
+        ("[http]\nhead_timeout = 5", "write text in quotes"),
+        ("[http]\nlisten = 80", "write a list"),
+        ("[peers]\npool = \"yes\"", "write true or false"),
+        ("http = 5", "write a section or a table"),
+        ("[[route]]\nallow = \"10.0.0.1\"", "write a list"),
+        ("[[route]]\nallow = [\"10.0.0.1/40\"]", "write a number from 0 to 32"),
+        ("[[route]]\nallow = [\"web1\"]", "write an address"),
+        ("[http]\nhead_timeout = \"5\"", "write one"),
+        ("[http]\nhead_timeout = \"soon\"", "write a number with a unit, such as"),
+    ] {
+        let problems = bad(text);
+        assert!(problems[0].remedy.contains(remedy), "{text}: {problems:?}");
+    }
+}
+
+#[test]
 fn an_unknown_key_gets_the_one_that_was_meant() {
     for (text, marked, remedy) in [
         ("[http]\nhead-timeout = \"5s\"", "head-timeout", "did you mean head_timeout?"),
@@ -169,8 +207,8 @@ fn every_mistake_names_what_to_write_instead() {
             "6m is not between 1s and 5m; write 1s to 5m, or leave it out for 10s",
         ),
         ("[http]\nmax_head = \"1MiB\"", "\"1MiB\"", "not between 1KiB and 256KiB"),
-        ("[http]\nworkers = \"two\"", "\"two\"", "expected a whole number"),
-        ("[http]\nhead_timeout = \"5\"", "\"5\"", "expected a unit"),
+        ("[http]\nworkers = \"two\"", "\"two\"", "write a whole number"),
+        ("[http]\nhead_timeout = \"5\"", "\"5\"", "there is no unit that is known"),
         ("[http]\ntrusted = [\"10.0.0.1/8\"]", "\"10.0.0.1/8\"", "did you mean 10.0.0.0/8"),
         ("[peers]\nlisten = \"on\"", "\"on\"", "neither \"exchange\" nor \"off\""),
         ("[peers]\npreconnect = 17", "17", "not between 0 and 16"),
@@ -206,6 +244,19 @@ fn every_mistake_names_what_to_write_instead() {
         assert_eq!(place, marked, "{text}: {said}");
         assert!(said.contains(words), "{text}: {said}");
     }
+}
+
+#[test]
+fn an_access_log_that_cannot_be_there_is_a_mistake_of_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = |path: &std::path::Path| format!("[access_log]\nto = {path:?}");
+    good(&to(&dir.path().join("access.log")));
+    assert!(only(&to(dir.path())).1.contains("is a directory"));
+    let (marked, words) = only(&to(&dir.path().join("none/access.log")));
+    assert!(
+        marked.contains("none/access.log") && words.contains("there is no directory"),
+        "{words}"
+    );
 }
 
 #[test]

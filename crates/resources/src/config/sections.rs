@@ -104,7 +104,8 @@ pub struct Announce {
     /// As whom to announce: the `name:port` or `ip:port` to which others send requests and redirects.
     ///
     /// For a second server on the same host, or a machine behind address translation. A name is resolved
-    /// by those who hear it. Peer connections and probes still go to the address that packets come from.
+    /// by those who hear it; it has at most 253 letters, digits, dots, hyphens and underscores. Peer connections
+    /// and probes still go to the address that packets come from.
     ///
     /// Default: the address that this machine's packets come from and the port of its first HTTP listener.
     #[serde(rename = "as")]
@@ -182,7 +183,7 @@ pub struct Name(String);
 /// The text cannot be a machine's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a machine name: letters, digits, dots, hyphens and underscores, 1 to {NAME_MAX}"
+    "{0:?} is not a machine name; write 1 to {NAME_MAX} letters, digits, dots, hyphens and underscores"
 )]
 pub struct NameError(String);
 
@@ -217,7 +218,7 @@ pub enum IntervalError {
     #[error(transparent)]
     Unit(#[from] UnitError),
     /// Outside of the bounds.
-    #[error("{0} is not between 50ms and 1m; the usual 1s suits most clusters")]
+    #[error("{0} is not between 50ms and 1m; write one that is: the usual 1s suits most clusters")]
     Bounds(Span),
 }
 
@@ -279,7 +280,9 @@ impl<'de, const DEFAULT: u16> Deserialize<'de> for Port<DEFAULT> {
         let number = i64::deserialize(deserializer)?;
         let port = u16::try_from(number).ok().filter(|&port| port != 0);
         port.map(Self).ok_or_else(|| {
-            serde::de::Error::custom(format_args!("{number} is not a port from 1 to 65535"))
+            serde::de::Error::custom(format_args!(
+                "{number} is not a port; write one from 1 to 65535"
+            ))
         })
     }
 }

@@ -39,7 +39,7 @@ pub enum Interface {
 pub enum TargetError {
     /// No address and port.
     #[error(
-        "expected an address and a port such as 239.255.44.45:4445 or [ff05::4445]:4445, got {0:?}"
+        "{0:?} is no address and port; write them as in 239.255.44.45:4445 or [ff05::4445]:4445"
     )]
     Address(String),
     /// Port 0 cannot be sent to.
@@ -49,7 +49,7 @@ pub enum TargetError {
     #[error("{0} names nobody; write a broadcast, multicast or machine address")]
     Unspecified(SocketAddr),
     /// The TTL is no number from 0 to 255.
-    #[error("ttl {0:?} is not a number from 0 to 255")]
+    #[error("ttl {0:?} is not a number from 0 to 255; write one, 1 stays on the segment")]
     Ttl(String),
     /// A TTL was given to an address that is not multicast.
     #[error("{0} is not a multicast address, so a ttl means nothing; leave it out")]
@@ -60,7 +60,9 @@ pub enum TargetError {
     )]
     InterfaceWithoutMulticast(SocketAddr),
     /// The interface is neither a name nor an address.
-    #[error("interface {0:?} is neither an interface name (1 to 15 characters) nor an address")]
+    #[error(
+        "interface {0:?} is neither an interface name (1 to 15 characters) nor an address; write one, such as eth1"
+    )]
     Interface(String),
 }
 
@@ -240,8 +242,8 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_to_is_refused_with_its_reason() {
         for (text, reason) in [
-            (r#""web2:4445""#, "expected an address and a port"),
-            (r#""10.0.0.1""#, "expected an address and a port"),
+            (r#""web2:4445""#, "is no address and port"),
+            (r#""10.0.0.1""#, "is no address and port"),
             (r#""10.0.0.1:0""#, "port 0"),
             (r#""0.0.0.0:4445""#, "names nobody"),
             (r#""10.0.0.1:4445,3""#, "not a multicast address"),
