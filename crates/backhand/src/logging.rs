@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// `[log]`: what the program says about itself on standard error. Requests are logged by `[access_log]`.
+/// What the program says about itself on standard error. Requests are logged by `[access_log]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {

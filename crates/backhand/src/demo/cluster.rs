@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -48,11 +49,18 @@ pub(crate) struct Cluster {
     lab: Arc<Lab>,
     folder: PathBuf,
     members: Vec<Member>,
+    /// Set when the user has had enough.
+    stop: Arc<AtomicBool>,
 }
 
 impl Cluster {
     /// Builds the lab, writes the machines' files and starts them.
-    pub(crate) fn start(machines: usize, loopback: bool, files: &Files) -> Result<Self> {
+    pub(crate) fn start(
+        machines: usize,
+        loopback: bool,
+        files: &Files,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self> {
         let wish = if loopback { Wish::Loopback } else { Wish::Anything };
         let lab = Lab::start(LabConfig {
             machines,
@@ -72,7 +80,7 @@ impl Cluster {
                 Ok(Member { config, process: None })
             })
             .collect::<Result<_>>()?;
-        let mut cluster = Self { lab: Arc::new(lab), folder: files.folder.clone(), members };
+        let mut cluster = Self { lab: Arc::new(lab), folder: files.folder.clone(), members, stop };
         (0..machines).try_for_each(|i| cluster.bring_back(i))?;
         Ok(cluster)
     }
@@ -148,11 +156,14 @@ impl Cluster {
         process.with_context(|| format!("{} does not run", self.name(i)))
     }
 
-    /// Waits until every running machine says that it knows `expected` living machines.
+    /// Waits until every running machine says that it knows `expected` living machines, or the user has had enough.
     pub(crate) fn wait_until_all_know(&self, expected: usize) -> Result<()> {
         let deadline = Instant::now() + GATHERING;
         for i in (0..self.len()).filter(|&i| self.members[i].process.is_some()) {
             while self.known_to(i) != Some(expected) {
+                if self.stop.load(Relaxed) {
+                    return Ok(());
+                }
                 if self.members[i].process.as_ref().is_some_and(|p| !p.is_running()) {
                     bail!("{} ended by itself.{}", self.name(i), self.last_words(i));
                 }

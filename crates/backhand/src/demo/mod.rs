@@ -6,6 +6,7 @@
 mod cluster;
 mod exchange;
 mod files;
+mod folder;
 mod load;
 mod screen;
 mod tally;
@@ -21,6 +22,7 @@ use anyhow::{Context, Result};
 use crate::cli::DemoArgs;
 use cluster::{Cluster, Harm};
 use files::Files;
+use folder::Folder;
 use load::Load;
 use screen::Screen;
 use tally::Tally;
@@ -32,17 +34,24 @@ const BACK: Duration = Duration::from_secs(4);
 
 /// Runs the demonstration. Success only if nothing was lost.
 pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
-    let folder = tempfile::Builder::new()
-        .prefix("backhand-demo-")
-        .tempdir()
-        .context("no folder for the machines' files")?;
+    // First of all: from here on nothing that is made is left behind.
+    let stop = stop_on_signal()?;
+    let folder = Folder::make()?;
     let listener = listen(args.port)?;
-    let mut screen = Screen::new();
+    let mut screen = Screen::new(stop.clone());
     screen.say("Backhand: a cluster on this computer\n");
     let files = Files::new(folder.path())?;
-    let mut cluster = Cluster::start(usize::from(args.machines), args.loopback, &files)?;
+    let mut cluster =
+        match Cluster::start(usize::from(args.machines), args.loopback, &files, stop.clone()) {
+            // Ctrl-C on a terminal is heard by the machines too; that they end then is no fault.
+            Err(_) if stop.load(Relaxed) => return Ok(ExitCode::FAILURE),
+            started => started?,
+        };
     introduce(&mut screen, &cluster, args);
     cluster.wait_until_all_know(cluster.len())?;
+    if stop.load(Relaxed) {
+        return Ok(ExitCode::FAILURE);
+    }
     let all: Vec<_> = (0..cluster.len()).map(|i| cluster.entry(i)).collect();
     let address = listener.local_addr()?;
     let _door =
@@ -50,10 +59,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     screen.say(&format!("\n  site     http://{address}/\n  status   http://{address}/backhand/\n"));
     screen.event(&format!("every machine knows all {}", cluster.len()));
 
-    let story = Story {
-        stop: stop_on_signal()?,
-        names: (0..cluster.len()).map(|i| cluster.name(i)).collect(),
-    };
+    let story = Story { stop, names: (0..cluster.len()).map(|i| cluster.name(i)).collect() };
     let load = start_load(&cluster, args)?;
     let total = story.tell(&mut screen, &mut cluster, &load, args.once)?;
     let lost = finish(&mut screen, load, total);
@@ -99,7 +105,7 @@ fn start_load(cluster: &Cluster, args: &DemoArgs) -> Result<Load> {
     Ok(Load::start(entries, paths, args.rate, connect)?)
 }
 
-/// Set by the first SIGINT or SIGTERM.
+/// Set by the first SIGINT or SIGTERM, and when nobody reads any more what is said.
 fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     crate::signals::on_end({
@@ -165,6 +171,8 @@ impl Story {
         screen.event(&format!("{name} {undone}"));
         if !self.stop.load(Relaxed) {
             cluster.wait_until_all_know(cluster.len())?;
+        }
+        if !self.stop.load(Relaxed) {
             screen.event(&format!("{name} is known to all again"));
             let back = self.watch(screen, load, BACK, total);
             screen.event(&format!("with {name} again: {back}"));

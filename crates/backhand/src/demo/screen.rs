@@ -1,6 +1,10 @@
 //! The terminal view: lines that stay, and one line that moves where the output is a terminal.
+//!
+//! When nobody reads any more (`backhand demo | head`), the demonstration ends as if it had been asked to.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::tally::{Millis, Tally};
@@ -10,17 +14,29 @@ pub(crate) struct Screen {
     start: Instant,
     terminal: bool,
     moving: bool,
+    /// Set when there is nobody to speak to.
+    stop: Arc<AtomicBool>,
 }
 
 impl Screen {
-    pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), terminal: std::io::stdout().is_terminal(), moving: false }
+    pub(crate) fn new(stop: Arc<AtomicBool>) -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        Self { start: Instant::now(), terminal, moving: false, stop }
+    }
+
+    fn write(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        // A full disk behind it is no reason to end: what is shown is the cluster, not this text.
+        if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+            self.stop.store(true, Relaxed);
+        }
     }
 
     /// A line without a time.
     pub(crate) fn say(&mut self, text: &str) {
         self.clear();
-        println!("{text}");
+        self.write(&format!("{text}\n"));
     }
 
     /// A line with the seconds since the start.
@@ -28,9 +44,9 @@ impl Screen {
         let seconds = self.start.elapsed().as_secs_f64();
         self.clear();
         if self.terminal {
-            println!("\x1b[1m{seconds:6.1} s  {text}\x1b[0m");
+            self.write(&format!("\x1b[1m{seconds:6.1} s  {text}\x1b[0m\n"));
         } else {
-            println!("{seconds:6.1} s  {text}");
+            self.write(&format!("{seconds:6.1} s  {text}\n"));
         }
     }
 
@@ -39,17 +55,16 @@ impl Screen {
         let line = bars(self.start.elapsed().as_secs_f64(), names, second);
         self.clear();
         if self.terminal {
-            print!("{line}");
+            self.write(&line);
             self.moving = true;
-            let _ = std::io::stdout().flush();
         } else {
-            println!("{line}");
+            self.write(&format!("{line}\n"));
         }
     }
 
     fn clear(&mut self) {
         if self.moving {
-            print!("\r\x1b[2K");
+            self.write("\r\x1b[2K");
             self.moving = false;
         }
     }
@@ -58,7 +73,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         if self.moving {
-            println!();
+            self.write("\n");
         }
     }
 }
