@@ -10,6 +10,7 @@ use std::time::Duration;
 use announce::Contact;
 use announce::packet::Announcement;
 use base::Instant;
+use candidacy::snapshot::Pressure;
 use candidacy::{Machine, Slot, Snapshot};
 use seal::Speaker;
 
@@ -149,8 +150,13 @@ fn machine(who: &Who, said: &Announcement, now: Instant, resolver: &mut Resolver
         available_memory: said.available_memory,
         load_milli: said.load_milli,
         load_high_water: said.load_high_water,
-        cpu_idle_permille: said.cpu_idle_permille,
-        pressure: said.pressure,
+        // Shares of a whole, whatever a machine with the key may say.
+        cpu_idle_permille: said.cpu_idle_permille.min(1000),
+        pressure: Pressure {
+            cpu: said.pressure.cpu.map(share),
+            memory: said.pressure.memory.map(share),
+            io: said.pressure.io.map(share),
+        },
         limit: said.limit,
         running: said.running_slots,
         ready: said.ready_slots,
@@ -159,6 +165,10 @@ fn machine(who: &Who, said: &Announcement, now: Instant, resolver: &mut Resolver
         announced: now,
         ..Machine::new(who.speaker.machine, said.name.clone(), who.from)
     }
+}
+
+fn share(of_ten_thousand: u16) -> u16 {
+    of_ten_thousand.min(10_000)
 }
 
 /// `address:port`, keeping the scope of a link-local address that packets came from.
@@ -215,6 +225,19 @@ mod tests {
         assert_eq!(machine.exchange, Some("10.0.0.9:4447".parse().unwrap()));
         assert_eq!((machine.name.as_str(), machine.arriba, machine.epoch), ("web9", 9, 7));
         assert_eq!(machine.program, "1.2.3");
+    }
+
+    #[test]
+    fn no_share_is_more_than_the_whole() {
+        let pressure = Pressure { cpu: Some(u16::MAX), memory: Some(12), io: None };
+        let said = Announcement {
+            cpu_idle_permille: u16::MAX,
+            pressure,
+            ..Announcement::new("web9", Contact::here(80))
+        };
+        let machine = machine(&who(3), &said, Instant::ORIGIN, &mut resolver());
+        assert_eq!(machine.cpu_idle_permille, 1000);
+        assert_eq!(machine.pressure, Pressure { cpu: Some(10_000), ..pressure });
     }
 
     #[test]
