@@ -114,7 +114,8 @@ fn dotted_prefix(text: &str) -> Result<AddrBlock, BlockError> {
             part.parse().map_err(|_| BlockError::Address)?;
         n += 1;
     }
-    if n > 3 {
+    // A single number without a dot is an address that lost most of itself, not the wish to open a 256th of the Internet.
+    if n > 3 || !text.contains('.') {
         return Err(BlockError::Address);
     }
     Ok(AddrBlock { base: IpAddr::V4(octets.into()), prefix: n as u8 * 8 })
@@ -193,6 +194,14 @@ mod tests {
     fn an_ipv4_address_inside_ipv6_is_the_ipv4_address() {
         assert!(block("10.0.0.0/8").contains(ip("::ffff:10.1.2.3")));
         assert!(block("::ffff:10.0.0.0/104").contains(ip("10.1.2.3")));
+    }
+
+    #[test]
+    fn a_number_that_lost_its_dots_opens_nothing() {
+        for text in ["10", "1", "0"] {
+            assert_eq!(text.parse::<AddrBlock>(), Err(BlockError::Address), "{text}");
+        }
+        assert!(block("10.").contains(ip("10.9.9.9")));
     }
 
     #[test]
