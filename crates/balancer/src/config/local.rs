@@ -30,7 +30,7 @@ pub struct LocalSection {
 
     /// An HTTP/1.1 server to pass requests to: `"http://127.0.0.1:9000"`, or `"127.0.0.1:9000"`.
     ///
-    /// Usually on this host, but any address will do. Names are not resolved.
+    /// Usually on this host, but any address will do. Names are not resolved, except that `localhost` means 127.0.0.1.
     pub server: Option<Spanned<String>>,
 
     /// The same on a Unix socket: `"/run/app.sock"`. It saves the TCP of the loopback.
