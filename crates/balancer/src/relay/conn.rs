@@ -30,6 +30,9 @@ const LINGER: Duration = Duration::from_secs(2);
 const PRECISE: Duration = Duration::from_secs(1);
 /// How long a new connection may take to its first request while this machine drains.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long a machine that passes requests on may take to hear that this one drains. What it has sent by then is
+/// served: it could not send a request anew that may have been begun.
+const PEER_LAST_WORD: Duration = Duration::from_millis(100);
 /// How long a peer may let its connection to us rest. Peers close theirs long before: this is for those that
 /// vanished without a word.
 const PEER_IDLE: Duration = Duration::from_secs(2 * 3600);
@@ -170,10 +173,11 @@ impl Conn {
                     Some(_) => return Poll::Ready(Next::End),
                     // Whoever was accepted last is still heard, if it speaks soon.
                     None if self.inbox.is_empty() && self.w.is_draining() => {
-                        if self.served {
-                            return Poll::Ready(Next::End);
+                        match (self.entry, self.served) {
+                            (Entry::Client, true) => return Poll::Ready(Next::End),
+                            (Entry::Client, false) => self.due_in(LAST_WORD),
+                            (Entry::Peer, _) => self.due_in(PEER_LAST_WORD),
                         }
-                        self.due_in(LAST_WORD);
                     }
                     None => {}
                 }
