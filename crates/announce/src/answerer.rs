@@ -87,7 +87,7 @@ impl<S: Suite> Answerer<S> {
         if !self.accept.contains(from.ip()) {
             return Err(Unanswered::Blocked { from });
         }
-        let opened = self.opener.open(now, datagram)?;
+        let opened = self.opener.open_from(now, from.ip(), datagram)?;
         let (speaker, probe) = (opened.header.speaker, Probe::decode(opened.text)?);
         let answer = self.answer(now, &speaker, &probe, state);
         self.sealer.seal(&answer.encode(), out);

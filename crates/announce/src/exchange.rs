@@ -14,6 +14,7 @@
 //! boot lives now; that is all admission and liveness need.
 
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use base::Instant;
@@ -199,6 +200,20 @@ impl<S: Suite> Asker<S> {
         datagram: &mut [u8],
     ) -> Result<(Speaker, Answer), NoAnswer> {
         let opened = self.opener.open(now, datagram)?;
+        Ok((opened.header.speaker, Answer::decode(opened.text)?))
+    }
+
+    /// The same for an answer that came from this address to a socket that strangers know.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_from(
+        &mut self,
+        now: Instant,
+        from: IpAddr,
+        datagram: &mut [u8],
+    ) -> Result<(Speaker, Answer), NoAnswer> {
+        let opened = self.opener.open_from(now, from, datagram)?;
         Ok((opened.header.speaker, Answer::decode(opened.text)?))
     }
 }

@@ -3,13 +3,16 @@
 //! A forged packet costs a header check, at most one key derivation and one failed decryption, and
 //! leaves no trace: a channel is remembered only after it proved itself. Derivations for senders not
 //! yet remembered are limited to [`DERIVATIONS_PER_SECOND`], so a flood under ever new names costs a
-//! few milliseconds a second and cannot touch machines already known.
+//! few milliseconds a second and cannot touch machines already known. Of them, those that come from one
+//! address get at most [`DERIVATIONS_PER_SOURCE`], so that such a flood does not keep out machines that
+//! start meanwhile elsewhere.
 //!
 //! One opener per receiving thread. It remembers up to a given number of channels, each with its key
 //! schedule and replay window (about 0.8 KB); when full, the longest silent one makes room if it was
 //! silent for [`IDLE`], else the newcomer is refused.
 
 use alloc::collections::BTreeMap;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use base::Instant;
@@ -21,6 +24,11 @@ use crate::window::Window;
 
 /// Keys derived per second for senders that are not remembered.
 pub const DERIVATIONS_PER_SECOND: u32 = 4096;
+/// Of these, for senders at one address. Addresses are told apart by a few bits of theirs, so that a flood from many costs
+/// no more memory than one from one.
+pub const DERIVATIONS_PER_SOURCE: u32 = 256;
+/// How many groups addresses fall into.
+const SOURCES: usize = 64;
 /// Silence after which a channel's memory may be given to a newcomer.
 pub const IDLE: Duration = Duration::from_secs(10);
 
@@ -47,6 +55,7 @@ pub struct Opener<S: Suite> {
     capacity: usize,
     channels: BTreeMap<(Speaker, u16), Channel<S::Cipher>>,
     derivations: u32,
+    by_source: [u32; SOURCES],
     second: Instant,
 }
 
@@ -60,17 +69,40 @@ impl<S: Suite> Opener<S> {
             capacity,
             channels: BTreeMap::new(),
             derivations: 0,
+            by_source: [0; SOURCES],
             second: Instant::ORIGIN,
         }
     }
 
-    /// Opens `datagram` in place.
+    /// Opens `datagram` in place, on a socket where only those answer who were asked.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was remembered of the datagram, and its bytes are worthless.
     pub fn open<'a>(
         &mut self,
         now: Instant,
+        datagram: &'a mut [u8],
+    ) -> Result<Opened<'a>, Refusal> {
+        self.open_as(now, None, datagram)
+    }
+
+    /// Opens `datagram`, which came from this address, in place.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_from<'a>(
+        &mut self,
+        now: Instant,
+        from: IpAddr,
+        datagram: &'a mut [u8],
+    ) -> Result<Opened<'a>, Refusal> {
+        self.open_as(now, Some(from), datagram)
+    }
+
+    fn open_as<'a>(
+        &mut self,
+        now: Instant,
+        from: Option<IpAddr>,
         datagram: &'a mut [u8],
     ) -> Result<Opened<'a>, Refusal> {
         let header = Header::read(datagram)?;
@@ -88,7 +120,7 @@ impl<S: Suite> Opener<S> {
                 channel.last = now;
             }
             None => {
-                let cipher = self.derive(now, &header)?;
+                let cipher = self.derive(now, from, &header)?;
                 decrypt(&cipher, &header, datagram)?;
                 let mut window = Window::new();
                 if !window.accept(header.counter) {
@@ -107,14 +139,25 @@ impl<S: Suite> Opener<S> {
         self.channels.len()
     }
 
-    fn derive(&mut self, now: Instant, header: &Header) -> Result<S::Cipher, Refusal> {
+    fn derive(
+        &mut self,
+        now: Instant,
+        from: Option<IpAddr>,
+        header: &Header,
+    ) -> Result<S::Cipher, Refusal> {
         if now.since(self.second) >= Duration::from_secs(1) {
-            (self.second, self.derivations) = (now, 0);
+            (self.second, self.derivations, self.by_source) = (now, 0, [0; SOURCES]);
         }
-        if self.derivations == DERIVATIONS_PER_SECOND {
+        let source = from.and_then(|from| self.by_source.get_mut(source(from)));
+        if self.derivations == DERIVATIONS_PER_SECOND
+            || source.as_deref().is_some_and(|&n| n == DERIVATIONS_PER_SOURCE)
+        {
             return Err(Refusal::Busy);
         }
         self.derivations += 1;
+        if let Some(n) = source {
+            *n += 1;
+        }
         let key = self.key.channel(&self.suite, self.purpose, &header.speaker, header.channel);
         Ok(self.suite.cipher(&key))
     }
@@ -132,6 +175,17 @@ impl<S: Suite> Opener<S> {
             _ => Err(Refusal::Full),
         }
     }
+}
+
+/// The group of an address: the hash of Fowler, Noll and Vo over its bytes, spread once more, since the last byte, in which
+/// neighbours differ, has moved its low bits only.
+fn source(from: IpAddr) -> usize {
+    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let hash = match from {
+        IpAddr::V4(v4) => v4.octets().iter().fold(0x811c_9dc5, mix),
+        IpAddr::V6(v6) => v6.octets().iter().fold(0x811c_9dc5, mix),
+    };
+    (hash.wrapping_mul(0x9e37_79b1) >> 16) as usize % SOURCES
 }
 
 fn decrypt<C: Cipher>(cipher: &C, header: &Header, datagram: &mut [u8]) -> Result<(), Refusal> {
@@ -228,6 +282,25 @@ mod tests {
         assert_eq!(refusals, [DERIVATIONS_PER_SECOND; 2]);
         let later = NOW + Duration::from_secs(1);
         assert!(opener.open(later, &mut sealed(&mut sealer(1, 0), b"x")).is_ok());
+    }
+
+    #[test]
+    fn a_flood_from_one_address_does_not_keep_out_who_starts_at_another() {
+        let mut opener = opener(8);
+        let (flood, web2) = ("10.0.0.66".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let mut datagram = [0u8; OVERHEAD];
+        datagram[..4].copy_from_slice(b"BH\x01\x01");
+        let mut derived = 0;
+        for n in 0..2 * DERIVATIONS_PER_SECOND {
+            datagram[8..12].copy_from_slice(&n.to_be_bytes());
+            let refusal = opener.open_from(NOW, flood, &mut datagram.clone()).unwrap_err();
+            derived += u32::from(refusal == Refusal::Forged);
+        }
+        assert_eq!(derived, DERIVATIONS_PER_SOURCE);
+        assert!(opener.open_from(NOW, web2, &mut sealed(&mut sealer(2, 0), b"x")).is_ok());
+        let groups: std::collections::BTreeSet<_> =
+            (0..=255).map(|n| source(IpAddr::from([10, 0, 0, n]))).collect();
+        assert!(groups.len() > SOURCES / 2, "neighbours are told apart: {}", groups.len());
     }
 
     #[test]

@@ -218,13 +218,14 @@ impl<S: Suite> Reception<S> {
             return Err(Refused::Own);
         }
         if header.purpose == Purpose::Exchange {
-            let (speaker, answer) = self.asker.open(now, bytes).map_err(|error| match error {
-                NoAnswer::Refused(refusal) => refusal.into(),
-                NoAnswer::Unreadable(_) => Refused::Malformed,
-            })?;
+            let (speaker, answer) =
+                self.asker.open_from(now, from.ip(), bytes).map_err(|error| match error {
+                    NoAnswer::Refused(refusal) => refusal.into(),
+                    NoAnswer::Unreadable(_) => Refused::Malformed,
+                })?;
             return self.answered(now, &speaker, &answer, entropy);
         }
-        let opened = self.announcements.open(now, bytes)?;
+        let opened = self.announcements.open_from(now, from.ip(), bytes)?;
         let speaker = opened.header.speaker;
         match Announcement::decode(opened.text) {
             Ok(decoded) => self.announced(now, from, speaker, decoded, entropy),
