@@ -29,10 +29,12 @@ struct File {
 
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let file: File = match balancer::config::read(text) {
-        Ok(file) => file,
-        Err(problems) => return refused(&problems, text),
-    };
+    // Mistakes of form end nothing but what is no TOML: the rest is judged as well.
+    let (file, problems) = balancer::config::read_on::<File>(text);
+    if !problems.is_empty() {
+        refused(&problems, text);
+    }
+    let Some(file) = file else { return assert!(!problems.is_empty()) };
     let File { cluster, announce, measure, http, peers, local, route, access_log } = file;
     if let Err(problems) = resources::config::Config::check(&cluster, &announce, &measure) {
         refused(&problems, text);
