@@ -184,6 +184,16 @@ fn a_machine_shows_the_other_and_what_it_did_with_requests() {
 }
 
 #[test]
+fn a_cluster_without_a_key_is_warned_of_on_the_page() {
+    let [alder, _beech] = pair();
+    let warnings = alder.status()["warnings"].to_string();
+    assert!(
+        warnings.contains("There is no cluster key: whatever runs on this machine"),
+        "{warnings}"
+    );
+}
+
+#[test]
 fn decisions_are_explained_to_whoever_looks() {
     let [alder, _beech] = pair();
     alder.until("both are usable", |status| usable(status) == 2);

@@ -67,12 +67,18 @@ impl Live {
 
     fn warnings(&self, view: &StatusView) -> Vec<String> {
         let mut warnings = Vec::new();
-        if matches!(self.resources.config().protection, Protection::Insecure) {
-            warnings.push(
+        match self.resources.config().protection {
+            Protection::Key(_) | Protection::Alone => {}
+            Protection::Loopback => warnings.push(
+                "There is no cluster key: whatever runs on this machine, as any user, can claim to be one \
+                 of the cluster and be sent its clients' requests."
+                    .into(),
+            ),
+            Protection::Insecure => warnings.push(
                 "There is no cluster key (insecure = true): whoever can send a packet to this machine \
                  can claim to be one of the cluster and be sent its clients' requests."
                     .into(),
-            );
+            ),
         }
         let c = &view.totals.counters;
         if c.log_lost > 0 {
