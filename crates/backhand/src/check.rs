@@ -16,10 +16,11 @@ pub(crate) fn check(file: &FileArg) -> Result<ExitCode> {
             Ok(ExitCode::from(MISTAKE))
         }
         Ok(config) => {
-            println!("{}: in order", config.source);
+            let mut text = format!("{}: in order\n", config.source);
             for sentence in config.assumed() {
-                println!("  assumed: {sentence}");
+                text += &format!("  assumed: {sentence}\n");
             }
+            crate::output::print(&text)?;
             Ok(ExitCode::SUCCESS)
         }
     }

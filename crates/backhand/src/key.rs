@@ -14,6 +14,6 @@ pub(crate) fn random() -> Result<String> {
 
 /// Prints one, for `backhand key > cluster.key`.
 pub(crate) fn print() -> Result<ExitCode> {
-    println!("{}", random()?);
+    crate::output::print(&format!("{}\n", random()?))?;
     Ok(ExitCode::SUCCESS)
 }

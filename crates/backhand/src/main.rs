@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod key;
 mod logging;
+mod output;
 mod run;
 mod signals;
 

@@ -88,6 +88,7 @@ impl Conn {
         }
         // Chains that redirect do not ask.
         w.adopt(plan, &decision, |_, _| None);
+        w.count(&decision);
         if let Some(told) = told {
             w.explain(&request.view(self.head.bytes()), plan.route, *told, now);
         }

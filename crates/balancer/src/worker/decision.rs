@@ -138,10 +138,12 @@ impl Worker {
             written.then(|| String::from_utf8(text).ok()).flatten().filter(|t| is_header_value(t))
         };
         self.adopt(plan, &decision, location);
-        if plan.round.is_none()
-            && let Some(slot) = decision.probe
-        {
-            self.probe(slot, now);
+        // What is decided before the answers is not what becomes of the request, and is not counted.
+        if plan.round.is_none() {
+            self.count(&decision);
+            if let Some(slot) = decision.probe {
+                self.probe(slot, now);
+            }
         }
     }
 
@@ -164,12 +166,16 @@ impl Worker {
             },
             _ => Step::Refuse,
         };
+        if decision.failed.is_some() {
+            self.function_failed(plan.route, decision.failed);
+        }
+    }
+
+    /// Counts why a request goes where it goes, and how old the information was.
+    pub(crate) fn count(&self, decision: &Decision) {
         self.stats.reasons[decision.reason.index()].bump();
         if let Some(age) = decision.age {
             self.stats.age.record(age);
-        }
-        if decision.failed.is_some() {
-            self.function_failed(plan.route, decision.failed);
         }
     }
 
