@@ -34,6 +34,9 @@ struct Args {
     /// Loads as shares of the machines' capacity
     #[arg(long, value_delimiter = ',', default_values_t = [0.7, 0.9, 1.0, 1.1])]
     loads: Vec<f64>,
+    /// Keep the cells that the JSON file has already, for other loads or other rivals
+    #[arg(long)]
+    add: bool,
     /// Only rivals whose name contains this
     #[arg(long)]
     rival: Option<String>,
@@ -66,7 +69,7 @@ fn main() -> Result<()> {
     let capacity =
         QUOTAS.iter().sum::<u64>() as f64 / PERIOD.as_micros() as f64 * 1e6 / arrivals::MEAN_MICROS;
     eprintln!("capacity without antagonists: {capacity:.1} requests per second");
-    let mut cells = Vec::new();
+    let mut cells = if args.add { report::read(&args.json)? } else { Vec::new() };
     for (n, &load) in args.loads.iter().enumerate() {
         let plan = arrivals::plan(n as u64 + 1, capacity * load, args.requests, QUOTAS.len());
         for rival in Rival::ALL
@@ -79,7 +82,7 @@ fn main() -> Result<()> {
                 "{}",
                 report::table(std::slice::from_ref(&cell)).lines().last().unwrap_or_default()
             );
-            cells.push(cell);
+            report::insert(&mut cells, cell);
             report::write(&cells, &args.json, &args.table)?;
         }
     }

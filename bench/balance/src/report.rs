@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::Result;
-use serde::Serialize;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::load::Outcome;
 
@@ -11,7 +11,7 @@ use crate::load::Outcome;
 const ENOUGH_FOR_P999: usize = 20_000;
 
 /// One rival at one load.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Cell {
     pub(crate) rival: String,
     pub(crate) load: f64,
@@ -108,6 +108,23 @@ fn ratios<'a>(mut cells: impl Iterator<Item = &'a Cell>) -> String {
         return text;
     }
     format!("\nMean / 99th percentile of {}: {text}.\n", first.rival)
+}
+
+/// The cells of an earlier run; none if there was none.
+pub(crate) fn read(json: &Path) -> Result<Vec<Cell>> {
+    if !json.exists() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(json)?;
+    serde_json::from_str(&text).with_context(|| format!("{} holds no results", json.display()))
+}
+
+/// Puts a cell in the place of an earlier one of the same rival and load, or behind all others.
+pub(crate) fn insert(cells: &mut Vec<Cell>, cell: Cell) {
+    match cells.iter_mut().find(|c| c.rival == cell.rival && c.load == cell.load) {
+        Some(old) => *old = cell,
+        None => cells.push(cell),
+    }
 }
 
 /// Writes the JSON results and the table.

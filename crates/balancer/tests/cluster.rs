@@ -384,6 +384,8 @@ fn machines_are_asked_first_where_the_route_says_so() {
     // On a busy machine answers may be late, and then what is known decides; but not each time.
     assert_eq!(count("asked") + count("asked_silence"), 50, "{reasons:?}");
     assert!(count("asked") > 0, "{reasons:?}");
+    let all: u64 = reasons.iter().map(|(_, n)| n).sum();
+    assert_eq!(all, 5 + 50, "a request is counted once, also if it was asked about: {reasons:?}");
     machines[0].until("answers came, late ones included", |s| s.totals.answers >= 50);
 }
 

@@ -66,7 +66,17 @@ pub struct RouteSection {
     ///
     /// The functions: `byAge SECONDS`, `byRandom`, `byLogWindow`, `byCPU`, `byLoad BIAS`, `byBusyChildren`,
     /// `byCost`, `addPrediction`, `byHostname REGEX`, `removeSelf`, `addSelf`, `HTTPRedirectToIP`,
-    /// `HTTPRedirectToName FORMAT`, `byFresh`, `off`. Default `["byFresh"]`, which suits nearly every site.
+    /// `HTTPRedirectToName FORMAT`, `byFresh`, `off`. Names in any case.
+    ///
+    /// `byAge` keeps machines heard of within so many seconds, 0 to 86400, 5 if not said. `byLoad` orders by load;
+    /// this machine's counts as less by so much of BIAS, 0 to 1000, 0 if not said. In the FORMAT of
+    /// `HTTPRedirectToName`, `%S` is the chosen machine's name, `%H` the host the client asked for; `%2S` and `%2H` are
+    /// the first two labels of it, `%-2S` and `%-2H` the last two (1 to 255); `%I` is the machine's address, `%P` its
+    /// port, `%%` a percent sign. `"HTTPRedirectToName %1S.%-2H"` sends a client of `www.example.com` to
+    /// `web3.example.com`. Without FORMAT it is `%S`. Nobody is redirected who asked for this machine by the name that
+    /// the format makes of it.
+    ///
+    /// Default `["byFresh"]`, which suits nearly every site.
     pub chain: Option<Spanned<Texts>>,
 
     /// What to do when the chain leaves no machine: `"here"` serves the request here, `"refuse"` answers 503
@@ -226,7 +236,10 @@ impl RouteSection {
             let remedy =
                 format!("write 1 to {NAME_MAX} letters, digits, dots, hyphens and underscores");
             found.wrong_at(written, key(), message, remedy);
-        } else if name == DEFAULT_NAME || earlier.iter().any(|route| route.name == *name) {
+        } else if name == DEFAULT_NAME {
+            let message = format!("{name:?} is the route of whatever no other takes");
+            found.wrong_at(written, key(), message, "give this route another name");
+        } else if earlier.iter().any(|route| route.name == *name) {
             let message = format!("another route is named {name:?}");
             found.wrong_at(written, key(), message, "give each route a name of its own");
         }

@@ -233,7 +233,11 @@ fn every_mistake_names_what_to_write_instead() {
         ("[local]\ntypes = { \".md\" = \"text/x\" }", "\".md\"", "without the dot"),
         ("[local]\ntypes = { md = \"text\" }", "\"text\"", "not a type of content"),
         ("[local]\ncache_control = \"a\\r\\nb\"", "\"a\\r\\nb\"", "cannot stand in a header"),
-        ("[[route]]\nname = \"default\"", "\"default\"", "another route is named \"default\""),
+        (
+            "[[route]]\nname = \"default\"",
+            "\"default\"",
+            "\"default\" is the route of whatever no other takes",
+        ),
         ("[[route]]\nchain = []", "[]", "the chain is empty"),
         ("[[route]]\nempty = \"no\"", "\"no\"", "write \"here\" or \"refuse\""),
         ("[access_log]\nto = \"log\"", "\"log\"", "such as \"/var/log/backhand/log\""),

@@ -36,7 +36,7 @@ use crate::hot::Slot;
 use crate::outside::Outside;
 use crate::request::RequestView;
 use crate::route::Empty;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Machine, Snapshot};
 use redirect::Piece;
 
 /// Functions in the longest chain.
@@ -205,6 +205,28 @@ impl Chain {
         self.steps.iter().map(|entry| entry.text.as_str())
     }
 
+    fn redirect_format(&self, by: u8) -> Option<&[Piece]> {
+        match self.steps.get(usize::from(by)).map(|entry| &entry.function) {
+            Some(Function::RedirectToIp) => Some(&[Piece::Address]),
+            Some(Function::RedirectToName { pieces }) => Some(pieces),
+            _ => None,
+        }
+    }
+
+    /// Whether the client addressed `machine` itself, by a name of its own or by the one that the redirect `by`
+    /// makes of it.
+    pub(crate) fn is_addressed<R: RequestView + ?Sized>(
+        &self,
+        by: u8,
+        machine: &Machine,
+        request: &R,
+    ) -> bool {
+        redirect::is_own_name(machine, request.host())
+            || self
+                .redirect_format(by)
+                .is_some_and(|pieces| redirect::is_made_name(pieces, machine, request))
+    }
+
     /// Writes the `Location` of a redirect that this chain decided (`by` is from the verdict): scheme,
     /// machine and the request's own target.
     ///
@@ -218,11 +240,7 @@ impl Chain {
         request: &R,
         out: &mut Vec<u8>,
     ) -> bool {
-        let pieces = match self.steps.get(usize::from(by)).map(|entry| &entry.function) {
-            Some(Function::RedirectToIp) => &[Piece::Address][..],
-            Some(Function::RedirectToName { pieces }) => pieces,
-            _ => return false,
-        };
+        let Some(pieces) = self.redirect_format(by) else { return false };
         let length = out.len();
         let written = snapshot
             .machine(slot)

@@ -170,6 +170,39 @@ pub(crate) fn is_own_name(machine: &Machine, host: &[u8]) -> bool {
             .is_some_and(|ip| ip.to_canonical() == machine.service.addr.ip().to_canonical())
 }
 
+/// Whether a client that sent this `Host` followed a redirect that this format made for the machine: without that,
+/// machines that share a format would send a client round and round.
+pub(super) fn is_made_name<R: RequestView + ?Sized>(
+    pieces: &[Piece],
+    machine: &Machine,
+    request: &R,
+) -> bool {
+    let asked = host_name(request.host());
+    let mut rest = asked;
+    for piece in pieces {
+        let text = match piece {
+            Piece::Literal(text) => text.as_bytes(),
+            Piece::Name(labels) => labels.of(public_name(machine).as_bytes()),
+            Piece::Host(labels) => labels.of(asked),
+            // An address is compared as one by `is_own_name`, and where a port begins the name has ended.
+            Piece::Address => return false,
+            Piece::Port => b":",
+        };
+        let (text, ends) = match text.iter().position(|&b| b == b':') {
+            Some(at) => (&text[..at], true),
+            None => (text, false),
+        };
+        match rest.split_at_checked(text.len()) {
+            Some((head, tail)) if head.eq_ignore_ascii_case(text) => rest = tail,
+            _ => return false,
+        }
+        if ends {
+            break;
+        }
+    }
+    rest.is_empty()
+}
+
 /// Appends the whole location. `false` if it is not clean; `out` is then to be cut back.
 pub(super) fn write<R: RequestView + ?Sized>(
     pieces: &[Piece],

@@ -20,7 +20,6 @@ use core::time::Duration;
 use base::{Instant, Random};
 
 use crate::chain::Chain;
-use crate::chain::redirect::is_own_name;
 use crate::explain::Explanation;
 use crate::hot::{Hot, Slot};
 use crate::request::RequestView;
@@ -240,7 +239,7 @@ fn conclude<R: RequestView>(
         let reason = if alone { Reason::OnlyHere } else { Reason::BestHere };
         return Decision::plain(Verdict::Here, retried(reason));
     }
-    let own = |m| is_own_name(m, request.host());
+    let own = |m| chain.is_addressed(winner.redirect - 1, m, request);
     if winner.redirect != 0 && view.snapshot.machine(this).is_some_and(own) {
         return Decision::plain(Verdict::Here, Reason::OwnName);
     }

@@ -12,7 +12,8 @@ pub(super) fn figure(function: &Function, view: &View<'_>, slot: Slot) -> f32 {
     let Some(machine) = view.snapshot.machine(slot) else { return f32::INFINITY };
     let predicted = view.hot.predicted(slot);
     match function {
-        Function::Cpu => -f32::from(machine.cpu_idle_permille),
+        // The busy share in percent: the explanation shows it.
+        Function::Cpu => 100.0 - f32::from(machine.cpu_idle_permille) / 10.0,
         Function::Load { bias } => {
             let load = machine.load_milli as f32 / 1000.0 + predicted as f32;
             if here { load } else { load + bias }

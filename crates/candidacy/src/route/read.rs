@@ -25,10 +25,22 @@ pub(super) fn route(rule: &RouteRule, resolve: Resolve<'_>) -> Result<Route, Mis
         prefixes: each("prefixes", &rule.prefixes, prefix)?,
         regex: rule.regex.as_deref().map(expression).transpose().map_err(|e| ("regex", None, e))?,
         extensions: each("extensions", &rule.extensions, bare_extension)?,
-        methods: each("methods", &rule.methods, |m| token("a method", m))?,
+        methods: each("methods", &rule.methods, |m| method(m))?,
         headers: each("headers", &rule.headers, header)?,
     };
     Ok(Route { name: rule.name.clone(), key: key(&rule.name), chain, conditions })
+}
+
+/// Methods are told apart by case (RFC 9110, 9.1), and all that are registered are in capitals: a rule for `post`
+/// would never cover anything.
+fn method(text: &str) -> Result<Vec<u8>, String> {
+    if text.bytes().any(|b| b.is_ascii_lowercase()) {
+        return Err(format!(
+            "{text:?} covers nothing: methods are in capitals; write {:?}",
+            text.to_ascii_uppercase()
+        ));
+    }
+    token("a method", text)
 }
 
 fn each<T, U>(
@@ -78,7 +90,7 @@ fn bare_extension(text: &String) -> Result<Vec<u8>, String> {
     Ok(bare.as_bytes().to_vec())
 }
 
-fn token(what: &str, text: &String) -> Result<Vec<u8>, String> {
+fn token(what: &str, text: &str) -> Result<Vec<u8>, String> {
     let fine = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(fine) {
         return Err(format!("\"{text}\" is no name of {what}"));

@@ -111,7 +111,7 @@ fn the_first_rule_that_covers_wins_and_the_last_covers_all() {
 
 #[test]
 fn mistakes_name_the_field_and_the_remedy() {
-    let cases: [(RouteRule, &str, &str); 9] = [
+    let cases: [(RouteRule, &str, &str); 10] = [
         (rule(|r| r.name.clear()), "name", "needs a name"),
         (rule(|r| r.name = LAST.into()), "name", "another route of this name"),
         (rule(|r| r.hosts = strings(&["a:80"])), "hosts", "write the name alone"),
@@ -120,6 +120,7 @@ fn mistakes_name_the_field_and_the_remedy() {
         (rule(|r| r.regex = Some("(".into())), "regex", "unclosed group"),
         (rule(|r| r.extensions = strings(&["a.b"])), "extensions", "\"php\""),
         (rule(|r| r.methods = strings(&["G T"])), "methods", "no name of a method"),
+        (rule(|r| r.methods = strings(&["post"])), "methods", "write \"POST\""),
         (rule(|r| r.chain = strings(&["byAge", "byLod"])), "chain", "did you mean byLoad"),
     ];
     for (rule, field, said) in cases {
