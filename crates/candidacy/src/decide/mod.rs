@@ -240,10 +240,13 @@ fn conclude<R: RequestView>(
         return Decision::plain(Verdict::Here, retried(reason));
     }
     let own = |m| chain.is_addressed(winner.redirect - 1, m, request);
-    if winner.redirect != 0 && view.snapshot.machine(this).is_some_and(own) {
+    let followed = winner.redirect != 0 && view.snapshot.machine(this).is_some_and(own);
+    if followed && scratch.list.iter().any(|candidate| candidate.slot == this) {
         return Decision::plain(Verdict::Here, Reason::OwnName);
     }
     let verdict = match winner.redirect {
+        // Who came by this machine's name is not sent on, but a chain that rules this machine out still does.
+        _ if followed => Verdict::Proxy(winner.slot),
         0 => Verdict::Proxy(winner.slot),
         by => Verdict::Redirect { slot: winner.slot, by: by - 1 },
     };
