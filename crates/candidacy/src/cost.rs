@@ -117,6 +117,12 @@ impl Figures {
         if n + 1.0 <= self.cores { lean } else { exact.max(lean) }
     }
 
+    /// What one request takes here, if the machine is idle and its CPUs are of average speed: 1, or more where a quota
+    /// leaves less than one CPU.
+    pub(crate) fn unit(&self) -> f32 {
+        1.0 / self.cores.min(1.0)
+    }
+
     /// What memory and the limit multiply the growth with.
     pub(crate) fn strain_at(&self, n: f32) -> f32 {
         let used = (n + 1.0) * self.per_limit;

@@ -17,8 +17,8 @@ pub const MAX_ASKED: usize = 24;
 const ENOUGH: u32 = 80;
 /// What silence adds to a machine's price: one request. It is a hint that the machine is busy.
 const SILENCE: f32 = 1.0;
-/// From this price of the best known machine on nobody is asked: everyone is overloaded, a better place in
-/// the queue is worth little, and the CPU that questions cost is what is missing.
+/// From so many requests as the price of the best known machine on nobody is asked: everyone is overloaded, a better
+/// place in the queue is worth little, and the CPU that questions cost is what is missing.
 const OVERLOADED: f32 = 8.0;
 /// Costs that differ by less are equal, and equals go to this machine.
 const EQUAL: f32 = 1.001;
@@ -65,7 +65,9 @@ impl Round {
             return None;
         }
         let this = view.snapshot.this();
-        if scratch.list.first().is_some_and(|best| best.key > OVERLOADED) {
+        let overloaded =
+            |best: &Candidate| best.key > OVERLOADED * view.snapshot.figures(best.slot).unit();
+        if scratch.list.first().is_some_and(overloaded) {
             return None;
         }
         let own = scratch.list.iter().find(|c| c.slot == this);
@@ -203,8 +205,9 @@ impl Round {
         for at in 0..list.len() {
             let mut seen = pricing.appraise(&list[at]);
             if self.all().iter().any(|asked| asked.slot == list[at].slot && !asked.answered) {
-                seen.penalty += SILENCE;
-                seen.cost += SILENCE;
+                let silence = SILENCE * view.snapshot.figures(list[at].slot).unit();
+                seen.penalty += silence;
+                seen.cost += silence;
             }
             let here = list[at].slot == this;
             list[at].key = seen.cost * if here { 1.0 } else { 1.0 + DICE * random.unit() as f32 };

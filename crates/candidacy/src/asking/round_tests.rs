@@ -78,6 +78,23 @@ fn when_all_are_overloaded_nobody_is_asked() {
 }
 
 #[test]
+fn a_fifth_of_a_cpu_is_not_overloaded_by_one_request() {
+    let mut desk = Desk::new(6);
+    let machines = desk.snapshot.machines().iter().cloned().map(|machine| {
+        machine.map(|mut m| {
+            m.cpus_milli = 200;
+            m
+        })
+    });
+    desk.snapshot = Snapshot::new(2, Slot(0), machines.collect());
+    (1..6).for_each(|slot| hear(&desk.hot, Slot(slot), 2, NOW));
+    assert!(desk.plan().is_some());
+    (1..6).for_each(|slot| hear(&desk.hot, Slot(slot), 40, NOW));
+    (0..40).for_each(|_| desk.hot.begin_service());
+    assert!(desk.plan().is_none());
+}
+
+#[test]
 fn who_cannot_be_asked_is_not_asked() {
     let mut desk = Desk::new(6);
     let machines = desk.snapshot.machines().iter().cloned().map(|machine| {
