@@ -28,7 +28,8 @@ pub fn run(data: &[u8]) {
 
 fn reads_the_same(bytes: &[u8], head: &RequestHead, fields: &Fields, forwarding: Forwarding) {
     let from = [192, 0, 2, 1].into();
-    let onward = Onward { from, proto: "http", forwarding, authority: "here", lines: b"" };
+    let onward =
+        Onward { from, client: from, proto: "http", forwarding, authority: "here", lines: b"" };
     let mut sent = Vec::new();
     forward::request(&mut sent, bytes, head, fields, &onward);
     let mut again = Fields::default();

@@ -61,6 +61,7 @@ fn main() {
     let mut out = Vec::with_capacity(4096);
     let onward = Onward {
         from: [192, 0, 2, 77].into(),
+        client: [192, 0, 2, 77].into(),
         proto: "http",
         forwarding: Forwarding::Replace,
         authority: "localhost",

@@ -152,6 +152,7 @@ fn onward(text: &str, trusted: bool) -> String {
     let mut out = Vec::new();
     let how = Onward {
         from: [192, 0, 2, 7].into(),
+        client: [192, 0, 2, 1].into(),
         proto: "http",
         forwarding: if trusted { Forwarding::Append } else { Forwarding::Replace },
         authority: "here:8080",
@@ -187,6 +188,24 @@ fn a_trusted_sender_is_believed_and_appended_to() {
             && sent.contains("Forwarded: for=203.0.113.9, for=192.0.2.7;"),
         "{sent}"
     );
+}
+
+#[test]
+fn a_trusted_sender_that_wrote_one_family_of_fields_is_not_contradicted_by_the_other() {
+    let old = onward(
+        "GET / HTTP/1.1\r\nHost: www\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\r\n",
+        true,
+    );
+    assert!(
+        old.contains("Forwarded: for=192.0.2.1;proto=https, for=192.0.2.7;proto=http;"),
+        "{old}"
+    );
+    let new =
+        onward("GET / HTTP/1.1\r\nHost: www\r\nForwarded: for=192.0.2.1;proto=https\r\n\r\n", true);
+    assert!(new.contains("X-Forwarded-For: 192.0.2.1, 192.0.2.7\r\n"), "{new}");
+    assert!(!new.contains("X-Forwarded-Proto") && !new.contains("X-Forwarded-Host"), "{new}");
+    let none = onward("GET / HTTP/1.1\r\nHost: www\r\n\r\n", true);
+    assert!(none.contains("X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"), "{none}");
 }
 
 #[test]

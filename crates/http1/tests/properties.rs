@@ -114,6 +114,7 @@ fn onward(forwarding: Forwarding, bytes: &[u8], head: &RequestHead, fields: &Fie
     let mut out = Vec::new();
     let onward = Onward {
         from: [192, 0, 2, 77].into(),
+        client: [192, 0, 2, 1].into(),
         proto: "http",
         forwarding,
         authority: "here",

@@ -25,9 +25,10 @@ impl Conn {
         }
         let forwarding = match self.entry {
             Entry::Client if self.w.config.http.trusted.contains(self.remote) => Forwarding::Append,
-            Entry::Client => Forwarding::Replace,
             // The machine that the client came to has written them.
             Entry::Peer => Forwarding::Keep,
+            Entry::Client if self.w.is_relay(self.remote) => Forwarding::Keep,
+            Entry::Client => Forwarding::Replace,
         };
         let authority = match request.head.host {
             Some(_) => String::new(),
@@ -35,6 +36,7 @@ impl Conn {
         };
         let onward = Onward {
             from: self.remote,
+            client: self.client,
             proto: "http",
             forwarding,
             authority: &authority,

@@ -25,6 +25,9 @@ pub enum Forwarding {
 pub struct Onward<'a> {
     /// The sender's address, which is appended to, or replaces, what the forwarding fields say.
     pub from: IpAddr,
+    /// Whom a trusted sender named as the client, or the unspecified address for one that it would not name. With
+    /// [`Forwarding::Append`] the family of fields that the sender did not write says it too.
+    pub client: IpAddr,
     /// `http` or `https`.
     pub proto: &'a str,
     /// Whether the sender's own forwarding fields are believed.
@@ -121,17 +124,44 @@ fn forwarding(
     let trusted = onward.forwarding == Forwarding::Append;
     let host = head.host.map_or(onward.authority.as_bytes(), |host| host.of(bytes));
     let earlier = |kind| fields.first(kind, bytes).filter(|value| trusted && !value.is_empty());
+    // A sender that wrote one family only means both: what would be written of our own would contradict it.
+    let (old, new) = (earlier(Name::XForwardedFor).is_some(), earlier(Name::Forwarded).is_some());
     out.extend_from_slice(b"X-Forwarded-For: ");
     if trusted {
         list(out, bytes, fields, Name::XForwardedFor);
     }
+    if new && !old {
+        match onward.client.is_unspecified() {
+            true => out.extend_from_slice(b"unknown"),
+            false => address::plain(out, onward.client),
+        }
+        out.extend_from_slice(b", ");
+    }
     address::plain(out, onward.from);
-    let proto = earlier(Name::XForwardedProto).unwrap_or(onward.proto.as_bytes());
-    line(out, b"\r\nX-Forwarded-Proto: ", proto);
-    line(out, b"X-Forwarded-Host: ", earlier(Name::XForwardedHost).unwrap_or(host));
+    out.extend_from_slice(b"\r\n");
+    let ours = |text| Some(text).filter(|_| !new || old);
+    let proto = earlier(Name::XForwardedProto);
+    if let Some(proto) = proto.or(ours(onward.proto.as_bytes())) {
+        line(out, b"X-Forwarded-Proto: ", proto);
+    }
+    if let Some(host) = earlier(Name::XForwardedHost).or(ours(host)) {
+        line(out, b"X-Forwarded-Host: ", host);
+    }
     out.extend_from_slice(b"Forwarded: ");
     if trusted {
         list(out, bytes, fields, Name::Forwarded);
+    }
+    if old && !new {
+        out.extend_from_slice(b"for=");
+        match onward.client.is_unspecified() {
+            true => out.extend_from_slice(b"unknown"),
+            false => address::node(out, onward.client),
+        }
+        if let Some(proto) = proto.filter(|proto| proto.iter().all(u8::is_ascii_alphanumeric)) {
+            out.extend_from_slice(b";proto=");
+            out.extend_from_slice(proto);
+        }
+        out.extend_from_slice(b", ");
     }
     out.extend_from_slice(b"for=");
     address::node(out, onward.from);
