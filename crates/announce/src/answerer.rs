@@ -72,7 +72,8 @@ impl<S: Suite> Answerer<S> {
         }
     }
 
-    /// Answers one datagram: the answer's datagram replaces what was in `out`, to be sent to `from`.
+    /// Answers one datagram: the answer's datagram replaces what was in `out`, to be sent to `from`. Returns whether
+    /// it promises a place.
     ///
     /// # Errors
     /// [`Unanswered`], to be counted.
@@ -83,7 +84,7 @@ impl<S: Suite> Answerer<S> {
         datagram: &mut [u8],
         state: &T,
         out: &mut Vec<u8>,
-    ) -> Result<(), Unanswered> {
+    ) -> Result<bool, Unanswered> {
         if !self.accept.contains(from.ip()) {
             return Err(Unanswered::Blocked { from });
         }
@@ -91,7 +92,7 @@ impl<S: Suite> Answerer<S> {
         let (speaker, probe) = (opened.header.speaker, Probe::decode(opened.text)?);
         let answer = self.answer(now, &speaker, &probe, state);
         self.sealer.seal(&answer.encode(), out);
-        Ok(())
+        Ok(answer.reservation != 0)
     }
 
     fn answer<T: State + ?Sized>(
@@ -259,7 +260,7 @@ mod tests {
         let mut forged = datagram.clone();
         forged[60] ^= 1;
         assert_eq!(handle(from, forged), Err(Refusal::Forged.into()));
-        assert_eq!(handle(from, datagram.clone()), Ok(()));
+        assert_eq!(handle(from, datagram.clone()), Ok(true), "a place was asked for and promised");
         assert_eq!(handle(from, datagram), Err(Refusal::Replayed.into()));
         let mut sealer = Sealer::new(&Ring, &key(), Purpose::Exchange, speaker(1, 1), 8);
         let mut short = Vec::new();

@@ -47,7 +47,12 @@ pub(crate) fn run(shared: &Arc<Shared>, sockets: &Pair, granter: Granter) {
                 let Some(datagram) = buffer.get_mut(..length) else { break };
                 let now = shared.setup.clock.now();
                 match answerer.handle_datagram(now, from, datagram, &**shared, &mut out) {
-                    Ok(()) => answer(shared, udp, &out, from, &mut sending),
+                    Ok(promised) => {
+                        if promised {
+                            count(&shared.counters.reservations_granted);
+                        }
+                        answer(shared, udp, &out, from, &mut sending);
+                    }
                     Err(why) => refuse(shared, &why),
                 }
             }
