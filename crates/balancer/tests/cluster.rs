@@ -65,6 +65,21 @@ fn a_request_is_reallocated_once() {
 }
 
 #[test]
+fn a_request_does_not_go_round_between_machines_without_peer_listeners() {
+    let (one, two) = (Origin::named("one"), Origin::named("two"));
+    let off = format!("{ELSEWHERE}\n[peers]\nlisten = \"off\"");
+    let machines =
+        cluster(vec![in_front_of(&one).with(&off).plain(), in_front_of(&two).with(&off).plain()]);
+    let mut wire = client(machines[0].address);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n");
+    // All of these machines have the client's address, so it is taken for one of them.
+    assert_eq!(wire.response().text(), "one");
+    assert_eq!(one.last().header("x-forwarded-for"), Some("192.0.2.1"));
+    let requests: u64 = machines.iter().map(|machine| machine.totals().requests).sum();
+    assert_eq!(requests, 1);
+}
+
+#[test]
 fn connections_to_peers_are_made_ahead_and_used_again() {
     let origin = Origin::named("x");
     let machines = entry_and(std::slice::from_ref(&origin));

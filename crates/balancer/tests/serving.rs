@@ -543,6 +543,26 @@ fn an_event_stream_of_the_application_is_not_in_flight() {
 }
 
 #[test]
+fn an_event_stream_may_be_silent_for_longer_than_a_body() {
+    // The origin's silence is what is tried: longer than the least limit of a body.
+    const SILENCE: std::time::Duration = std::time::Duration::from_millis(1500);
+    let origin = Origin::wires(move |mut wire| {
+        if wire.head().is_some() {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream";
+            wire.send(format!("{head}\r\nTransfer-Encoding: chunked\r\n\r\n"));
+            std::thread::sleep(SILENCE);
+            wire.send("3\r\n:a\n\r\n0\r\n\r\n");
+        }
+    });
+    let machine = in_front_of(&origin).with("[http]\nbody_timeout = \"1s\"").start();
+    let mut wire = client(machine.address);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(wire.head().is_some());
+    assert_eq!(wire.chunks().0, b":a\n");
+    assert_eq!(machine.totals().timed_out, 0);
+}
+
+#[test]
 fn a_request_and_a_response_may_come_byte_by_byte() {
     let origin = Origin::wires(|mut wire| {
         while let Some(head) = wire.head() {

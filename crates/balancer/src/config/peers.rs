@@ -23,8 +23,9 @@ pub struct PeersSection {
     ///
     /// `"exchange"` is `announce.exchange_port` by TCP, on `announce.address`. A list names addresses and
     /// ports as `http.listen` does. `"off"` takes nothing from peers: the machine announces itself without
-    /// a peer listener, and others send it requests as any client would, on its HTTP port. Each packet
-    /// says where its sender listens. Every connection is authenticated with the cluster key before
+    /// a peer listener, and others send it requests as any client would, on its HTTP port. There it takes each
+    /// request from the address of another machine for one that was passed on: serves it itself, and believes
+    /// what that machine says of the client. Each packet says where its sender listens. Every connection is authenticated with the cluster key before
     /// anything on it is believed, and only blocks of `cluster.accept` may try. A machine that is alone, with
     /// neither a key nor targets of announcements, opens none of these.
     ///

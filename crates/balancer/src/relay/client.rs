@@ -14,6 +14,7 @@ use http1::Name;
 
 use super::conn::Entry;
 use super::http::Request;
+use crate::worker::Worker;
 
 impl Request {
     /// The address of the client as rules, log and the application shall see it. `bytes` begin with the
@@ -22,11 +23,13 @@ impl Request {
         &self,
         bytes: &[u8],
         (entry, remote): (Entry, IpAddr),
-        trusted: &AddrBlocks,
+        w: &Worker,
     ) -> IpAddr {
         let believed = match entry {
             Entry::Peer => self.marked_client,
-            Entry::Client if trusted.contains(remote) => self.forwarded_client(bytes, trusted),
+            Entry::Client if w.believes(remote) => {
+                self.forwarded_client(bytes, &w.config.http.trusted)
+            }
             Entry::Client => None,
         };
         believed.unwrap_or(remote)

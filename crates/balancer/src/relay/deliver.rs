@@ -27,7 +27,12 @@ impl Conn {
     ) -> Ended {
         let w = self.w.clone();
         let patience = w.config.http.body_timeout;
-        self.due_in(patience);
+        // An event stream may be silent for as long as it likes.
+        let is_limited = !response.events;
+        match is_limited {
+            true => self.due_in(patience),
+            false => self.slot.clear_deadline(),
+        }
         let result = poll_fn(|cx| {
             let mut moved = false;
             // A response may come before the body is out; the body goes on, for whoever reads it.
@@ -37,8 +42,11 @@ impl Conn {
             {
                 (uploaded, up.broken) = (true, true);
             }
+            if !is_limited && uploaded {
+                self.slot.clear_deadline();
+            }
             let polled = download.poll(cx, &mut up.stream, &mut self.stream, &w, &mut moved);
-            if moved {
+            if moved && is_limited {
                 self.due_in(patience);
             }
             match (polled, self.slot.interrupt()) {

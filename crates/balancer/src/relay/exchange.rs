@@ -21,8 +21,6 @@ use crate::peers::pool::Key;
 use crate::worker::buffers::Inbox;
 use crate::worker::control::Interrupt;
 
-/// The longest response head that is understood.
-const RESPONSE_HEAD: usize = 64 * 1024;
 /// What a piece of response is read with while its head is awaited: room for a head and a small body, which then
 /// cost one read and one write. Of a larger body as little as possible is copied: the rest goes through a pipe
 /// (measured from 8 to 64 KiB: 80 KiB here cost 15 % more at 64 KiB, 8 KiB cost 8 % more at 8 to 16 KiB).
@@ -153,7 +151,7 @@ impl Conn {
                 });
                 match read {
                     Poll::Ready(Some(head)) => return Poll::Ready(head),
-                    Poll::Ready(None) if early.len() > RESPONSE_HEAD => {
+                    Poll::Ready(None) if early.len() > w.config.http.max_head => {
                         return Poll::Ready(Head::Ended(Ended::Failed(Failure::Malformed)));
                     }
                     Poll::Ready(None) => {}
@@ -253,15 +251,21 @@ impl Conn {
             let mut text = w.text.borrow_mut();
             text.clear();
             let mut fields = w.response_fields.borrow_mut();
-            let response =
-                match Response::read(rest, request, may_stay, RESPONSE_HEAD, scan, &mut fields) {
-                    Ok(Some(response)) => response,
-                    Ok(None) => return (None, used),
-                    Err(error) => {
-                        tracing::warn!(key = ?target.key, %error, "a response was not understood");
-                        return (Some(Head::Ended(Ended::Failed(Failure::Malformed))), used);
-                    }
-                };
+            let response = match Response::read(
+                rest,
+                request,
+                may_stay,
+                w.config.http.max_head,
+                scan,
+                &mut fields,
+            ) {
+                Ok(Some(response)) => response,
+                Ok(None) => return (None, used),
+                Err(error) => {
+                    tracing::warn!(key = ?target.key, %error, "a response was not understood");
+                    return (Some(Head::Ended(Ended::Failed(Failure::Malformed))), used);
+                }
+            };
             self.backward(target.key == Key::Local, request, &response, rest, &fields, &mut text);
             let after = &rest[response.head.len..];
             if let (Key::Machine(slot), true) = (target.key, up.is_marked()) {

@@ -170,7 +170,7 @@ impl Worker {
         let view = request.view(bytes);
         let route = self.routes.find(&view);
         // One hop is the limit: what a peer passed on is served here or refused.
-        let ours = !request.is_marked();
+        let ours = !(request.is_marked() || entry == Entry::Client && self.is_relay(remote));
         let plan = match ours {
             _ if self.forbids(&request, bytes, route, (entry, remote)) => self.forbid(route),
             false => self.serve_for_peer(route),

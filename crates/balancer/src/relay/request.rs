@@ -47,7 +47,7 @@ impl Conn {
         self.served = true;
         self.set_head_apart(request.head.len);
         let from = (self.entry, self.remote);
-        let client = request.true_client(self.head.bytes(), from, &w.config.http.trusted);
+        let client = request.true_client(self.head.bytes(), from, &w);
         self.client = client;
         self.taken_leave = !request.keep && request.body.is_none();
         let mut upload =

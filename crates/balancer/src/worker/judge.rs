@@ -1,6 +1,6 @@
 //! What a worker learns of machines by using them, and what it asks of the matrix.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use seal::Speaker;
 use seal::peer::PeerKey;
 
 use super::{Shared, Worker};
+use crate::config::PeerListen;
 use crate::peers::Way;
 use crate::relay::outcome::{Ended, Failure};
 
@@ -122,6 +123,28 @@ impl Worker {
     /// The slow figures of this moment. Not to be held across a wait.
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.shared.resources.matrix().slow.load()
+    }
+
+    /// Whether a request from this address was passed on by another machine. Only where peers have no listener of
+    /// their own do they come by the one for clients; without a look at who it is, two such machines could
+    /// pass one request to and fro without end.
+    pub(crate) fn is_relay(&self, remote: IpAddr) -> bool {
+        if self.config.peers.listen != PeerListen::Off {
+            return false;
+        }
+        let snapshot = self.snapshot();
+        let this = snapshot.this();
+        snapshot.present().iter().filter(|slot| **slot != this).any(|&slot| {
+            snapshot.machine(slot).is_some_and(|machine| {
+                let addresses = [Some(machine.service.addr), machine.peer, machine.exchange];
+                addresses.iter().flatten().any(|at| at.ip().to_canonical() == remote)
+            })
+        })
+    }
+
+    /// Whether what this address says of the client of its requests is believed.
+    pub(crate) fn believes(&self, remote: IpAddr) -> bool {
+        self.config.http.trusted.contains(remote) || self.is_relay(remote)
     }
 
     /// How the machine in this row is reached.

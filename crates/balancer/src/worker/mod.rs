@@ -124,6 +124,7 @@ pub(crate) struct Worker {
     pub(crate) desk: Option<Desk>,
     pub(crate) usage: Usage,
     pub(crate) told_of_function: Cell<Instant>,
+    pub(crate) told_of_descriptors: Cell<Instant>,
     pub(crate) site: Option<RefCell<Files>>,
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) phase: Cell<Phase>,
@@ -179,6 +180,7 @@ impl Worker {
             desk,
             usage: Usage::default(),
             told_of_function: Cell::new(Instant::ORIGIN),
+            told_of_descriptors: Cell::new(Instant::ORIGIN),
             recorder: RefCell::new(recorder),
             phase: Cell::default(),
         })

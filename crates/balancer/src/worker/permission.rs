@@ -52,7 +52,7 @@ impl Worker {
         if !routes.are_guarded() {
             return false;
         }
-        let client = request.true_client(bytes, from, &self.config.http.trusted);
+        let client = request.true_client(bytes, from, self);
         if !routes.get(route).addresses.permit(client) {
             return true;
         }

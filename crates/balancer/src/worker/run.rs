@@ -11,6 +11,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use base::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, watch};
 
@@ -30,6 +31,8 @@ use crate::sockets::WorkerSockets;
 const INTRODUCTION: Duration = Duration::from_secs(2);
 /// How long connections that were cut may take to notice.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
+/// Between two warnings that connections are turned away.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
 
 /// Runs a worker until it has drained.
 pub(crate) async fn run(w: Rc<Worker>, sockets: WorkerSockets) -> io::Result<()> {
@@ -100,9 +103,13 @@ async fn accept(
             Ok(Accepted::Connection(stream, address)) => begin(&w, stream, address, entry),
             Ok(Accepted::Exhausted) => {
                 w.stats.counters.accept_exhausted.bump();
-                tracing::warn!(
-                    "no file descriptors left: a connection was turned away; raise the limit (ulimit -n)"
-                );
+                let (now, last) = (w.now(), w.told_of_descriptors.get());
+                if last == Instant::ORIGIN || now.since(last) >= BETWEEN_WARNINGS {
+                    w.told_of_descriptors.set(now);
+                    tracing::warn!(
+                        "no file descriptors left: connections are turned away; raise the limit (ulimit -n)"
+                    );
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "a listening socket failed and was closed");
