@@ -31,6 +31,9 @@ struct Args {
     /// Requests per cell; the 99.9th percentile is printed from 20,000 up
     #[arg(long, default_value_t = 20_000)]
     requests: usize,
+    /// Into how many rounds a cell is divided; the rivals take turns, so that an hour's ups and downs meet them all
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
     /// Loads as shares of the machines' capacity
     #[arg(long, value_delimiter = ',', default_values_t = [0.7, 0.9, 1.0, 1.1])]
     loads: Vec<f64>,
@@ -70,21 +73,29 @@ fn main() -> Result<()> {
         QUOTAS.iter().sum::<u64>() as f64 / PERIOD.as_micros() as f64 * 1e6 / arrivals::MEAN_MICROS;
     eprintln!("capacity without antagonists: {capacity:.1} requests per second");
     let mut cells = if args.add { report::read(&args.json)? } else { Vec::new() };
+    let rivals: Vec<Rival> = Rival::ALL
+        .into_iter()
+        .filter(|r| args.rival.as_ref().is_none_or(|only| r.name().contains(only.as_str())))
+        .collect();
     for (n, &load) in args.loads.iter().enumerate() {
-        let plan = arrivals::plan(n as u64 + 1, capacity * load, args.requests, QUOTAS.len());
-        for rival in Rival::ALL
-            .into_iter()
-            .filter(|r| args.rival.as_ref().is_none_or(|only| r.name().contains(only.as_str())))
-        {
-            let got = run(rival, folder.path(), &binary, &plan)?;
-            let cell = Cell::new(rival.name(), load, got, args.lateness);
-            eprintln!(
-                "{}",
-                report::table(std::slice::from_ref(&cell)).lines().last().unwrap_or_default()
-            );
-            report::insert(&mut cells, cell);
-            report::write(&cells, &args.json, &args.table)?;
+        let mut outcomes: Vec<load::Outcome> = rivals.iter().map(|_| Default::default()).collect();
+        let each = args.requests.div_ceil(usize::from(args.rounds));
+        for round in 1..=u64::from(args.rounds) {
+            let plan = arrivals::plan(round * 100 + n as u64, capacity * load, each, QUOTAS.len());
+            for (rival, outcome) in rivals.iter().zip(&mut outcomes) {
+                outcome.join(run(*rival, folder.path(), &binary, &plan)?);
+                let so_far = Cell::new(rival.name(), load, outcome, args.lateness);
+                eprintln!(
+                    "load {load}, round {round} of {}: {}",
+                    args.rounds,
+                    report::row(&so_far)
+                );
+            }
         }
+        for (rival, outcome) in rivals.iter().zip(&mut outcomes) {
+            report::insert(&mut cells, Cell::new(rival.name(), load, outcome, args.lateness));
+        }
+        report::write(&cells, &args.json, &args.table)?;
     }
     println!("{}", report::table(&cells));
     Ok(())

@@ -30,7 +30,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(rival: &str, load: f64, mut got: Outcome, lateness_bound_ms: f64) -> Self {
+    pub(crate) fn new(rival: &str, load: f64, got: &mut Outcome, lateness_bound_ms: f64) -> Self {
         got.seconds.sort_by(f64::total_cmp);
         got.lateness.sort_by(f64::total_cmp);
         let n = got.seconds.len();
@@ -67,28 +67,23 @@ pub(crate) fn table(cells: &[Cell]) -> String {
             "\n### Load {load}\n\n| balancer | mean ms | p50 | p99 | p99.9 | answers/s | errors | load late p99 ms |\n|---|--:|--:|--:|--:|--:|--:|--:|\n"
         );
         for cell in cells.iter().filter(|c| c.load == load) {
-            if cell.void {
-                text += &format!(
-                    "| {} | void: the load was {:.1} ms late | | | | | | |\n",
-                    cell.rival, cell.late_p99_ms
-                );
-                continue;
-            }
-            let p999 = cell.p999_ms.map_or_else(|| "–".into(), |p| format!("{p:.0}"));
-            text += &format!(
-                "| {} | {:.1} | {:.1} | {:.0} | {p999} | {:.1} | {} | {:.2} |\n",
-                cell.rival,
-                cell.mean_ms,
-                cell.p50_ms,
-                cell.p99_ms,
-                cell.goodput,
-                cell.errors,
-                cell.late_p99_ms
-            );
+            text += &row(cell);
         }
         text += &ratios(cells.iter().filter(|c| c.load == load && !c.void));
     }
     text
+}
+
+/// One cell as a line of its table.
+pub(crate) fn row(cell: &Cell) -> String {
+    let Cell { rival, mean_ms, p50_ms, p99_ms, goodput, errors, late_p99_ms, .. } = cell;
+    if cell.void {
+        return format!("| {rival} | void: the load was {late_p99_ms:.1} ms late | | | | | | |\n");
+    }
+    let p999 = cell.p999_ms.map_or_else(|| "–".into(), |p| format!("{p:.0}"));
+    format!(
+        "| {rival} | {mean_ms:.1} | {p50_ms:.1} | {p99_ms:.0} | {p999} | {goodput:.1} | {errors} | {late_p99_ms:.2} |\n"
+    )
 }
 
 /// The first rival's figures divided by those of each other one.
@@ -146,9 +141,9 @@ mod tests {
 
     #[test]
     fn few_requests_have_no_extreme_percentile_and_a_late_load_voids() {
-        let got =
+        let mut got =
             Outcome { seconds: vec![0.001; 100], errors: 10, lateness: vec![0.5; 100], span: 10.0 };
-        let cell = Cell::new("x", 0.9, got, 5.0);
+        let cell = Cell::new("x", 0.9, &mut got, 5.0);
         assert_eq!((cell.p999_ms, cell.goodput, cell.void), (None, 9.0, true));
         assert!(table(&[cell]).contains("void"));
     }
@@ -158,7 +153,8 @@ mod tests {
         let cell = |rival, seconds| {
             let seconds = vec![seconds; 100];
             let lateness = vec![0.0; 100];
-            Cell::new(rival, 0.9, Outcome { seconds, errors: 0, lateness, span: 10.0 }, 5.0)
+            let mut got = Outcome { seconds, errors: 0, lateness, span: 10.0 };
+            Cell::new(rival, 0.9, &mut got, 5.0)
         };
         let text = table(&[cell("ours", 0.02), cell("theirs", 0.04)]);
         assert!(text.contains("of ours: 0.50 / 0.50 of theirs."), "{text}");
