@@ -1,4 +1,4 @@
-//! Who has a port, for the error that says it is taken.
+//! Who has a port or a lock, for the error that says it is taken.
 //!
 //! Best effort: without rights over the other process, or with another mount of `/proc`, nobody is named.
 
@@ -25,11 +25,30 @@ pub fn of(protocol: Protocol, address: SocketAddr) -> Option<String> {
     };
     let texts = tables.iter().filter_map(|table| fs::read_to_string(table).ok());
     let inodes: Vec<String> = texts.flat_map(|text| inodes(&text, protocol, address)).collect();
-    let pid = holder(&inodes)?;
-    Some(match fs::read_to_string(format!("/proc/{pid}/comm")) {
+    holder(&inodes).map(called)
+}
+
+/// The same of whoever has locked (flock(2)) the file with this inode.
+pub(crate) fn of_lock(inode: u64) -> Option<String> {
+    locker(&fs::read_to_string("/proc/locks").ok()?, inode).map(called)
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 4711 fd:01:131 0 EOF`, as proc_locks(5) tells.
+fn locker(table: &str, inode: u64) -> Option<u32> {
+    table.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let kind = fields.next()?;
+        let pid = fields.nth(2)?;
+        let locked = fields.next()?.rsplit(':').next()?;
+        (kind == "FLOCK" && locked.parse() == Ok(inode)).then(|| pid.parse().ok()).flatten()
+    })
+}
+
+fn called(pid: u32) -> String {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
         Ok(name) => format!("{} (process {pid})", name.trim()),
         Err(_) => format!("process {pid}"),
-    })
+    }
 }
 
 /// The sockets in a table that collide with `address`, as they look in `/proc/PID/fd`.
@@ -117,6 +136,14 @@ mod tests {
         for torn in ["", ":", "0100007F", "0100007:50", "0100007F:zz", "é100007F:50"] {
             assert_eq!(bound(torn), None, "{torn}");
         }
+    }
+
+    #[test]
+    fn a_lock_is_found_by_its_inode() {
+        let table = "1: POSIX  ADVISORY  WRITE 10 fd:01:131 0 EOF\n\
+            2: FLOCK  ADVISORY  WRITE 4711 fd:01:131 0 EOF\n2: -> FLOCK  ADVISORY\ntorn\n\
+            3: FLOCK  ADVISORY  WRITE -1 fd:01:132 0 EOF\n";
+        assert_eq!([131, 132, 1].map(|inode| locker(table, inode)), [Some(4711), None, None]);
     }
 
     #[test]

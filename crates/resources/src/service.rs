@@ -27,6 +27,7 @@ impl Service {
     /// The state directory or a port cannot be had; nothing is left running.
     pub fn start(config: &Config, setup: Setup) -> Result<Handle, StartError> {
         let state = State::open(&config.state_dir)?;
+        let claim = state.claim()?;
         let now = setup.clock.now();
         let place = place(config);
         let exchange = Pair::bind(place, config.exchange_port).map_err(|(at, error)| {
@@ -45,7 +46,12 @@ impl Service {
         say(shared, meter.facts());
         find_speed(shared, state, meter.facts());
         let control = Control::new(Arc::clone(shared), Sockets { announcer, probes }, meter);
-        let started = spawn(shared, "control", move || control.run()).and_then(|()| {
+        let announce = move || {
+            // For as long as this machine speaks.
+            let _claim = claim;
+            control.run();
+        };
+        let started = spawn(shared, "control", announce).and_then(|()| {
             let answering = Arc::clone(shared);
             spawn(shared, "answerer", move || answerer::run(&answering, &exchange, granter))
         });

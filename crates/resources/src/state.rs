@@ -7,12 +7,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use base::MachineId;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
-use crate::crypto;
+use crate::{crypto, holder};
 
 const MACHINE: &str = "machine";
 const ARRIBA: &str = "arriba";
@@ -25,6 +27,12 @@ const SPEEDS_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub struct State {
     dir: PathBuf,
+}
+
+/// Holds a state directory for one running program, until dropped or the program's end.
+#[derive(Debug)]
+pub struct Claim {
+    _dir: Option<File>,
 }
 
 /// Why a machine's state cannot be used. Nothing was started.
@@ -41,6 +49,17 @@ pub enum StateError {
         path: PathBuf,
         /// What the system said.
         error: io::Error,
+    },
+    /// Another running program has the directory: two would be one machine twice.
+    #[error(
+        "the state directory {path:?} is in use{by}: every backhand that runs needs a \
+         cluster.state_dir of its own"
+    )]
+    Taken {
+        /// The directory.
+        path: PathBuf,
+        /// ` by process 123 (backhand)`, if that can be known.
+        by: String,
     },
     /// The identity file does not hold an identity.
     #[error(
@@ -62,6 +81,23 @@ impl State {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(|error| StateError::Io { what: "make", path: dir.into(), error })?;
         Ok(Self { dir: dir.into() })
+    }
+
+    /// Claims the directory for this program: who runs with another's identity would take its place in the
+    /// cluster. A file system without locks is taken as it is.
+    ///
+    /// # Errors
+    /// Another running program has claimed it.
+    pub fn claim(&self) -> Result<Claim, StateError> {
+        let Ok(dir) = File::open(&self.dir) else { return Ok(Claim { _dir: None }) };
+        match rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {
+                let by = dir.metadata().ok().and_then(|of| holder::of_lock(of.ino()));
+                let by = by.map(|who| format!(" by {who}")).unwrap_or_default();
+                Err(StateError::Taken { path: self.dir.clone(), by })
+            }
+            _ => Ok(Claim { _dir: Some(dir) }),
+        }
     }
 
     /// This machine's identity: random, drawn once and kept for ever.
@@ -174,6 +210,18 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let files: Vec<_> = fs::read_dir(dir.path().join("a/b")).unwrap().flatten().collect();
         assert_eq!(files.len(), 1, "nothing but the identity is left: {files:?}");
+    }
+
+    #[test]
+    fn a_directory_belongs_to_one_running_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let claim = state.claim().unwrap();
+        let error = State::open(dir.path()).unwrap().claim().unwrap_err().to_string();
+        let me = format!("process {}", std::process::id());
+        assert!(error.contains("cluster.state_dir") && error.contains(&me), "{error}");
+        drop(claim);
+        state.claim().unwrap();
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{Named, says, stage};
 
 pub(crate) const TRIALS: &[Named] = &[
     ("a_port_in_use_is_named_with_the_program_that_has_it", port_in_use),
+    ("a_state_directory_in_use_is_named_with_the_program_that_has_it", state_in_use),
     ("a_low_port_without_permission_says_what_to_do", low_port),
     ("a_document_root_that_may_not_be_read_is_named", unreadable_root),
     ("an_address_of_another_machine_is_named_with_those_that_are_here", not_here),
@@ -41,6 +42,19 @@ fn port_in_use() -> Result<(), Failed> {
     assert_eq!(exit, Exit::Code(1), "{said}");
     let address = cluster.entry(0).to_string();
     says(&said, &[&address, "is in use by backhand (process ", "under [http]"])
+}
+
+fn state_in_use() -> Result<(), Failed> {
+    let mut cluster = Cluster::new(1, CgroupWish::No);
+    cluster.start(0, "");
+    cluster.wait_until_served(0);
+    // Another door and other exchange ports, but the same identity.
+    let text = cluster.base_config(0).replace(&format!(":{}\"", support::PORT), ":8081\"")
+        + "[announce]\nport = 4545\nexchange_port = 4546\n";
+    let (exit, said) = run(&mut cluster, &text, Spawn::new(PROGRAM))?;
+    assert_eq!(exit, Exit::Code(1), "{said}");
+    let state = format!("{}/m1", cluster.folder().display());
+    says(&said, &[&state, "is in use by backhand (process ", "cluster.state_dir"])
 }
 
 fn low_port() -> Result<(), Failed> {

@@ -68,7 +68,8 @@ pub struct Cluster {
     ///
     /// Losing the directory makes the machine a new one to the others, which costs nothing but a row in
     /// their matrix for a while. Two machines must never share one, nor be cloned with it: both would
-    /// say so in their logs until one is given a directory of its own. Created if missing, for its owner only.
+    /// say so in their logs until one is given a directory of its own. A second program on the same host that is
+    /// given a directory in use does not start. Created if missing, for its owner only.
     ///
     /// Default: `$STATE_DIRECTORY` as systemd sets it; else `/var/lib/backhand` for root; else
     /// `$XDG_STATE_HOME/backhand` or `~/.local/state/backhand`.
