@@ -23,7 +23,7 @@ pub struct LocalSection {
     /// A directory of files to serve: types, index files, ranges, conditional requests, precompressed siblings.
     ///
     /// Nothing outside of it is ever served, and no file or directory whose name begins with a dot
-    /// (`/.well-known/` excepted). It must be readable when the program starts. An absolute path.
+    /// (`/.well-known/` excepted), be it by way of a link. It must be readable when the program starts. An absolute path.
     ///
     /// Default, if none of the three is given: `/var/www/html` if that is there, else a page of welcome at `/`.
     pub directory: Option<Spanned<PathBuf>>,
@@ -39,7 +39,8 @@ pub struct LocalSection {
     /// How a request is served here when this machine is chosen: `"direct"`, or `"proxy"` as the historical
     /// `BackhandSelfRedirect`: through a connection like one to a peer, to the second local server at `proxy_to`,
     /// with the mark of a request that was already allocated. For a light server in front and a heavy one
-    /// behind on the same host.
+    /// behind on the same host. Everything that is served here then goes to `proxy_to`, whatever the chain of its
+    /// route, `off` included; `server`, `unix` and `directory` have nothing to do and may be left out.
     ///
     /// Default "direct".
     #[serde(rename = "self")]
@@ -116,8 +117,8 @@ pub struct LocalSection {
     /// Default true.
     pub precompressed: Option<bool>,
 
-    /// Which symbolic links are followed: `"inside"` those that stay in the directory, `"none"`, or
-    /// `"anywhere"`, with which whoever can make a link there publishes any file this program can read.
+    /// Which symbolic links are followed: `"inside"` those that lead to something that is served anyway, whether
+    /// they are written relative or absolute, `"none"`, or `"anywhere"`, with which whoever can make a link there publishes any file this program can read.
     ///
     /// Default "inside".
     pub links: Option<Spanned<String>>,

@@ -56,6 +56,12 @@ pub(super) fn resolve(raw: &[u8], out: &mut Vec<u8>) -> Result<bool, Refusal> {
     Ok(directory)
 }
 
+/// Whether a path beneath the root has a name in it that is never served.
+pub(super) fn is_hidden(path: &[u8]) -> bool {
+    let mut names = path.split(|&b| b == b'/').enumerate();
+    names.any(|(i, name)| name.starts_with(b".") && !(i == 0 && name == b".well-known"))
+}
+
 /// Whether `path`, as [`resolve`] wrote it, is what `raw` says letter by letter.
 pub(super) fn is_canonical(raw: &[u8], path: &[u8], directory: bool) -> bool {
     let tail: &[u8] = if directory && !path.is_empty() { b"/" } else { b"" };

@@ -1,21 +1,29 @@
 //! The directory, and opening what lies beneath it and nowhere else.
 //!
 //! The kernel keeps the fence: `openat2` with `RESOLVE_BENEATH` refuses every way out, symbolic links and
-//! races between look and open included, which no check of ours before an `open` could. Where the kernel
+//! races between look and open included, which no check of ours before an `open` could. It follows no link
+//! itself: where one is met and links are allowed, the place it leads to is asked for, judged as the path of a
+//! request would be (beneath the root, no hidden name), and opened by that path. So an absolute link that stays inside
+//! is followed, and no link publishes a hidden file. Where the kernel
 //! has no `openat2` (before 5.6, or a filter of system calls), paths are walked one directory at a time and
 //! no symbolic link is followed at all; [`Root::is_fenced`] tells, and the log says so.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 
 use rustix::fs::{self, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::options::{Links, OpenError, Options};
+use super::path;
 
 /// Every file is opened so: never waits (for a pipe's other end), never becomes our terminal.
 const FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
+
+const FENCE: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// An open root.
 #[derive(Debug)]
@@ -47,7 +55,7 @@ impl Root {
         fs::accessat(&dir, ".", fs::Access::EXEC_OK, fs::AtFlags::EACCESS).map_err(failed)?;
         let fenced = match options.links {
             Links::Anywhere => true,
-            links => has_openat2(&dir, resolve(links)),
+            Links::Inside | Links::None => has_openat2(&dir),
         };
         Ok(Self { dir, identity: (stat.st_dev, stat.st_ino), links: options.links, fenced })
     }
@@ -67,11 +75,30 @@ impl Root {
         let path = if path.is_empty() { b"." } else { path };
         let file = match (self.links, self.fenced) {
             (Links::Anywhere, _) => fs::openat(&self.dir, path, FILE, Mode::empty())?,
-            (links, true) => openat2(&self.dir, path, resolve(links))?,
+            (Links::None, true) => openat2(&self.dir, path)?,
+            (Links::Inside, true) => match openat2(&self.dir, path) {
+                Err(error) if is_link(&error) => openat2(&self.dir, &self.linked(path)?)?,
+                opened => opened?,
+            },
             (_, false) => self.walk(path)?,
         };
         let stat = fs::fstat(&file)?;
         Ok((file, stat))
+    }
+
+    /// Where a path with links in it leads, beneath the root.
+    fn linked(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        // Named, not opened: nothing happens to what is there, whatever it is.
+        let named = OFlags::PATH | OFlags::CLOEXEC;
+        let end = place_of(&fs::openat(&self.dir, path, named, Mode::empty())?)?;
+        let root = place_of(&self.dir)?;
+        let root = root.strip_suffix(b"/").unwrap_or(&root);
+        let outside = || io::Error::from(Errno::XDEV);
+        match end.strip_prefix(root).ok_or_else(outside)? {
+            b"" => Ok(b".".to_vec()),
+            [b'/', path @ ..] if !path::is_hidden(path) => Ok(path.to_vec()),
+            _ => Err(outside()),
+        }
     }
 
     /// One directory at a time, following no link.
@@ -100,15 +127,21 @@ impl Root {
     }
 }
 
-fn resolve(links: Links) -> ResolveFlags {
-    let fence = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    if links == Links::None { fence | ResolveFlags::NO_SYMLINKS } else { fence }
+/// The path of an open file, without links.
+fn place_of(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    Ok(path.into_os_string().into_vec())
 }
 
-fn openat2(dir: &OwnedFd, path: &[u8], resolve: ResolveFlags) -> io::Result<OwnedFd> {
+/// A symbolic link was met on the way.
+fn is_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+fn openat2(dir: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
     // EAGAIN: something was renamed during the walk and the kernel cannot vouch for the fence.
     for _ in 0..4 {
-        match fs::openat2(dir, path, FILE, Mode::empty(), resolve) {
+        match fs::openat2(dir, path, FILE, Mode::empty(), FENCE) {
             Err(Errno::AGAIN) => {}
             done => return Ok(done?),
         }
@@ -117,9 +150,9 @@ fn openat2(dir: &OwnedFd, path: &[u8], resolve: ResolveFlags) -> io::Result<Owne
 }
 
 /// Filters of system calls answer ENOSYS or EPERM to what they do not know.
-fn has_openat2(dir: &OwnedFd, resolve: ResolveFlags) -> bool {
+fn has_openat2(dir: &OwnedFd) -> bool {
     !matches!(
-        fs::openat2(dir, ".", FILE, Mode::empty(), resolve),
+        fs::openat2(dir, ".", FILE, Mode::empty(), FENCE),
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL)
     )
 }

@@ -199,6 +199,9 @@ fn nothing_outside_of_the_root_or_hidden_is_ever_served() {
     symlink("/", site.path("slash")).unwrap();
     symlink("/proc/self/root", site.path("magic")).unwrap();
     symlink("loop", site.path("loop")).unwrap();
+    symlink(".git", site.path("git")).unwrap();
+    symlink(".htpasswd", site.path("passwords")).unwrap();
+    symlink("passwords", site.path("twice")).unwrap();
     for target in [
         "/../secret.txt",
         "/a/../../secret.txt",
@@ -218,6 +221,10 @@ fn nothing_outside_of_the_root_or_hidden_is_ever_served() {
         "/slash/etc/passwd",
         "/magic/etc/passwd",
         "/loop",
+        "/git/config",
+        "/git",
+        "/passwords",
+        "/twice",
         "/a/b%00.html",
         "/a/b/",
         "/a\\..\\..",
@@ -240,6 +247,10 @@ fn links_within_the_root_are_followed_and_none_if_so_configured() {
     let mut site = Site::new(&[("a/b", b"fine")]);
     link(&site);
     assert_eq!(site.get("/link").body, b"fine");
+    symlink(site.path("a"), site.path("absolute")).unwrap();
+    symlink("../absolute/b", site.path("a/around")).unwrap();
+    assert_eq!(site.get("/absolute/b").body, b"fine");
+    assert_eq!(site.get("/absolute/around").body, b"fine");
     let mut site = Site::with(&[("a/b", b"fine")], |o| o.links = Links::None);
     link(&site);
     assert_eq!(site.get("/link").status, 404);
