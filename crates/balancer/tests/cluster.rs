@@ -221,6 +221,22 @@ fn a_slow_machine_is_left_after_the_response_timeout() {
 }
 
 #[test]
+fn a_service_that_is_late_behind_a_peer_is_called_late() {
+    let slow = Origin::wires(|mut wire| {
+        wire.head();
+        wire.rest();
+    });
+    let none = Origin::named("entry");
+    let machines = cluster(vec![
+        in_front_of(&none).with(ELSEWHERE),
+        in_front_of(&slow).with("[http]\nresponse_timeout = \"100ms\"\n"),
+    ]);
+    let mut wire = client(machines[0].address);
+    wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
+    assert_eq!(wire.response().status(), 504);
+}
+
+#[test]
 fn a_body_that_is_still_held_is_replayed() {
     let (one, two) =
         (Origin::wires(|mut wire| drop(wire.head())), Origin::answering(|s| plain(&s.body)));

@@ -1,5 +1,5 @@
 //! What every floor above shares: monotonic time, identities, address blocks, units, seeded
-//! randomness and histograms.
+//! randomness, histograms, and the rule of how often a thing is said.
 //!
 //! Everything here is a value. No clock is read, no socket opened, no entropy drawn: the drivers
 //! pass time in as [`Instant`] and seeds in as numbers, so the same inputs give the same outputs on
@@ -17,6 +17,7 @@ pub mod histogram;
 pub mod id;
 pub mod problem;
 pub mod random;
+pub mod seldom;
 pub mod time;
 pub mod units;
 
@@ -25,4 +26,5 @@ pub use histogram::Histogram;
 pub use id::{Boot, MachineId};
 pub use problem::Problem;
 pub use random::Random;
+pub use seldom::Seldom;
 pub use time::Instant;

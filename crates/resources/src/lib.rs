@@ -15,7 +15,6 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 mod error;
-mod gate;
 mod handle;
 pub mod holder;
 mod local;

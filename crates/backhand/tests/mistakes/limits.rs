@@ -1,9 +1,11 @@
 //! A disk that is full, descriptors that run out: the requests go on, and somebody is told.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use lab::CgroupWish;
+use lab::{CgroupWish, Place};
 use testkit::trial::Failed;
 
 use crate::support::{self, Cluster, until};
@@ -59,9 +61,30 @@ fn full_disk() -> Result<(), Failed> {
     Ok(())
 }
 
+/// A service on the machine that takes a descriptor for each request.
+fn serve_ok(cluster: &Cluster) -> Result<SocketAddr, Failed> {
+    let listener = cluster.lab.listen(Place::Machine(0), (cluster.address(0), 9000).into())?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || -> std::io::Result<()> {
+                let mut reader = BufReader::new(stream.try_clone()?);
+                let mut line = String::new();
+                while reader.read_line(&mut line)? > 2 {
+                    line.clear();
+                }
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            });
+        }
+    });
+    Ok(address)
+}
+
 fn no_descriptors() -> Result<(), Failed> {
     let mut cluster = Cluster::new(1, CgroupWish::No);
-    let text = cluster.base_config(0);
+    let service = serve_ok(&cluster)?;
+    let text = cluster.base_config(0) + &format!("[local]\nserver = \"{service}\"\n");
     cluster.start_as(0, &text, stage::descriptors(64));
     cluster.wait_until_served(0);
     let host = cluster.entry(0);
@@ -71,16 +94,21 @@ fn no_descriptors() -> Result<(), Failed> {
         (0..150).filter_map(|_| cluster.lab.connect(host, Duration::from_secs(1)).ok()).collect();
     assert!(crowd.len() > 64, "only {} connections", crowd.len());
     // Who is in goes on being served, and can read that something is wrong.
-    let told = until("it says that descriptors ran out", || {
+    let told = until("it says that descriptors are short", || {
         let page = support::get(&mut early, host, "/backhand/status.json", "").unwrap();
         let text = String::from_utf8(page.body).unwrap();
-        text.contains("File descriptors ran out").then_some(text)
+        text.contains("File descriptors are short").then_some(text)
     });
     says(&told, &["LimitNOFILE"])?;
+    // And who comes now is served at once: one of the silent crowd makes room, and the service has descriptors left.
+    for _ in 0..5 {
+        assert_eq!(cluster.get(0, "/")?.status, 200);
+    }
     assert!(cluster.process(0).is_running());
     drop(crowd);
     until("it takes clients again", || cluster.get(0, "/").ok().filter(|a| a.status == 200));
-    let turned_away = cluster.metric(0, "backhand_accepts_exhausted_total");
-    assert!(turned_away.is_some_and(|n| n > 0.0), "{turned_away:?}");
+    let made_room = cluster.metric(0, "backhand_connections_closed_for_room_total");
+    assert!(made_room.is_some_and(|n| n > 0.0), "{made_room:?}");
+    assert_eq!(cluster.metric(0, "backhand_accepts_exhausted_total"), Some(0.0));
     Ok(())
 }

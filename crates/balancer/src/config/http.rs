@@ -51,7 +51,8 @@ pub struct HttpSection {
     /// How long a connection may rest between two requests.
     ///
     /// Longer saves clients the handshake; each resting connection costs one descriptor and less than a
-    /// kilobyte. The connection is closed without a word, as RFC 9112 section 9.5 wants it.
+    /// kilobyte. The connection is closed without a word, as RFC 9112 section 9.5 wants it. When descriptors are
+    /// short, whoever has rested longest is closed for who comes new, those first that never asked for anything.
     ///
     /// 1s to 1h. Default 75s.
     pub idle_timeout: Option<Spanned<Span>>,

@@ -21,7 +21,7 @@ impl Conn {
                 let status = if last == Failure::Timeout { 504 } else { 502 };
                 self.answer_with(request, status, &headers, "The service here failed.").await
             }
-            Failure::Timeout => {
+            Failure::Timeout | Failure::Behind { late: true } => {
                 self.refuse(request, 504, "The machine that serves this did not answer in time.")
                     .await
             }

@@ -87,8 +87,6 @@ pub(crate) struct Conn {
     pub(crate) ended: bool,
     /// A response broke off: the connection is reset, so that nobody takes it for whole.
     pub(crate) cut: bool,
-    /// Whether any request came on it yet.
-    pub(crate) served: bool,
     /// The client said that its last request was its last, and nothing it sent is unread.
     pub(crate) taken_leave: bool,
     /// The true client of the current request.
@@ -123,7 +121,6 @@ impl Conn {
             gone: false,
             ended: false,
             cut: false,
-            served: false,
             taken_leave: false,
             client: remote,
             holding: Holding::default(),
@@ -157,6 +154,7 @@ impl Conn {
                 if self.inbox.len() > seen {
                     if seen == 0 && fresh {
                         self.slot.set_idle(false);
+                        self.slot.stay();
                         self.due_in(http.head_timeout);
                     }
                     seen = self.inbox.len();
@@ -170,10 +168,12 @@ impl Conn {
                     Some(Interrupt::Deadline) if !self.inbox.is_empty() => {
                         return Poll::Ready(Next::Reject(Rejected::too_slow()));
                     }
+                    // What has just arrived comes first.
+                    Some(Interrupt::Room) => {}
                     Some(_) => return Poll::Ready(Next::End),
                     // Whoever was accepted last is still heard, if it speaks soon.
                     None if self.inbox.is_empty() && self.w.is_draining() => {
-                        match (self.entry, self.served) {
+                        match (self.entry, self.slot.is_served()) {
                             (Entry::Client, true) => return Poll::Ready(Next::End),
                             (Entry::Client, false) => self.due_in(LAST_WORD),
                             (Entry::Peer, _) => self.due_in(PEER_LAST_WORD),
@@ -189,6 +189,11 @@ impl Conn {
                     &self.w.buffers,
                     limit,
                 );
+                if read.is_pending() && self.slot.interrupt() == Some(Interrupt::Room) {
+                    // Nothing it sent can be lost by closing at once.
+                    self.taken_leave = true;
+                    return Poll::Ready(Next::End);
+                }
                 match ready!(read) {
                     Ok(None) => {
                         return Poll::Ready(Next::Reject(http1::Reject::HeadTooLarge.into()));

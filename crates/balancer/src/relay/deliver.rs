@@ -74,7 +74,11 @@ impl Conn {
                 self.gone = true;
                 Ended::Gone
             }
-            Err(DownloadError::Origin) => Ended::Cut { status, bytes },
+            Err(DownloadError::Origin) => {
+                // Where the end of the connection would be that of the body, only a reset tells.
+                self.cut = response.ends_with_connection();
+                Ended::Cut { status, bytes }
+            }
         }
     }
 

@@ -128,6 +128,7 @@ impl Conn {
             {
                 return Poll::Ready(Head::Ended(ended));
             }
+            let about = (request, !upload.is_complete() && !upload.is_worth_discarding());
             loop {
                 let read = w.scratch.with(PIECE, |piece| {
                     let n = match up.stream.poll_read(cx, piece) {
@@ -137,7 +138,7 @@ impl Conn {
                     };
                     if early.is_empty() {
                         let (head, used) =
-                            self.receive(cx, request, up, target, &piece[..n], &mut scan);
+                            self.receive(cx, about, up, target, &piece[..n], &mut scan);
                         if head.is_none() {
                             early.put(&w.buffers, &piece[used..n]);
                         }
@@ -145,7 +146,7 @@ impl Conn {
                     }
                     early.put(&w.buffers, &piece[..n]);
                     let (head, used) =
-                        self.receive(cx, request, up, target, early.bytes(), &mut scan);
+                        self.receive(cx, about, up, target, early.bytes(), &mut scan);
                     early.consume(used);
                     Poll::Ready(head)
                 });
@@ -175,7 +176,7 @@ impl Conn {
     fn interrupted(&self, why: Interrupt, uploaded: bool) -> Ended {
         match why {
             Interrupt::Death => Ended::Failed(Failure::Died),
-            Interrupt::Drain => Ended::Gone,
+            Interrupt::Drain | Interrupt::Room => Ended::Gone,
             Interrupt::Deadline if uploaded => Ended::Failed(Failure::Timeout),
             Interrupt::Deadline => {
                 self.w.stats.counters.timed_out.bump();
@@ -233,11 +234,12 @@ impl Conn {
     }
 
     /// Reads the response's head in these bytes and, if it is whole, sends it on with what follows. The number
-    /// tells how many bytes were used by interim responses when no final head is there yet.
+    /// tells how many bytes were used by interim responses when no final head is there yet. `much_left` says that
+    /// more of the request's body is to come than would be read for the sake of the connection.
     fn receive(
         &mut self,
         cx: &mut Context<'_>,
-        request: &Request,
+        (request, much_left): (&Request, bool),
         up: &mut Upstream,
         target: &Target,
         bytes: &[u8],
@@ -251,7 +253,7 @@ impl Conn {
             let mut text = w.text.borrow_mut();
             text.clear();
             let mut fields = w.response_fields.borrow_mut();
-            let response = match Response::read(
+            let mut response = match Response::read(
                 rest,
                 request,
                 may_stay,
@@ -262,10 +264,12 @@ impl Conn {
                 Ok(Some(response)) => response,
                 Ok(None) => return (None, used),
                 Err(error) => {
-                    tracing::warn!(key = ?target.key, %error, "a response was not understood");
+                    self.not_understood(target.key, &error);
                     return (Some(Head::Ended(Ended::Failed(Failure::Malformed))), used);
                 }
             };
+            // A refusal before the end of a long body: what is left of it would stand before the next request.
+            response.plan.keep_alive &= !(much_left && response.head.status >= 300);
             self.backward(target.key == Key::Local, request, &response, rest, &fields, &mut text);
             let after = &rest[response.head.len..];
             if let (Key::Machine(slot), true) = (target.key, up.is_marked()) {
@@ -274,7 +278,9 @@ impl Conn {
                 }
                 let failure = match response.refused {
                     Some(Refusal::NothingDone) => Some(Failure::Refused),
-                    Some(Refusal::Failed) => Some(Failure::Behind),
+                    Some(Refusal::Failed) => {
+                        Some(Failure::Behind { late: response.head.status == 504 })
+                    }
                     None => None,
                 };
                 if let Some(failure) = failure {
@@ -328,6 +334,16 @@ impl Conn {
             }
             return (Some(Self::begun(response, download, begun)), bytes.len());
         }
+    }
+
+    /// Says, at most once a minute, that a response could not be understood.
+    fn not_understood(&self, key: Key, error: &http1::Reject) {
+        let Some(held) = self.w.warnings.response.borrow_mut().pass(self.w.now()) else { return };
+        let from = match key {
+            Key::Local => "the local service".to_owned(),
+            Key::Machine(slot) => self.w.name_of(Some(slot)),
+        };
+        tracing::warn!(from, %error, held, "a response was not understood");
     }
 
     fn begun(response: Response, download: Download, begun: Result<(), DownloadError>) -> Head {

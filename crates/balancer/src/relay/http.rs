@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use candidacy::{Report, RequestView};
-use http1::{Asked, Decoder, Fields, Limits, Name, RequestHead, ResponseHead, Scan};
+use http1::{Asked, Decoder, Delivery, Fields, Limits, Name, RequestHead, ResponseHead, Scan};
 
 use super::conn::Entry;
 use crate::pages::{PageRequest, is_internal};
@@ -245,6 +245,15 @@ impl Response {
                 kind.get(..17).is_some_and(|k| k.eq_ignore_ascii_case(b"text/event-stream"));
         }
         Ok(Some(response))
+    }
+
+    /// Whether the client knows the end of the body by that of its connection.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        match self.plan.delivery {
+            Delivery::AsItCame => self.head.framing == http1::response::Framing::UntilClose,
+            Delivery::Unchunk => true,
+            Delivery::Chunk => false,
+        }
     }
 
     /// Its body, if it has one.

@@ -20,7 +20,10 @@ pub(crate) enum Failure {
     /// The peer refused and says that it has done nothing.
     Refused,
     /// The peer gave it to its service, which failed before a byte of a response.
-    Behind,
+    Behind {
+        /// It did not answer in time.
+        late: bool,
+    },
     /// What came is not a response.
     Malformed,
 }

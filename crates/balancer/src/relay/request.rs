@@ -44,7 +44,7 @@ impl Conn {
     pub(crate) async fn serve(&mut self, mut request: Request) -> bool {
         let w = self.w.clone();
         let begun = w.now();
-        self.served = true;
+        self.slot.set_served();
         self.set_head_apart(request.head.len);
         let from = (self.entry, self.remote);
         let client = request.true_client(self.head.bytes(), from, &w);

@@ -20,6 +20,7 @@ use crate::relay::page::Job;
 use crate::sockets::{Sockets, WorkerSockets, raise_fd_limit};
 use crate::stats::{self, Stats};
 use crate::worker::admission::Admission;
+use crate::worker::room::Room;
 use crate::worker::{Phase, Shared, Worker, run};
 
 pub use explain::Explained;
@@ -82,7 +83,7 @@ impl Balancer {
         if sockets.workers.is_empty() {
             return Err(StartError::NoSockets);
         }
-        raise_fd_limit();
+        let descriptors = raise_fd_limit();
         resources.local().set_limits(config.local.limit, config.peers.relay_limit);
         let log = AccessLog::start(&config.access_log)?;
         let (phase, watched) = watch::channel(Phase::Serving);
@@ -106,6 +107,7 @@ impl Balancer {
             deaths,
             peer_key: resources.peer_key(),
             health,
+            room: Room::under(descriptors),
             admission: Arc::new(Admission::new(config.local.queue, count)),
             explainer: Explainer::default(),
             phase: watched,

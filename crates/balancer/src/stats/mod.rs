@@ -69,8 +69,10 @@ counters! {
     peers_in,
     /// Peer connections that failed their handshake.
     handshakes_refused,
-    /// Accepts that failed for want of file descriptors.
+    /// Client connections turned away for want of file descriptors.
     accept_exhausted,
+    /// Resting client connections closed to make room for new ones.
+    made_room,
     /// Requests begun, from clients.
     requests,
     /// Requests begun that a peer passed on to this machine.

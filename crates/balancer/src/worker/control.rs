@@ -21,6 +21,8 @@ pub(crate) enum Interrupt {
     Death,
     /// This machine drains, and its time for that is over.
     Drain,
+    /// It rests, and its place is wanted for another.
+    Room,
 }
 
 /// The slot of one connection.
@@ -32,6 +34,10 @@ pub(crate) struct Control {
     /// One more than the matrix row of the machine whose response is awaited; zero for none.
     waiting_on: Cell<u32>,
     idle: Cell<bool>,
+    /// Whether it may be ended for the sake of another while it is idle.
+    yields: Cell<bool>,
+    /// Whether it ever brought a request.
+    served: Cell<bool>,
 }
 
 impl Control {
@@ -64,6 +70,28 @@ impl Control {
     /// Whether a drain may end this connection at once.
     pub(crate) fn set_idle(&self, idle: bool) {
         self.idle.set(idle);
+    }
+
+    /// From now on it may have to go while it is idle.
+    pub(crate) fn set_yields(&self) {
+        self.yields.set(true);
+    }
+
+    /// It rests no longer, and keeps its place.
+    pub(crate) fn stay(&self) {
+        if self.interrupt.get() == Some(Interrupt::Room) {
+            self.interrupt.set(None);
+        }
+    }
+
+    /// It has brought a request.
+    pub(crate) fn set_served(&self) {
+        self.served.set(true);
+    }
+
+    /// Whether it ever brought a request.
+    pub(crate) fn is_served(&self) -> bool {
+        self.served.get()
     }
 
     /// What interrupted, if anything did. Stays until its cause is set anew.
@@ -173,6 +201,19 @@ impl Controls {
         });
     }
 
+    /// Ends the connection that has been idle for longest, of those that may have to go; `false` if there is none.
+    /// Who never asked for anything goes first, so that a crowd of the silent drives out only itself.
+    pub(crate) fn end_longest_idle(&self) -> bool {
+        let slots = self.slots.borrow();
+        let resting = slots
+            .iter()
+            .flatten()
+            .filter(|c| c.idle.get() && c.yields.get() && c.interrupt.get().is_none());
+        // All of them may rest for the same time.
+        let longest = resting.min_by_key(|c| (c.served.get(), c.deadline.get()));
+        longest.inspect(|c| c.raise(Interrupt::Room)).is_some()
+    }
+
     /// Interrupts every connection: the time for draining is over.
     pub(crate) fn end_all(&self) {
         self.each(|c| c.raise(Interrupt::Drain));
@@ -213,6 +254,31 @@ mod tests {
         let first = controls.open().index;
         assert_eq!(controls.count(), 0);
         assert_eq!(controls.open().index, first);
+    }
+
+    #[test]
+    fn whoever_has_been_idle_for_longest_makes_room() {
+        let controls = Rc::new(Controls::default());
+        let (busy, late, early, peer) =
+            (controls.open(), controls.open(), controls.open(), controls.open());
+        for (slot, deadline) in [(&busy, 10), (&late, 30), (&early, 20), (&peer, 5)] {
+            slot.set_deadline(deadline);
+            slot.set_idle(true);
+        }
+        busy.set_idle(false);
+        let silent = controls.open();
+        silent.set_deadline(40);
+        silent.set_idle(true);
+        [&busy, &late, &early, &silent].map(|slot| slot.set_yields());
+        [&busy, &late, &early].map(|slot| slot.set_served());
+        assert!(controls.end_longest_idle());
+        assert_eq!((silent.interrupt(), early.interrupt()), (Some(Interrupt::Room), None));
+        assert!(controls.end_longest_idle());
+        assert_eq!((early.interrupt(), late.interrupt()), (Some(Interrupt::Room), None));
+        assert!(controls.end_longest_idle());
+        assert_eq!(late.interrupt(), Some(Interrupt::Room));
+        assert!(!controls.end_longest_idle());
+        assert_eq!((busy.interrupt(), peer.interrupt()), (None, None));
     }
 
     #[test]

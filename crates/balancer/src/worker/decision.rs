@@ -227,17 +227,13 @@ impl Worker {
 
     /// Says, at most once a minute, that a function of a chain fails and is passed over.
     fn function_failed(&self, route: usize, function: Option<u8>) {
-        let now = self.now();
-        let last = self.told_of_function.get();
-        if last != Instant::ORIGIN && now.since(last) < Duration::from_secs(60) {
-            return;
-        }
-        self.told_of_function.set(now);
+        let Some(held) = self.warnings.function.borrow_mut().pass(self.now()) else { return };
         let route = self.routes.get(RouteId(route as u16));
         let text = function.and_then(|i| route.chain.texts().nth(usize::from(i)));
         tracing::warn!(
             route = route.name,
             function = text.unwrap_or_default(),
+            held,
             "a candidacy function failed; it leaves the list unchanged"
         );
     }

@@ -218,7 +218,9 @@ impl Worker {
                 self.suspect(slot, now);
                 Evidence::Silent
             }
-            Ended::Failed(Failure::Malformed | Failure::Behind) => return self.suspect(slot, now),
+            Ended::Failed(Failure::Malformed | Failure::Behind { .. }) => {
+                return self.suspect(slot, now);
+            }
             _ => return,
         };
         self.shared.evidence(slot, epoch, evidence);

@@ -13,6 +13,7 @@ pub(crate) mod judge;
 mod learned;
 pub(crate) mod log;
 mod permission;
+pub(crate) mod room;
 pub(crate) mod run;
 
 use std::cell::{Cell, RefCell};
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use base::{Instant, Random};
+use base::{Instant, Random, Seldom};
 use candidacy::Routes;
 use candidacy::asking::{AnswerTimes, AskingRules, Switch};
 use candidacy::failures::{FailureRules, RetryBudget};
@@ -47,6 +48,7 @@ use admission::{Admission, Gate};
 use buffers::{Buffers, Scratch};
 use control::Controls;
 use date::Date;
+use room::Room;
 
 /// Retries on suspicion that may be saved up.
 const BURST: u32 = 20;
@@ -70,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) pages: Arc<dyn Pages>,
     pub(crate) pages_to: mpsc::Sender<Job>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) room: Room,
     pub(crate) explainer: Explainer,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) peer_key: PeerKey<Ring>,
@@ -94,6 +97,14 @@ pub(crate) struct Deciding {
     pub(crate) switches: Vec<Switch>,
     /// Typical service time by route; zero while unknown.
     pub(crate) service: Vec<Duration>,
+}
+
+/// What a worker says at most once a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings {
+    pub(crate) function: RefCell<Seldom>,
+    pub(crate) descriptors: RefCell<Seldom>,
+    pub(crate) response: RefCell<Seldom>,
 }
 
 /// One worker's own.
@@ -123,8 +134,7 @@ pub(crate) struct Worker {
     /// Where questions are asked; none if there is no way to.
     pub(crate) desk: Option<Desk>,
     pub(crate) usage: Usage,
-    pub(crate) told_of_function: Cell<Instant>,
-    pub(crate) told_of_descriptors: Cell<Instant>,
+    pub(crate) warnings: Warnings,
     pub(crate) site: Option<RefCell<Files>>,
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) phase: Cell<Phase>,
@@ -179,8 +189,7 @@ impl Worker {
             response_fields: RefCell::default(),
             desk,
             usage: Usage::default(),
-            told_of_function: Cell::new(Instant::ORIGIN),
-            told_of_descriptors: Cell::new(Instant::ORIGIN),
+            warnings: Warnings::default(),
             recorder: RefCell::new(recorder),
             phase: Cell::default(),
         })

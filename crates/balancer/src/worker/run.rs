@@ -11,7 +11,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use base::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, watch};
 
@@ -31,8 +30,6 @@ use crate::sockets::WorkerSockets;
 const INTRODUCTION: Duration = Duration::from_secs(2);
 /// How long connections that were cut may take to notice.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
-/// Between two warnings that connections are turned away.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
 
 /// Runs a worker until it has drained.
 pub(crate) async fn run(w: Rc<Worker>, sockets: WorkerSockets) -> io::Result<()> {
@@ -100,17 +97,15 @@ async fn accept(
             () = reach(&mut phase, Phase::Draining) => break,
         };
         match accepted {
-            Ok(Accepted::Connection(stream, address)) => begin(&w, stream, address, entry),
-            Ok(Accepted::Exhausted) => {
-                w.stats.counters.accept_exhausted.bump();
-                let (now, last) = (w.now(), w.told_of_descriptors.get());
-                if last == Instant::ORIGIN || now.since(last) >= BETWEEN_WARNINGS {
-                    w.told_of_descriptors.set(now);
-                    tracing::warn!(
-                        "no file descriptors left: connections are turned away; raise the limit (ulimit -n)"
-                    );
+            Ok(Accepted::Connection(stream, address)) => {
+                let made_room = w.stats.counters.made_room.get();
+                begin(&w, stream, address, entry);
+                if made_room != w.stats.counters.made_room.get() {
+                    // Whoever has to go goes before the next one comes.
+                    tokio::task::yield_now().await;
                 }
             }
+            Ok(Accepted::Exhausted) => turned_away(&w),
             Err(error) => {
                 tracing::error!(%error, "a listening socket failed and was closed");
                 return;
@@ -122,12 +117,66 @@ async fn accept(
     }
 }
 
+fn turned_away(w: &Worker) {
+    w.stats.counters.accept_exhausted.bump();
+    if let Some(held) = w.warnings.descriptors.borrow_mut().pass(w.now()) {
+        tracing::warn!(
+            held,
+            "no file descriptors left: connections are turned away; raise the limit (LimitNOFILE, ulimit -n)"
+        );
+    }
+}
+
+/// A place for a client's connection, given back when dropped; `None` if none can be had.
+struct Place(Rc<Worker>);
+
+impl Place {
+    fn take(w: &Rc<Worker>) -> Option<Self> {
+        let place = Self(w.clone());
+        if w.shared.room.enter() {
+            return Some(place);
+        }
+        if w.controls.end_longest_idle() {
+            w.stats.counters.made_room.bump();
+            if let Some(held) = w.warnings.descriptors.borrow_mut().pass(w.now()) {
+                tracing::warn!(
+                    held,
+                    "file descriptors are short: resting connections are closed for new ones; raise the limit \
+                     (LimitNOFILE, ulimit -n)"
+                );
+            }
+            return Some(place);
+        }
+        turned_away(w);
+        None
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.shared.room.leave();
+    }
+}
+
 fn begin(w: &Rc<Worker>, stream: TcpStream, address: std::net::SocketAddr, entry: Entry) {
+    let place = match entry {
+        Entry::Client => match Place::take(w) {
+            None => return,
+            place => place,
+        },
+        // What is kept back is for these too.
+        Entry::Peer => None,
+    };
     let w = w.clone();
     let stream = Stream::accepted(stream);
     // Counted from here on, so that a drain that begins now waits for it.
     let slot = w.controls.open();
+    if entry == Entry::Client {
+        slot.set_yields();
+        slot.set_idle(true);
+    }
     tokio::task::spawn_local(async move {
+        let _place = place;
         let counters = &w.stats.counters;
         match entry {
             Entry::Client => {

@@ -93,6 +93,13 @@ impl Live {
                 c.accept_exhausted
             ));
         }
+        if c.made_room > 0 {
+            warnings.push(format!(
+                "File descriptors are short: {} resting connections were closed for new ones; raise the limit \
+                 (LimitNOFILE, ulimit -n).",
+                c.made_room
+            ));
+        }
         let doubles = self.resources.stats().each_refused().find(|(why, _)| *why == "double");
         if doubles.is_some_and(|(_, n)| n > 0) {
             warnings.push(

@@ -178,8 +178,14 @@ fn connections(view: &StatusView, text: &mut Text) {
     counter(
         text,
         "backhand_accepts_exhausted",
-        "Accepts that failed for want of file descriptors.",
+        "Connections turned away for want of file descriptors.",
         c.accept_exhausted,
+    );
+    counter(
+        text,
+        "backhand_connections_closed_for_room",
+        "Resting client connections closed to make room for new ones.",
+        c.made_room,
     );
     counter(
         text,

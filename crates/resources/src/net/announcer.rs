@@ -12,7 +12,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use base::Instant;
+use base::{Instant, Seldom};
 use tracing::{info, warn};
 
 use super::links::{self, Changes, Link};
@@ -20,7 +20,6 @@ use super::pair::{Pair, Where};
 use super::socket::Udp;
 use crate::config::{Config, Interface, Target};
 use crate::error::StartError;
-use crate::gate::Gate;
 
 /// Time after which interfaces are looked at though nothing was said.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -36,7 +35,7 @@ pub(crate) struct Announcer {
     changes: Option<Changes>,
     looked: Instant,
     joined: BTreeSet<(IpAddr, u32)>,
-    scanning: Gate,
+    scanning: Seldom,
 }
 
 #[derive(Debug)]
@@ -44,9 +43,9 @@ struct Destination {
     target: Target,
     /// Interfaces a group is spoken to on.
     indexes: Vec<u32>,
-    sending: Gate,
-    joining: Gate,
-    missing: Gate,
+    sending: Seldom,
+    joining: Seldom,
+    missing: Seldom,
 }
 
 impl Announcer {
@@ -64,7 +63,7 @@ impl Announcer {
             changes: Changes::subscribe().ok(),
             looked: Instant::ORIGIN,
             joined: BTreeSet::new(),
-            scanning: Gate::default(),
+            scanning: Seldom::default(),
         };
         announcer.look(now);
         announcer.open_shared(config)?;
@@ -214,9 +213,9 @@ impl Destination {
         Self {
             target: target.clone(),
             indexes: Vec::new(),
-            sending: Gate::default(),
-            joining: Gate::default(),
-            missing: Gate::default(),
+            sending: Seldom::default(),
+            joining: Seldom::default(),
+            missing: Seldom::default(),
         }
     }
 

@@ -10,13 +10,13 @@ use std::sync::atomic::Ordering::SeqCst;
 use announce::answerer::{Answerer, State, Unanswered};
 use announce::reception::Refused;
 use announce::reservations::Granter;
+use base::Seldom;
 use candidacy::Report;
 use seal::Speaker;
 use tracing::warn;
 
 use super::wait::wait;
 use crate::crypto::Ring;
-use crate::gate::Gate;
 use crate::handle::Shared;
 use crate::net::pair::Pair;
 use crate::net::socket::Udp;
@@ -35,7 +35,7 @@ pub(crate) fn run(shared: &Arc<Shared>, sockets: &Pair, granter: Granter) {
     let mut answerer =
         Answerer::new(&Ring, &shared.key, shared.me, CHANNEL, accept, ASKERS, granter);
     let (mut buffer, mut out) = (vec![0; seal::MAX_DATAGRAM + 1], Vec::new());
-    let mut sending = Gate::default();
+    let mut sending = Seldom::default();
     while !shared.stopping.load(SeqCst) {
         let mut fds = vec![shared.end.as_fd()];
         fds.extend(sockets.each().map(AsFd::as_fd));
@@ -60,7 +60,7 @@ pub(crate) fn run(shared: &Arc<Shared>, sockets: &Pair, granter: Granter) {
     }
 }
 
-fn answer(shared: &Shared, udp: &Udp, out: &[u8], to: std::net::SocketAddr, sending: &mut Gate) {
+fn answer(shared: &Shared, udp: &Udp, out: &[u8], to: std::net::SocketAddr, sending: &mut Seldom) {
     match udp.send(out, to) {
         Ok(()) => count(&shared.counters.answered),
         Err(error) => {

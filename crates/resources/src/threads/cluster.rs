@@ -7,7 +7,7 @@ use std::time::Duration;
 use announce::liveness::{Action, Cause, Liveness};
 use announce::packet::Announcement;
 use announce::reception::{Event, Reception, Refused, TRIES};
-use base::{Instant, MachineId};
+use base::{Instant, MachineId, Seldom};
 use candidacy::{Condition, Report, Slot};
 use seal::Speaker;
 use tracing::{error, info, warn};
@@ -15,7 +15,6 @@ use tracing::{error, info, warn};
 use super::resolver::Resolver;
 use super::table::{Table, Who};
 use crate::crypto::{self, Ring};
-use crate::gate::Gate;
 use crate::handle::{Death, Shared};
 use crate::stats::count;
 
@@ -37,12 +36,12 @@ pub(super) struct Cluster {
 /// What is said at most once a minute, or once.
 #[derive(Debug, Default)]
 pub(super) struct Gates {
-    twin: Gate,
-    two_boots: Gate,
-    full: Gate,
-    forged: Gate,
-    blocked: Gate,
-    mute: Gate,
+    twin: Seldom,
+    two_boots: Seldom,
+    full: Seldom,
+    forged: Seldom,
+    blocked: Seldom,
+    mute: Seldom,
     newer: BTreeSet<(MachineId, u8)>,
 }
 
