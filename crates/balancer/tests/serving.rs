@@ -5,6 +5,7 @@
 mod common;
 
 use std::sync::mpsc;
+use std::time::Duration;
 
 use common::*;
 
@@ -329,6 +330,44 @@ fn a_response_before_the_end_of_the_request_is_what_counts() {
     wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nstart");
     let got = wire.response();
     assert_eq!((got.status(), got.text()), (413, "big"));
+    assert_eq!(got.header("connection"), Some("close"), "the rest of the body is in the way");
+}
+
+#[test]
+fn a_large_body_that_trickles_is_passed_on_as_it_comes() {
+    const PIECES: usize = 50;
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let origin = Origin::wires(move |mut wire| {
+        wire.head();
+        let length = 40_000 + PIECES * 10;
+        wire.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+        wire.send([b'x'; 20_000]);
+        let gone = gone.lock().unwrap();
+        for _ in 0..PIECES {
+            // The next piece is sent when the one before has arrived: nothing else could push it on.
+            gone.recv_timeout(PATIENCE).unwrap();
+            wire.send([b'x'; 10]);
+        }
+        wire.send([b'x'; 20_000]);
+    });
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.address);
+    wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    wire.head().unwrap();
+    wire.exactly(20_000);
+    let begun = std::time::Instant::now();
+    for _ in 0..PIECES {
+        go.send(()).unwrap();
+        wire.exactly(10);
+    }
+    // A kernel told that more follows waits 200 ms for it.
+    assert!(
+        begun.elapsed() < Duration::from_millis(200) * PIECES as u32 / 2,
+        "{:?}",
+        begun.elapsed()
+    );
+    wire.exactly(20_000);
 }
 
 #[test]
@@ -403,6 +442,20 @@ fn a_response_that_breaks_off_looks_like_that_to_the_client() {
     wire.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_eq!(wire.head().unwrap().header("content-length"), Some("100"));
     assert!(wire.rest().len() <= 4);
+}
+
+#[test]
+fn where_only_the_connections_end_ends_a_body_one_that_breaks_off_is_reset() {
+    let origin = Origin::wires(|mut wire| {
+        wire.head();
+        wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    });
+    let machine = in_front_of(&origin).start();
+    let mut wire = client(machine.address);
+    wire.send("GET / HTTP/1.0\r\n\r\n");
+    assert!(wire.head().is_some_and(|head| head.line.contains(" 200 ")));
+    let error = std::io::Read::read_to_end(&mut wire.reader, &mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[test]

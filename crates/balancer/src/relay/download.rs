@@ -37,6 +37,8 @@ pub(crate) struct Download {
     pipe: Option<Pipe>,
     /// The pipe was tried and is not to be had, or does not work with this kind of socket.
     no_pipe: bool,
+    /// The kernel was told that more follows what it was given last, and may hold a part of that back.
+    held_back: bool,
     delivery: Delivery,
     /// More bytes than the body has were received: the connection must not be used again.
     pub(crate) excess: bool,
@@ -53,6 +55,7 @@ impl Download {
             want: FIRST,
             pipe: None,
             no_pipe: false,
+            held_back: false,
             delivery,
             excess: false,
             bytes: 0,
@@ -163,7 +166,11 @@ impl Download {
             let left = body.unread();
             let large = left.is_some_and(|left| left >= WORTH && left != u64::MAX);
             if !self.no_pipe && large || self.pipe.is_some() {
-                match ready!(self.poll_pipe_in(cx, origin, w, left.unwrap_or(0)))? {
+                let filled = self.poll_pipe_in(cx, origin, w, left.unwrap_or(0));
+                if filled.is_pending() && std::mem::take(&mut self.held_back) {
+                    client.push();
+                }
+                match ready!(filled)? {
                     true => *moved = true,
                     false => self.no_pipe = true,
                 }
@@ -269,6 +276,7 @@ impl Download {
             ready!(emptied).map_err(|_| DownloadError::Client)?;
             *moved = true;
         }
+        self.held_back = more;
         self.want = (self.want * 2).min(SCRATCH_MAX);
         Poll::Ready(Ok(()))
     }
