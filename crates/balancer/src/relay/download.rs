@@ -18,6 +18,10 @@ use crate::worker::buffers::{Buffers, Inbox, SCRATCH_MAX};
 /// The first read of a body.
 const FIRST: usize = 64 * 1024;
 
+/// What comes at once of a body whose rest is likely to follow at once. Of one that trickles each piece is sent as it comes:
+/// a kernel told that more follows keeps a part of a packet back for up to 200 ms.
+const FLOW: usize = 64 * 1024;
+
 /// Which side failed.
 #[derive(Debug)]
 pub(crate) enum DownloadError {
@@ -37,8 +41,8 @@ pub(crate) struct Download {
     pipe: Option<Pipe>,
     /// The pipe was tried and is not to be had, or does not work with this kind of socket.
     no_pipe: bool,
-    /// The kernel was told that more follows what it was given last, and may hold a part of that back.
-    held_back: bool,
+    /// So much came at once that the rest is likely to follow: the kernel may wait for it to fill a packet.
+    flows: bool,
     delivery: Delivery,
     /// More bytes than the body has were received: the connection must not be used again.
     pub(crate) excess: bool,
@@ -55,7 +59,7 @@ impl Download {
             want: FIRST,
             pipe: None,
             no_pipe: false,
-            held_back: false,
+            flows: false,
             delivery,
             excess: false,
             bytes: 0,
@@ -166,11 +170,7 @@ impl Download {
             let left = body.unread();
             let large = left.is_some_and(|left| left >= WORTH && left != u64::MAX);
             if !self.no_pipe && large || self.pipe.is_some() {
-                let filled = self.poll_pipe_in(cx, origin, w, left.unwrap_or(0));
-                if filled.is_pending() && std::mem::take(&mut self.held_back) {
-                    client.push();
-                }
-                match ready!(filled)? {
+                match ready!(self.poll_pipe_in(cx, origin, w, left.unwrap_or(0)))? {
                     true => *moved = true,
                     false => self.no_pipe = true,
                 }
@@ -243,6 +243,7 @@ impl Download {
             Poll::Ready(Ok(0)) => Poll::Ready(self.origin_ended(&w.buffers).map(|()| true)),
             Poll::Ready(Ok(n)) => {
                 self.bytes += n as u64;
+                self.flows = n >= FLOW;
                 if let Some(body) = &mut self.body {
                     body.skip(n as u64);
                     if body.is_done() {
@@ -265,7 +266,7 @@ impl Download {
         client: &Stream,
         moved: &mut bool,
     ) -> Poll<Result<(), DownloadError>> {
-        let more = self.body.is_some();
+        let more = self.body.is_some() && self.flows;
         let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
         while pipe.held() > 0 {
             let emptied = pipe.poll_empty(cx, client, more);
@@ -276,7 +277,6 @@ impl Download {
             ready!(emptied).map_err(|_| DownloadError::Client)?;
             *moved = true;
         }
-        self.held_back = more;
         self.want = (self.want * 2).min(SCRATCH_MAX);
         Poll::Ready(Ok(()))
     }

@@ -21,11 +21,6 @@ use crate::peers::pool::Key;
 use crate::worker::buffers::Inbox;
 use crate::worker::control::Interrupt;
 
-/// What a piece of response is read with while its head is awaited: room for a head and a small body, which then
-/// cost one read and one write. Of a larger body as little as possible is copied: the rest goes through a pipe
-/// (measured from 8 to 64 KiB: 80 KiB here cost 15 % more at 64 KiB, 8 KiB cost 8 % more at 8 to 16 KiB).
-const PIECE: usize = 18 * 1024;
-
 /// What an exchange with one target needs to know.
 pub(crate) struct Target {
     pub(crate) key: Key,
@@ -33,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) mark: Option<u32>,
     /// Time from the request's last byte to the response's first.
     pub(crate) patience: Duration,
+    /// Place of the request's route in the configuration.
+    pub(crate) route: usize,
 }
 
 pub(super) enum Head {
@@ -130,7 +127,7 @@ impl Conn {
             }
             let about = (request, !upload.is_complete() && !upload.is_worth_discarding());
             loop {
-                let read = w.scratch.with(PIECE, |piece| {
+                let read = w.scratch.with(w.lengths.first_read(target.route), |piece| {
                     let n = match up.stream.poll_read(cx, piece) {
                         Poll::Ready(Ok(n)) if n > 0 => n,
                         Poll::Pending => return Poll::Pending,
@@ -319,6 +316,7 @@ impl Conn {
                 *scan = Scan::default();
                 continue;
             }
+            w.lengths.learn(target.route, response.head.framing);
             if !self.out.is_empty() {
                 // An interim response that the client has not taken yet goes first.
                 let pending = std::mem::take(&mut self.out);

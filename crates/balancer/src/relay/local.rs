@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use super::conn::{Conn, Entry};
 use super::exchange::Target;
@@ -17,6 +16,7 @@ use crate::local::files::{self, Body, Part};
 use crate::peers::Way;
 use crate::peers::pool::Key;
 use crate::worker::control::Interrupt;
+use crate::worker::decision::Plan;
 
 /// Bodies up to this size are read and sent with their head; longer ones go from file to socket in the
 /// kernel.
@@ -30,7 +30,7 @@ impl Conn {
         &mut self,
         request: &Request,
         upload: &mut Upload,
-        patience: Duration,
+        plan: &Plan,
     ) -> Ended {
         let w = self.w.clone();
         let (way, mark) = match (&w.config.local.itself, &w.config.local.service) {
@@ -39,7 +39,7 @@ impl Conn {
             (Itself::Direct, Service::Unix(path)) => (Way::Unix(path), None),
             (Itself::Direct, Service::Files(_)) => return self.files(request).await,
         };
-        let target = Target { key: Key::Local, mark, patience };
+        let target = Target { key: Key::Local, mark, patience: plan.patience, route: plan.route };
         let connect = w.config.local.connect_timeout;
         let up = match w.upstream(Key::Local, 0, way, connect).await {
             Ok(up) => up,

@@ -9,6 +9,7 @@ pub(crate) mod exchange;
 mod heads;
 pub(crate) mod http;
 pub(crate) mod io;
+pub(crate) mod lengths;
 mod local;
 pub(crate) mod outcome;
 pub(crate) mod page;

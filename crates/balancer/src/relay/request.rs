@@ -217,7 +217,8 @@ impl Conn {
             )
             .await;
         let mark = Some(plan.reservation).filter(|_| machine.is_marked());
-        let target = Target { key: Key::Machine(slot), mark, patience: plan.patience };
+        let target =
+            Target { key: Key::Machine(slot), mark, patience: plan.patience, route: plan.route };
         let ended = match up {
             Ok(up) => self.exchange(request, upload, up, &target).await,
             Err(failure) => Ended::Failed(failure),
@@ -262,7 +263,7 @@ impl Conn {
             }
         };
         self.holding.ticket = Some((ticket, w.busy_with(plan.route)));
-        let ended = self.local_service(request, upload, plan.patience).await;
+        let ended = self.local_service(request, upload, plan).await;
         if matches!(ended, Ended::Done { .. }) {
             let now = w.now();
             let took = now.since(begun);

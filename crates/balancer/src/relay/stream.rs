@@ -93,14 +93,6 @@ impl Stream {
         }
     }
 
-    /// Sends what waits for more: more is not coming at once after all.
-    pub(crate) fn push(&self) {
-        if let Self::Tcp(s) = self {
-            // Setting it again makes the kernel send what it holds (tcp(7)). A dead connection shows at the next write.
-            let _ = s.set_nodelay(true);
-        }
-    }
-
     /// Tells the other side that nothing more will be sent.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

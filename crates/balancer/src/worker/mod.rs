@@ -40,6 +40,7 @@ use crate::local::health::Checker;
 use crate::pages::Pages;
 use crate::peers::pool::Pool;
 use crate::peers::warden::Usage;
+use crate::relay::lengths::Lengths;
 use crate::relay::page::Job;
 use crate::relay::splice::Pipes;
 use crate::running::explain::Explainer;
@@ -117,6 +118,7 @@ pub(crate) struct Worker {
     pub(crate) scratch: Scratch,
     pub(crate) pipes: Pipes,
     pub(crate) pool: Pool,
+    pub(crate) lengths: Lengths,
     pub(crate) date: Date,
     /// Where heads are written before they are sent. Borrow it only between two waits.
     pub(crate) text: RefCell<Vec<u8>>,
@@ -172,6 +174,7 @@ impl Worker {
             clock: shared.resources.clock().clone(),
             site: open_site(&config)?,
             pool,
+            lengths: Lengths::new(routes.all().len()),
             gate,
             routes,
             deciding: RefCell::new(deciding),
