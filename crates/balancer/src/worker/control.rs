@@ -269,8 +269,8 @@ mod tests {
         let silent = controls.open();
         silent.set_deadline(40);
         silent.set_idle(true);
-        [&busy, &late, &early, &silent].map(|slot| slot.set_yields());
-        [&busy, &late, &early].map(|slot| slot.set_served());
+        [&busy, &late, &early, &silent].into_iter().for_each(|slot| slot.set_yields());
+        [&busy, &late, &early].into_iter().for_each(|slot| slot.set_served());
         assert!(controls.end_longest_idle());
         assert_eq!((silent.interrupt(), early.interrupt()), (Some(Interrupt::Room), None));
         assert!(controls.end_longest_idle());
