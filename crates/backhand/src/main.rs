@@ -28,8 +28,9 @@ fn main() -> ExitCode {
         Command::Key => key::print(),
         Command::Demo(args) => demo::run(&args),
     };
+    logging::finish();
     result.unwrap_or_else(|error| {
-        eprintln!("backhand: {error:#}");
+        logging::say(&format!("backhand: {error:#}\n"));
         ExitCode::FAILURE
     })
 }

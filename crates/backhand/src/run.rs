@@ -24,11 +24,11 @@ pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
     let config = match Config::load(file.config.as_deref()) {
         Ok(config) => config,
         Err(mistakes) => {
-            eprint!("{mistakes}");
+            crate::logging::say(&mistakes.to_string());
             return Ok(ExitCode::from(MISTAKE));
         }
     };
-    crate::logging::start(&config.log);
+    crate::logging::start(&config.log)?;
     let (tell, told) = listen_for_signals()?;
     info!(
         name = config.resources.name,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use testkit::reference::{self, Section};
 
 const SECTIONS: [Section; 1] =
-    [Section { source: include_str!("../src/logging.rs"), structure: "Log", heading: "[log]" }];
+    [Section { source: include_str!("../src/logging/mod.rs"), structure: "Log", heading: "[log]" }];
 
 #[test]
 fn the_reference_pages_say_what_the_code_says() {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lab::{CgroupWish, Place};
+use lab::{CgroupWish, Exit, Place};
 use testkit::trial::Failed;
 
 use crate::support::{self, Cluster, until};
@@ -14,6 +14,8 @@ use crate::{Named, says, stage};
 pub(crate) const TRIALS: &[Named] = &[
     ("a_full_disk_under_the_access_log_costs_records_and_no_request", full_disk),
     ("without_descriptors_it_lives_and_serves_again", no_descriptors),
+    ("more_open_files_than_descriptors_cost_nothing", many_files),
+    ("a_log_that_cannot_be_written_stops_nothing", speechless),
 ];
 
 fn warnings(cluster: &Cluster, i: usize) -> String {
@@ -110,5 +112,44 @@ fn no_descriptors() -> Result<(), Failed> {
     let made_room = cluster.metric(0, "backhand_connections_closed_for_room_total");
     assert!(made_room.is_some_and(|n| n > 0.0), "{made_room:?}");
     assert_eq!(cluster.metric(0, "backhand_accepts_exhausted_total"), Some(0.0));
+    Ok(())
+}
+
+/// Large files are kept open between requests, but not at the price of serving.
+fn many_files() -> Result<(), Failed> {
+    let mut cluster = Cluster::new(1, CgroupWish::No);
+    let site = cluster.folder().join("site");
+    fs::create_dir(&site)?;
+    for i in 0..150 {
+        fs::write(site.join(i.to_string()), vec![b'x'; 70_000])?;
+    }
+    let text = cluster.base_config(0) + &format!("[local]\ndirectory = \"{}\"\n", site.display());
+    cluster.start_as(0, &text, stage::descriptors(64));
+    cluster.wait_until_served(0);
+    for i in 0..150 {
+        assert_eq!(cluster.get(0, &format!("/{i}"))?.status, 200, "{i}");
+    }
+    let said = cluster.said(0);
+    assert!(!said.contains("unwell"), "{said}");
+    Ok(())
+}
+
+/// Whatever becomes of its words, it serves, notices that its service comes back, and ends in order.
+fn speechless() -> Result<(), Failed> {
+    for how in ["blocked", "closed", "full"] {
+        let mut cluster = Cluster::new(1, CgroupWish::No);
+        let service = SocketAddr::from((cluster.address(0), 9000));
+        let text = cluster.base_config(0) + &format!("[local]\nserver = \"{service}\"\n");
+        cluster.start_as(0, &text, stage::speechless(how));
+        until("it answers", || cluster.get(0, "/").ok().filter(|a| a.status == 502));
+        let is_usable = |cluster: &Cluster| cluster.status(0)?["machines"][0]["usable"].as_bool();
+        until("its service is known to be away", || is_usable(&cluster).filter(|usable| !usable));
+        serve_ok(&cluster)?;
+        until("its service is known to be back", || is_usable(&cluster).filter(|&usable| usable));
+        assert_eq!(cluster.get(0, "/")?.status, 200, "{how}");
+        cluster.process(0).term()?;
+        let exit = cluster.process(0).wait_timeout(support::PATIENCE).ok_or("it does not end")?;
+        assert_eq!(exit, Exit::Code(0), "{how}");
+    }
     Ok(())
 }

@@ -32,6 +32,12 @@ pub(crate) fn descriptors(n: u64) -> Spawn {
     staged(format!("descriptors {n}"))
 }
 
+/// With a standard error that takes nothing: `blocked`, a full pipe that nobody reads; `closed`, a pipe whose reader has
+/// gone; `full`, a file on a full disk.
+pub(crate) fn speechless(how: &str) -> Spawn {
+    staged(format!("speechless {how}"))
+}
+
 fn staged(word: String) -> Spawn {
     Spawn::myself().env(WORD, word)
 }
@@ -49,6 +55,7 @@ pub(crate) fn init() {
             let n = n.parse().ok();
             setrlimit(Resource::Nofile, Rlimit { current: n, maximum: n })
         }
+        ("speechless", how) => lose_speech(how),
         _ => Err(rustix::io::Errno::INVAL),
     };
     let error = match made {
@@ -57,6 +64,21 @@ pub(crate) fn init() {
     };
     eprintln!("{word}: {error}");
     exit(111);
+}
+
+fn lose_speech(how: &str) -> rustix::io::Result<()> {
+    if how == "full" {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        return rustix::stdio::dup2_stderr(full.map_err(|_| rustix::io::Errno::NOENT)?);
+    }
+    // Both ends outlive `exec`, so that the reader that reads nothing is the program itself.
+    let (read, write) = rustix::pipe::pipe()?;
+    if how == "blocked" {
+        let size = rustix::pipe::fcntl_setpipe_size(&write, 4096)?;
+        rustix::io::write(&write, &vec![b'.'; size])?;
+        std::mem::forget(read);
+    }
+    rustix::stdio::dup2_stderr(write)
 }
 
 /// What is not in the bounding set is not regained by `exec`, even for user 0.

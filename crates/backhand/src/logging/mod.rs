@@ -1,0 +1,168 @@
+//! What the program says about itself: `tracing` events on standard error, for people or as JSON.
+
+mod writer;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// What the program says about itself on standard error. Requests are logged by `[access_log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// How much is said: `"error"`, `"warn"`, `"info"`, `"debug"`, `"trace"`, or `"off"`.
+    ///
+    /// For everything, or by part of the program: `"info,resources=debug"` says more of how the machines know each
+    /// other, `"warn,balancer=info"` less of all but serving. The parts are those a line names: `resources`, `balancer`,
+    /// `backhand`.
+    ///
+    /// Default "info". The environment variable `BACKHAND_LOG`, written alike, overrides it for one start.
+    pub(crate) level: toml::Spanned<String>,
+
+    /// `"text"` for people, `"json"` for programs: one object a line with the same fields.
+    ///
+    /// Default "text".
+    pub(crate) format: Format,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: toml::Spanned::new(0..0, "info".into()), format: Format::Text }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl Log {
+    /// The filter, or what is wrong with `level`.
+    pub(crate) fn filter(&self) -> Result<EnvFilter, String> {
+        filter(self.level.get_ref())
+    }
+}
+
+/// The parts of the program that say something.
+const PARTS: [&str; 3] = ["resources", "balancer", "backhand"];
+
+/// A part, or a module of one.
+fn is_part(name: &str) -> bool {
+    name.split("::").next().is_some_and(|top| PARTS.contains(&top))
+}
+
+/// A filter from its text. A single word has to be a level: what reads it would take a misspelt one for a part of the
+/// program, of which everything is said, and of all others nothing.
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    let words: Vec<&str> = text.split(',').map(str::trim).collect();
+    let parts = words.iter().filter_map(|word| Some(word.split_once(['=', '['])?.0));
+    if let Some(part) = parts.filter(|part| !part.is_empty()).find(|part| !is_part(part)) {
+        return Err(format!("{part:?} is no part of the program ({})", PARTS.join(", ")));
+    }
+    let mut plain = words.iter().filter(|word| !word.contains(['=', '[', ']', '{', '}']));
+    match plain.find(|word| !is_level(word)) {
+        Some(word) => Err(format!("{word:?} is no level")),
+        None => EnvFilter::try_new(words.join(",")).map_err(|e| e.to_string()),
+    }
+}
+
+/// How long the last lines may take to be written.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// The queue of the lines of this process.
+static LINES: OnceLock<writer::Queue> = OnceLock::new();
+
+/// Installs the subscriber. Called once; a second call changes nothing.
+pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
+    let chosen = match std::env::var("BACKHAND_LOG") {
+        Ok(text) => filter(&text).unwrap_or_else(|error| {
+            say(&format!("backhand: BACKHAND_LOG={text:?} is ignored: {error}\n"));
+            log.filter().unwrap_or_default()
+        }),
+        Err(_) => log.filter().unwrap_or_default(),
+    };
+    let lines = writer::Queue::start(io::stderr()).context("no thread for the log")?;
+    let lines = LINES.get_or_init(|| lines).clone();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(chosen)
+        // Told on standard error with a macro that panics where that fails.
+        .log_internal_errors(false)
+        .with_writer(lines);
+    let _ = match log.format {
+        Format::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+        Format::Json => builder.json().flatten_event(true).try_init(),
+    };
+    std::panic::set_hook(Box::new(panicked));
+    Ok(())
+}
+
+/// A panic is a defect of this program, told like everything else. Of a worker it ends one connection. Any other
+/// thread is one that the machine cannot do without: rather than limp on without measuring, announcing or checking, the
+/// program ends, so that the others take over and a supervisor starts it again.
+fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("unnamed");
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    let what = panic.payload_as_str().unwrap_or("no message");
+    tracing::error!(thread = name, at, "this is a defect: {what}");
+    finish();
+    if !name.starts_with("worker ") {
+        std::process::exit(PANICKED);
+    }
+}
+
+/// The exit status after a panic: the language's own.
+const PANICKED: i32 = 101;
+
+/// Waits a little until what was said is written. For the end of the program.
+pub(crate) fn finish() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(LAST_LINES);
+    }
+}
+
+/// Writes to standard error what is said outside of the log. Where nobody reads there is nobody to tell.
+pub(crate) fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_refused_and_not_taken_for_a_part_of_the_program() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,resources=debug",
+            "warn, balancer=info",
+            "info,resources::service=warn",
+        ] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "inof",
+            "warning",
+            "",
+            "info,",
+            "resources",
+            "resources=much",
+            "=",
+            "info,nope=debug",
+            "nope[x]=info",
+        ] {
+            assert!(filter(bad).is_err(), "{bad:?}");
+        }
+    }
+}
