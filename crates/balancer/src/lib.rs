@@ -19,6 +19,7 @@ pub mod access_log;
 mod asking;
 pub mod config;
 mod date;
+mod exhausted;
 pub mod local;
 pub mod pages;
 mod peers;

@@ -7,7 +7,7 @@ use common::*;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[test]
-fn without_descriptors_clients_are_turned_away_and_the_others_served() {
+fn without_descriptors_resting_clients_make_room_and_the_others_are_served() {
     let origin = Origin::named("x");
     let machine = in_front_of(&origin).start();
     let mut before = client(machine.address);
@@ -20,11 +20,11 @@ fn without_descriptors_clients_are_turned_away_and_the_others_served() {
     let mut clients = Vec::new();
     while let Ok(stream) = std::net::TcpStream::connect(machine.address) {
         clients.push(stream);
-        if machine.totals().accept_exhausted > 0 {
+        if machine.totals().made_room > 0 {
             break;
         }
     }
-    machine.until("somebody was turned away", |s| s.totals.accept_exhausted > 0);
+    machine.until("somebody made room", |s| s.totals.made_room > 0);
     assert_eq!(before.get("/").text(), "x", "who was connected is served");
     drop(clients);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();

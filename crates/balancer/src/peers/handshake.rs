@@ -8,6 +8,7 @@ use resources::crypto::{Ring, random};
 use seal::Speaker;
 use seal::peer::{Client, Expected, HandshakeError, PeerKey, Progress, Server};
 
+use crate::exhausted::is_exhausted;
 use crate::relay::io::poll_flush;
 use crate::relay::stream::Stream;
 use crate::worker::buffers::{Buffers, Inbox};
@@ -24,6 +25,11 @@ pub(crate) enum IntroductionError {
 }
 
 impl IntroductionError {
+    /// Whether it failed here, for want of descriptors, memory or ports, and nobody was asked.
+    pub(crate) fn is_of_ours(&self) -> bool {
+        matches!(self, Self::Io(e) if is_exhausted(e) || e.kind() == io::ErrorKind::AddrNotAvailable)
+    }
+
     /// Whether somebody is there and says no, rather than nobody answering.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {

@@ -103,6 +103,9 @@ impl Worker {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(?key, ?way, %error, "no connection");
+                if error.is_of_ours() {
+                    return Err(Failure::Exhausted);
+                }
                 return Err(Failure::Connect { refused: error.is_refusal() });
             }
             Err(_) => {
@@ -114,11 +117,15 @@ impl Worker {
     }
 
     async fn dial(&self, way: Way<'_>) -> Result<Stream, handshake::IntroductionError> {
+        let tcp =
+            async |to| self.with_room(async || TcpStream::connect(to).await).await.map(Stream::tcp);
         Ok(match way {
-            Way::Plain(address) => Stream::tcp(TcpStream::connect(address).await?),
-            Way::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
+            Way::Plain(address) => tcp(address).await?,
+            Way::Unix(path) => {
+                Stream::Unix(self.with_room(async || UnixStream::connect(path).await).await?)
+            }
             Way::Peer(address, whom) => {
-                let mut stream = Stream::tcp(TcpStream::connect(address).await?);
+                let mut stream = tcp(address).await?;
                 let (me, key) = (self.shared.me(), self.shared.peer_key());
                 handshake::introduce(&mut stream, me, whom, key, &self.buffers).await?;
                 stream

@@ -124,6 +124,18 @@ impl Pool {
         each(Key::Local, &mut self.local.borrow_mut());
     }
 
+    /// Drops the connection that has rested for longest; `false` if none rests.
+    pub(crate) fn drop_oldest(&self) -> bool {
+        let mut machines = self.machines.borrow_mut();
+        let mut local = self.local.borrow_mut();
+        let all = machines.iter_mut().chain(std::iter::once(&mut *local));
+        let since = |idle: &VecDeque<Idle>| idle.front().map(|one| one.since);
+        let oldest = all.filter(|idle| !idle.is_empty()).min_by_key(|idle| since(idle));
+        let dropped = oldest.and_then(VecDeque::pop_front).is_some();
+        self.count.set(self.count.get() - usize::from(dropped));
+        dropped
+    }
+
     /// Drops every connection to one place.
     pub(crate) fn forget(&self, key: Key) {
         let dropped = self.with(key, |idle| std::mem::take(idle).len()).unwrap_or(0);
@@ -228,6 +240,24 @@ mod tests {
         assert_eq!(pool.count_of(Key::Machine(0)), 2);
         pool.expire(25, |_| 0);
         assert_eq!(pool.count_of(Key::Machine(0)), 1);
+    }
+
+    #[tokio::test]
+    async fn the_connection_that_has_rested_for_longest_goes_first_wherever_it_leads() {
+        let pool = Pool::new(2, 8, 8);
+        let mut others = Vec::new();
+        for (key, since) in [(Key::Machine(1), 30), (Key::Local, 10), (Key::Machine(0), 20)] {
+            let (stream, other) = pair().await;
+            others.push(other);
+            pool.give(key, 0, stream, since);
+        }
+        for left in [[1, 0, 1], [0, 0, 1], [0, 0, 0]] {
+            assert!(pool.drop_oldest());
+            let keys = [Key::Machine(0), Key::Local, Key::Machine(1)];
+            assert_eq!(keys.map(|key| pool.count_of(key)), left);
+        }
+        assert!(!pool.drop_oldest());
+        assert_eq!(pool.count(), 0);
     }
 
     #[tokio::test]

@@ -102,6 +102,7 @@ pub(crate) async fn connect_ahead(w: Rc<Worker>) {
                 let (key, patience) = (Key::Machine(slot), w.config.peers.connect_timeout);
                 match w.connect(key, machine.epoch, machine.way(), patience).await {
                     Ok(up) => w.give_back(up),
+                    Err(Failure::Exhausted) => {}
                     Err(failure) => {
                         let evidence = match failure {
                             Failure::Connect { refused: true } => Evidence::Refused,

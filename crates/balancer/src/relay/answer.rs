@@ -15,6 +15,12 @@ impl Conn {
             Failure::Connect { .. } | Failure::Refused if self.entry == Entry::Peer => {
                 self.refuse_peer(request, "unhealthy").await
             }
+            Failure::Exhausted if self.entry == Entry::Peer => {
+                self.refuse_peer(request, "limit").await
+            }
+            Failure::Exhausted => {
+                self.unavailable(request, "This machine has no file descriptors left.").await
+            }
             _ if self.entry == Entry::Peer => {
                 let mut headers = b"backhand-refused: failed\r\n".to_vec();
                 self.w.append_report(&mut headers);
@@ -116,7 +122,8 @@ impl Conn {
             Ended::Failed(_) | Ended::BadRequest(_) => (500, 0, false),
         };
         counters.bytes_out.add(bytes);
-        if self.entry == Entry::Client {
+        // Looking at the pages is not what the machine is there for.
+        if self.entry == Entry::Client && !request.internal {
             match status {
                 100..300 => counters.status_2xx.bump(),
                 300..400 => counters.status_3xx.bump(),

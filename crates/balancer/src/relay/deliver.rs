@@ -67,7 +67,9 @@ impl Conn {
                 if whole && response.head.keep_alive && !download.excess {
                     w.give_back(up);
                 }
-                let keep = response.plan.keep_alive && upload.is_complete();
+                // What is left of a small body is thrown away, so that the connection can go on as was said.
+                let keep = response.plan.keep_alive
+                    && (upload.is_complete() || upload.is_worth_discarding());
                 Ended::Done { status, keep: keep && self.may_go_on(request), bytes }
             }
             Err(DownloadError::Client) => {

@@ -119,7 +119,12 @@ impl Conn {
         let (method, target) = (request.head.method.of(head), request.head.target.of(head));
         let mut wanted = files::Request::new(method, target);
         request.fields.iter().for_each(|f| wanted.header(f.name.of(head), f.value.of(head)));
-        let answer = site.borrow_mut().answer(&wanted, w.now(), &mut lines);
+        let mut answer = site.borrow_mut().answer(&wanted, w.now(), &mut lines);
+        // Without a descriptor for it.
+        if answer.status == 503 && w.make_room() {
+            lines.clear();
+            answer = site.borrow_mut().answer(&wanted, w.now(), &mut lines);
+        }
         let mut text = w.text.borrow_mut();
         text.clear();
         reply::begin(answer.status, &w.date, &mut text);

@@ -8,6 +8,8 @@ pub(crate) enum Failure {
         /// Somebody said no, rather than nobody answering.
         refused: bool,
     },
+    /// This machine has no descriptor or port left for a connection: that says nothing of the other.
+    Exhausted,
     /// The connection ended before a response. Connections that had rested may simply have been too old.
     Reset {
         /// Whether it came from the pool.
@@ -31,7 +33,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether the request certainly was not begun to be served.
     pub(crate) fn nothing_done(self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Refused)
+        matches!(self, Self::Connect { .. } | Self::Exhausted | Self::Refused)
     }
 
     /// Whether the machine is known to be out of service, rather than suspected: such moves draw on no budget.

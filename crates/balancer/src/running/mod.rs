@@ -21,7 +21,8 @@ use crate::sockets::{Sockets, WorkerSockets, raise_fd_limit};
 use crate::stats::{self, Stats};
 use crate::worker::admission::Admission;
 use crate::worker::room::Room;
-use crate::worker::{Phase, Shared, Worker, run};
+use crate::worker::vital::Vital;
+use crate::worker::{Phase, Shared, Worker, files_kept, run};
 
 pub use explain::Explained;
 use explain::Explainer;
@@ -89,6 +90,7 @@ impl Balancer {
         let (phase, watched) = watch::channel(Phase::Serving);
         let (pages_to, pages_from) = mpsc::channel(PAGE_BACKLOG);
         let count = sockets.workers.len();
+        let files_kept = files_kept(descriptors, count).min(crate::local::files::OPEN_MAX);
         let well = resources.clone();
         let health = Checker::start(&config.local, move |is_well, why| {
             well.local().set_healthy(is_well);
@@ -107,7 +109,8 @@ impl Balancer {
             deaths,
             peer_key: resources.peer_key(),
             health,
-            room: Room::under(descriptors),
+            room: Room::under(descriptors, files_kept * count),
+            files_kept,
             admission: Arc::new(Admission::new(config.local.queue, count)),
             explainer: Explainer::default(),
             phase: watched,
@@ -131,6 +134,7 @@ impl Balancer {
         for (index, sockets) in sockets.workers.into_iter().enumerate() {
             running.start_worker(index, sockets, living.clone())?;
         }
+        shared.room.measure(descriptors, files_kept * count);
         running.tell_figures();
         Ok(running)
     }
@@ -169,7 +173,7 @@ impl Running {
         let name = format!("worker {index}");
         let (ready, started) = channel();
         let thread = spawn(name.clone(), move || {
-            let _living = living;
+            let (_living, _vital) = (living, Vital);
             let made = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build_local(tokio::runtime::LocalOptions::default());

@@ -3,7 +3,7 @@
 //! Without descriptors `accept` fails again and again while the kernel keeps saying that somebody waits: a
 //! loop that burns a processor just when there is none to spare. One descriptor is held in reserve for
 //! that hour: it is given up, the waiting connection accepted and closed, so that its client learns at
-//! once and tries another machine, and then it is taken again.
+//! once and tries another machine, and then it is taken again as soon as there is one.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +13,8 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, open};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::exhausted::is_exhausted;
+
 /// Rest after the reserve had to be used, so that a flood of connections costs little.
 const REST: Duration = Duration::from_millis(20);
 
@@ -21,7 +23,7 @@ const REST: Duration = Duration::from_millis(20);
 pub(crate) enum Accepted {
     /// A client.
     Connection(TcpStream, SocketAddr),
-    /// There was no descriptor for it; the client was turned away.
+    /// There is no descriptor for it: make room and accept again, or [`Acceptor::turn_away`].
     Exhausted,
 }
 
@@ -43,13 +45,13 @@ impl Acceptor {
 
     /// Waits for the next connection. Only a listening socket that is broken for good is an error.
     pub(crate) async fn accept(&mut self) -> io::Result<Accepted> {
+        if self.reserve.is_none() {
+            self.reserve = reserve();
+        }
         loop {
             match self.listener.accept().await {
                 Ok((stream, address)) => return Ok(Accepted::Connection(stream, address)),
-                Err(e) if is_exhausted(&e) => {
-                    self.turn_away().await;
-                    return Ok(Accepted::Exhausted);
-                }
+                Err(e) if is_exhausted(&e) => return Ok(Accepted::Exhausted),
                 Err(e) if is_of_the_connection(&e) => {}
                 Err(e) => return Err(e),
             }
@@ -74,7 +76,8 @@ impl Acceptor {
         }
     }
 
-    async fn turn_away(&mut self) {
+    /// Turns away whoever has waited for longest, with the descriptor in reserve, and rests.
+    pub(crate) async fn turn_away(&mut self) {
         if self.reserve.take().is_some() {
             drop(self.accept_queued());
             self.reserve = reserve();
@@ -85,14 +88,6 @@ impl Acceptor {
 
 fn reserve() -> Option<OwnedFd> {
     open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
-}
-
-/// The process or the system has no descriptor or memory left.
-fn is_exhausted(e: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
-        .iter()
-        .any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// The connection died in the queue (accept(2) names these); the socket is fine.

@@ -15,6 +15,8 @@ pub(crate) mod log;
 mod permission;
 pub(crate) mod room;
 pub(crate) mod run;
+mod shortage;
+pub(crate) mod vital;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -74,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) pages_to: mpsc::Sender<Job>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) room: Room,
+    /// Descriptors that each worker may keep for files.
+    pub(crate) files_kept: usize,
     pub(crate) explainer: Explainer,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) peer_key: PeerKey<Ring>,
@@ -172,7 +176,7 @@ impl Worker {
         Ok(Self {
             recent: Cell::new(shared.resources.clock().now()),
             clock: shared.resources.clock().clone(),
-            site: open_site(&config)?,
+            site: open_site(&config, shared.files_kept)?,
             pool,
             lengths: Lengths::new(routes.all().len()),
             gate,
@@ -217,10 +221,15 @@ impl Worker {
     }
 }
 
-fn open_site(config: &Config) -> io::Result<Option<RefCell<Files>>> {
+/// Descriptors that each of so many workers may keep for files under this limit: together an eighth.
+pub(crate) fn files_kept(limit: u64, workers: usize) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX) / 8 / workers.max(1)
+}
+
+fn open_site(config: &Config, open_max: usize) -> io::Result<Option<RefCell<Files>>> {
     let (Itself::Direct, Service::Files(options)) = (&config.local.itself, &config.local.service)
     else {
         return Ok(None);
     };
-    Files::new(options).map(|files| Some(RefCell::new(files))).map_err(io::Error::other)
+    Files::new(options, open_max).map(|files| Some(RefCell::new(files))).map_err(io::Error::other)
 }

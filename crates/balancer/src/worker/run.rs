@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, watch};
 use super::accept::{Accepted, Acceptor};
 use super::control::{Slot, TICK};
 use super::learned::Learned;
+use super::vital::spawn_vital;
 use super::{Phase, Worker};
 use crate::peers::handshake;
 use crate::peers::pool::Key;
@@ -39,23 +40,22 @@ pub(crate) async fn run(w: Rc<Worker>, sockets: WorkerSockets) -> io::Result<()>
         for listener in listeners {
             let acceptor = Acceptor::new(listener)?;
             let task = accept(w.clone(), acceptor, entry, phase.clone());
-            acceptors.push(tokio::task::spawn_local(task));
+            acceptors.push(spawn_vital(task));
         }
     }
-    tokio::task::spawn_local(sweep(w.clone()));
-    tokio::task::spawn_local(w.gate.clone().keep_door());
-    tokio::task::spawn_local(warden::watch(w.clone()));
-    tokio::task::spawn_local(warden::connect_ahead(w.clone()));
-    tokio::task::spawn_local(crate::asking::listen(w.clone()));
-    tokio::task::spawn_local(crate::asking::keep_time(w.clone()));
-    tokio::task::spawn_local(deaths(w.clone(), w.shared.deaths.subscribe()));
+    spawn_vital(sweep(w.clone()));
+    spawn_vital(w.gate.clone().keep_door());
+    spawn_vital(warden::watch(w.clone()));
+    spawn_vital(warden::connect_ahead(w.clone()));
+    spawn_vital(crate::asking::listen(w.clone()));
+    spawn_vital(crate::asking::keep_time(w.clone()));
+    spawn_vital(deaths(w.clone(), w.shared.deaths.subscribe()));
     reach(&mut phase, Phase::Draining).await;
     w.phase.set(Phase::Draining);
     // Acceptors see the same change; they empty their queues before they close. Nothing may be counted as the last
     // connection before that.
     for acceptor in acceptors {
-        // An acceptor that panicked has closed its socket all the same.
-        let _ = acceptor.await;
+        acceptor.await.map_err(io::Error::other)?;
     }
     w.controls.wake_idle();
     let mut look = tokio::time::interval(TICK);
@@ -105,7 +105,11 @@ async fn accept(
                     tokio::task::yield_now().await;
                 }
             }
-            Ok(Accepted::Exhausted) => turned_away(&w),
+            Ok(Accepted::Exhausted) if w.make_room() => tokio::task::yield_now().await,
+            Ok(Accepted::Exhausted) => {
+                w.turned_away();
+                acceptor.turn_away().await;
+            }
             Err(error) => {
                 tracing::error!(%error, "a listening socket failed and was closed");
                 return;
@@ -114,16 +118,6 @@ async fn accept(
     }
     while let Some((stream, address)) = acceptor.accept_queued() {
         begin(&w, stream, address, entry);
-    }
-}
-
-fn turned_away(w: &Worker) {
-    w.stats.counters.accept_exhausted.bump();
-    if let Some(held) = w.warnings.descriptors.borrow_mut().pass(w.now()) {
-        tracing::warn!(
-            held,
-            "no file descriptors left: connections are turned away; raise the limit (LimitNOFILE, ulimit -n)"
-        );
     }
 }
 
@@ -136,18 +130,10 @@ impl Place {
         if w.shared.room.enter() {
             return Some(place);
         }
-        if w.controls.end_longest_idle() {
-            w.stats.counters.made_room.bump();
-            if let Some(held) = w.warnings.descriptors.borrow_mut().pass(w.now()) {
-                tracing::warn!(
-                    held,
-                    "file descriptors are short: resting connections are closed for new ones; raise the limit \
-                     (LimitNOFILE, ulimit -n)"
-                );
-            }
+        if w.end_longest_idle() {
             return Some(place);
         }
-        turned_away(w);
+        w.turned_away();
         None
     }
 }

@@ -18,8 +18,8 @@ use super::resource::Resource;
 pub(super) const FRESH: Duration = Duration::from_secs(1);
 /// Most entries.
 const ENTRIES_MAX: usize = 8192;
-/// Most descriptors held.
-const OPEN_MAX: usize = 256;
+/// Most descriptors that one worker holds.
+pub(crate) const OPEN_MAX: usize = 256;
 
 /// The cache of one worker.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub(super) struct Cache {
     memory: usize,
     memory_max: usize,
     open: usize,
+    open_max: usize,
 }
 
 #[derive(Debug)]
@@ -52,9 +53,17 @@ pub(super) enum Lookup {
 }
 
 impl Cache {
-    /// A cache of at most so many bytes; zero keeps nothing.
-    pub(super) fn new(memory_max: usize) -> Self {
-        Self { index: HashMap::new(), slots: Vec::new(), hand: 0, memory: 0, memory_max, open: 0 }
+    /// A cache of at most so many bytes (zero keeps nothing) and descriptors.
+    pub(super) fn new(memory_max: usize, open_max: usize) -> Self {
+        Self {
+            index: HashMap::new(),
+            slots: Vec::new(),
+            hand: 0,
+            memory: 0,
+            memory_max,
+            open: 0,
+            open_max,
+        }
     }
 
     /// Whether it keeps anything at all.
@@ -80,11 +89,11 @@ impl Cache {
         self.remove(path);
         let (weight, open) = (resource.weight(), resource.open());
         // One giant among siblings must not drive out everybody else.
-        if weight > self.memory_max / 4 || open > OPEN_MAX / 4 {
+        if weight > self.memory_max / 4 || open > self.open_max / 4 {
             return;
         }
         while self.memory + weight > self.memory_max
-            || self.open + open > OPEN_MAX
+            || self.open + open > self.open_max
             || self.slots.len() >= ENTRIES_MAX
         {
             self.evict();
@@ -105,7 +114,18 @@ impl Cache {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        *self = Self::new(self.memory_max);
+        *self = Self::new(self.memory_max, self.open_max);
+    }
+
+    /// Forgets whatever holds a descriptor; `false` if nothing does.
+    pub(super) fn close(&mut self) -> bool {
+        let closed = self.open > 0;
+        for at in (0..self.slots.len()).rev() {
+            if self.slots[at].resource.open() > 0 {
+                self.take(at);
+            }
+        }
+        closed
     }
 
     fn evict(&mut self) {

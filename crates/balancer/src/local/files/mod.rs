@@ -47,6 +47,7 @@ pub use options::{Links, OpenError, Options};
 pub use request::Request;
 pub use root::Root;
 
+pub(crate) use cache::OPEN_MAX;
 use cache::{Cache, FRESH, Lookup};
 use conditions::Outcome;
 use encoding::Accepted;
@@ -86,9 +87,11 @@ enum Miss {
 impl Files {
     /// The files that these options describe.
     ///
+    /// Of large files at most `open_max` descriptors are kept, and never more than 256.
+    ///
     /// # Errors
     /// The root cannot be opened.
-    pub fn new(options: &Options) -> Result<Self, OpenError> {
+    pub fn new(options: &Options, open_max: usize) -> Result<Self, OpenError> {
         let root = options.root.as_ref().map(|_| Root::open(options)).transpose()?;
         if root.as_ref().is_some_and(|root| !root.is_fenced()) {
             tracing::warn!(
@@ -99,7 +102,7 @@ impl Files {
             options: options.clone(),
             root,
             root_checked: Instant::ORIGIN,
-            cache: Cache::new(options.memory),
+            cache: Cache::new(options.memory, open_max.min(OPEN_MAX)),
             pages: Pages::default(),
             wall,
             path: Vec::new(),
@@ -136,6 +139,11 @@ impl Files {
             Err(Miss::Status(status)) => self.page(status, request, headers),
             Err(Miss::Directory) => self.redirect(request, headers),
         }
+    }
+
+    /// Closes every file that is kept open; `false` if there is none.
+    pub fn close_files(&mut self) -> bool {
+        self.cache.close()
     }
 
     fn look_up(&mut self, request: &Request<'_>, now: Instant) -> Result<Rc<Resource>, Miss> {

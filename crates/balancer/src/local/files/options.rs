@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
+use crate::exhausted::is_exhausted;
+
 /// Which symbolic links are followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Links {
@@ -75,6 +77,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether it failed for want of descriptors or memory, which says nothing of the directory.
+    pub(crate) fn is_of_ours(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if is_exhausted(error))
+    }
+
     /// What the operator can do.
     pub fn remedy(&self) -> String {
         match self {

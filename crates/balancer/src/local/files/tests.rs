@@ -57,7 +57,7 @@ impl Site {
             .for_each(|(name, content)| write(&dir.path().join("site").join(name), content));
         let mut options = options(dir.path());
         change(&mut options);
-        let mut files = Files::new(&options).unwrap();
+        let mut files = Files::new(&options, OPEN_MAX).unwrap();
         // Everything here was made long ago.
         files.wall = || wall() + AGE.as_secs() as i64;
         Self { dir, files, now: Instant::from_millis(10_000) }
@@ -493,7 +493,7 @@ fn a_cache_of_no_size_keeps_nothing() {
 
 #[test]
 fn a_machine_with_nothing_to_serve_says_welcome() {
-    let mut files = Files::new(&Options::default()).unwrap();
+    let mut files = Files::new(&Options::default(), OPEN_MAX).unwrap();
     let mut ask = |target: &str| {
         let mut head = Vec::new();
         let request = Request::new(b"GET", target.as_bytes());
@@ -508,10 +508,10 @@ fn a_machine_with_nothing_to_serve_says_welcome() {
 #[test]
 fn an_unusable_root_is_refused_with_its_reason() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Files::new(&options(dir.path())).unwrap_err();
+    let missing = Files::new(&options(dir.path()), OPEN_MAX).unwrap_err();
     assert!(matches!(missing, OpenError::Missing(_)) && missing.remedy().contains("mkdir -p"));
     fs::write(dir.path().join("site"), b"").unwrap();
-    assert!(matches!(Files::new(&options(dir.path())), Err(OpenError::NotADirectory(_))));
+    assert!(matches!(Files::new(&options(dir.path()), OPEN_MAX), Err(OpenError::NotADirectory(_))));
 }
 
 proptest! {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Outcome, Target};
 use crate::config::HealthCheck;
+use crate::exhausted::is_exhausted;
 use crate::local::files::Root;
 
 /// Bytes of a response that are read, so that the service sees its answer taken.
@@ -22,6 +23,7 @@ pub(super) fn check(target: &Target, check: &HealthCheck, timeout: Duration) -> 
         Target::Directory(options) => {
             return match Root::open(options) {
                 Ok(_) => (Outcome::Good, "its directory can be read".into()),
+                Err(e) if e.is_of_ours() => (Outcome::Unknown, e.to_string()),
                 Err(e) => (Outcome::Refused, e.to_string()),
             };
         }
@@ -46,11 +48,6 @@ fn judge(e: &io::Error) -> Outcome {
         _ if is_exhausted(e) => Outcome::Unknown,
         _ => Outcome::Bad,
     }
-}
-
-fn is_exhausted(e: &io::Error) -> bool {
-    use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE].iter().any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// A Unix socket connects at once or not at all; without waiting, a full queue is an error.
