@@ -179,7 +179,12 @@ impl Explanation {
             Reason::Off => Some("serves it: this route is not balanced"),
             Reason::OnlyHere => Some("serves it: it is the only candidate"),
             Reason::EmptyHere => Some("serves it: no candidate was left"),
-            Reason::OwnName => Some("serves it: the client asked for this machine by name"),
+            Reason::OwnName if decision.verdict == Verdict::Here => {
+                Some("serves it: the client asked for this machine by name")
+            }
+            Reason::OwnName => {
+                Some("is given it without a redirect: the client asked for this machine by name")
+            }
             _ => None,
         };
         if let Some(fixed) = fixed {

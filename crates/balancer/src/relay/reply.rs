@@ -15,6 +15,7 @@ pub(crate) fn reason(status: u16) -> &'static str {
         303 => "See Other",
         304 => "Not Modified",
         307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

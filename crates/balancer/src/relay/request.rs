@@ -80,11 +80,11 @@ impl Conn {
     ) -> Ended {
         let w = self.w.clone();
         if self.entry == Entry::Client {
-            w.stats.counters.requests.bump();
             if request.internal {
                 trace.reason = "page";
                 return self.page(request, client).await;
             }
+            w.stats.counters.requests.bump();
         } else {
             w.stats.counters.peer_requests.bump();
         }

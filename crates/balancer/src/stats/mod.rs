@@ -73,7 +73,7 @@ counters! {
     accept_exhausted,
     /// Resting client connections closed to make room for new ones.
     made_room,
-    /// Requests begun, from clients.
+    /// Requests begun, from clients; those for the internal pages are counted apart.
     requests,
     /// Requests begun that a peer passed on to this machine.
     peer_requests,

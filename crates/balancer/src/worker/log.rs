@@ -44,7 +44,11 @@ impl Worker {
             decision: trace.reason,
             information_age: trace.age,
             attempts: trace.attempts,
-            route: &self.routes.get(RouteId(trace.route as u16)).name,
+            route: if request.internal {
+                ""
+            } else {
+                &self.routes.get(RouteId(trace.route as u16)).name
+            },
             peer,
         };
         recorder.record(&record, now);

@@ -244,13 +244,13 @@ fn conclude<R: RequestView>(
     if followed && scratch.list.iter().any(|candidate| candidate.slot == this) {
         return Decision::plain(Verdict::Here, Reason::OwnName);
     }
-    let verdict = match winner.redirect {
+    let (verdict, reason) = match winner.redirect {
         // Who came by this machine's name is not sent on, but a chain that rules this machine out still does.
-        _ if followed => Verdict::Proxy(winner.slot),
-        0 => Verdict::Proxy(winner.slot),
-        by => Verdict::Redirect { slot: winner.slot, by: by - 1 },
+        _ if followed => (Verdict::Proxy(winner.slot), Reason::OwnName),
+        0 => (Verdict::Proxy(winner.slot), Reason::BestThere),
+        by => (Verdict::Redirect { slot: winner.slot, by: by - 1 }, Reason::BestThere),
     };
-    Decision { age: winner.age(view.now), ..Decision::plain(verdict, retried(Reason::BestThere)) }
+    Decision { age: winner.age(view.now), ..Decision::plain(verdict, retried(reason)) }
 }
 
 /// What an empty list means. A machine that was tried already is not tried again by default either.

@@ -193,6 +193,7 @@ fn redirects_name_the_machine_and_spare_clients_that_came_by_name() {
     for own in ["web0", "WEB0:80", "10.0.0.0", "web0.example.com", "Web0.example.com:8080"] {
         let decision = desk.run(&chain, &asked(own), &Tried::NONE, None);
         assert!(matches!(decision.verdict, Verdict::Proxy(_)), "{own}: this machine is ruled out");
+        assert_eq!(decision.reason, Reason::OwnName, "{own}");
         let all = Chain::parse(&["byBusyChildren", "HTTPRedirectToName %1S.%-2H"]).unwrap();
         desk.hot.begin_service();
         let decision = desk.run(&all, &asked(own), &Tried::NONE, None);

@@ -42,9 +42,14 @@ fn about(view: &StatusView, text: &mut Text) {
 
 fn requests(view: &StatusView, text: &mut Text) {
     let c = &view.totals.counters;
-    text.family("backhand_requests", Kind::Counter, "", "Requests begun, by who sent them.")
-        .count(&[("from", "client")], c.requests)
-        .count(&[("from", "peer")], c.peer_requests);
+    text.family(
+        "backhand_requests",
+        Kind::Counter,
+        "",
+        "Requests begun, by who sent them; those for the internal pages are counted apart.",
+    )
+    .count(&[("from", "client")], c.requests)
+    .count(&[("from", "peer")], c.peer_requests);
     text.family(
         "backhand_responses",
         Kind::Counter,
