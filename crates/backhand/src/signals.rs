@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) enum Ask {
     /// SIGINT or SIGTERM: come to an end.
     End,
-    /// SIGHUP: reopen files.
+    /// SIGHUP: reopen files. See [`on_end`] for what it means where there are none.
     Reopen,
 }
 
@@ -42,11 +42,7 @@ pub(crate) fn each(mut tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// Calls `tell` when the program is asked to end.
+/// Calls `tell` when a program of the terminal is asked to end: also by SIGHUP, for its terminal was closed.
 pub(crate) fn on_end(tell: impl Fn() + Send + 'static) -> Result<()> {
-    each(move |ask| {
-        if ask == Ask::End {
-            tell();
-        }
-    })
+    each(move |_| tell())
 }

@@ -4,7 +4,7 @@
 //! ends, so a folder of the same user with a lock that nobody holds is left over. One that was to be kept has no such file.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -30,7 +30,11 @@ impl Folder {
     }
 
     fn make_in(place: &Path) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
+        let folder = tempfile::Builder::new()
+            .prefix(PREFIX)
+            // A key lies in it, whatever the user's umask allows others.
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(place)?;
         // Locked before it has its name: nobody finds it there without its lock.
         let new = folder.path().join("lock.new");
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
@@ -86,6 +90,7 @@ mod tests {
     fn only_folders_whose_demonstration_is_dead_are_removed() {
         let place = tempfile::tempdir().unwrap();
         let alive = Folder::make_in(place.path()).unwrap();
+        assert_eq!(alive.path().metadata().unwrap().mode() & 0o777, 0o700);
         let kept = Folder::make_in(place.path()).unwrap().keep();
         // As one that was killed: the folder stays, the lock is let go.
         let Folder { folder, _lock } = Folder::make_in(place.path()).unwrap();

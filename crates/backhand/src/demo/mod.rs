@@ -63,11 +63,16 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let load = start_load(&cluster, args)?;
     let total = story.tell(&mut screen, &mut cluster, &load, args.once)?;
     let lost = finish(&mut screen, load, total);
+    // Asked for once, it was to show all of it: a part of it proves nothing.
+    let cut_short = args.once && story.stop.load(Relaxed);
+    if cut_short {
+        screen.say("It was stopped before its end.");
+    }
     drop(cluster);
     if args.keep {
         screen.say(&format!("The machines' files are kept in {}", folder.keep().display()));
     }
-    Ok(if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if lost || cut_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn listen(port: Option<u16>) -> Result<TcpListener> {
@@ -145,7 +150,7 @@ impl Story {
             }
             self.suffer(screen, cluster, load, (harm, victim), &mut total)?;
         }
-        if !once {
+        if !once && !self.stop.load(Relaxed) {
             screen.say("\nIt goes on until you press Ctrl-C. Look at the pages.\n");
             self.watch(screen, load, Duration::MAX, &mut total);
         }
@@ -167,6 +172,9 @@ impl Story {
         screen.event(&format!("{name} {done}"));
         let away = self.watch(screen, load, AWAY, total);
         screen.event(&format!("without {name}: {away}"));
+        if self.stop.load(Relaxed) {
+            return Ok(());
+        }
         cluster.undo(victim, harm)?;
         screen.event(&format!("{name} {undone}"));
         if !self.stop.load(Relaxed) {

@@ -28,7 +28,12 @@ impl Screen {
         let mut out = std::io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         // A full disk behind it is no reason to end: what is shown is the cluster, not this text.
-        if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        let nobody_reads = |error: std::io::Error| {
+            // A terminal that was closed.
+            let hung_up = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+            error.kind() == ErrorKind::BrokenPipe || hung_up
+        };
+        if written.is_err_and(nobody_reads) {
             self.stop.store(true, Relaxed);
         }
     }
@@ -52,7 +57,8 @@ impl Screen {
 
     /// What happened in the last second: overwritten by the next such line on a terminal, kept otherwise.
     pub(crate) fn second(&mut self, names: &[String], second: &Tally) {
-        let line = bars(self.start.elapsed().as_secs_f64(), names, second);
+        let seconds = self.start.elapsed().as_secs_f64();
+        let line = bars(seconds, names, second, self.width());
         self.clear();
         if self.terminal {
             self.write(&line);
@@ -60,6 +66,13 @@ impl Screen {
         } else {
             self.write(&format!("{line}\n"));
         }
+    }
+
+    /// Columns of the terminal: a longer line would break and could not be overwritten.
+    fn width(&self) -> usize {
+        let size = || rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+        let columns = self.terminal.then(size).flatten().map_or(0, |size| size.ws_col);
+        if columns == 0 { usize::MAX } else { usize::from(columns) }
     }
 
     fn clear(&mut self) {
@@ -78,25 +91,30 @@ impl Drop for Screen {
     }
 }
 
-/// `   4.0 s  60/s   m1 ████ 20   m2 ████ 21   m3 ████ 19   slowest 3.1 ms`
-fn bars(seconds: f64, names: &[String], second: &Tally) -> String {
-    const WIDTH: u64 = 12;
-    let all = second.requests().max(1);
-    let mut line = format!("{seconds:6.1} s  {:>4}/s ", second.requests());
-    for name in names {
-        let served = second.by_machine.get(name).copied().unwrap_or(0);
-        let bar = "█".repeat(((served * WIDTH).div_ceil(all)) as usize);
-        line += &format!(
-            "  {name} {bar:<width$}{served:>4}",
-            width = if names.len() > 4 { 1 } else { WIDTH as usize }
-        );
-    }
-    line += &format!("  slowest {}", Millis(second.longest));
+/// `   4.0 s  60/s   m1 ████ 20   m2 ████ 21   m3 ████ 19   slowest 3.1 ms`, with bars as long as there is room for,
+/// cut where even without them there is none.
+fn bars(seconds: f64, names: &[String], second: &Tally, columns: usize) -> String {
+    const LONGEST: usize = 12;
+    let all = second.requests().max(1) as usize;
     let lost = second.lost + second.other_status;
-    if lost > 0 {
-        line += &format!("  LOST {lost}");
-    }
-    line
+    let with_bars = |longest: usize| {
+        let mut line = format!("{seconds:6.1} s  {:>4}/s ", second.requests());
+        for name in names {
+            let served = second.by_machine.get(name).copied().unwrap_or(0);
+            let bar = "█".repeat((served as usize * longest).div_ceil(all));
+            line += &format!("  {name} {bar:<longest$}{served:>4}");
+        }
+        line += &format!("  slowest {}", Millis(second.longest));
+        if lost > 0 {
+            line += &format!("  LOST {lost}");
+        }
+        line
+    };
+    // The last column stays free: some terminals go to the next line once it is written to.
+    let room = columns.saturating_sub(1);
+    let fits = |line: &String| line.chars().count() <= room;
+    let longest = (0..=LONGEST).rev().map(with_bars).find(fits);
+    longest.unwrap_or_else(|| with_bars(0).chars().take(room).collect())
 }
 
 #[cfg(test)]
@@ -108,12 +126,19 @@ mod tests {
         let mut second = Tally { served: 30, ..Tally::default() };
         second.by_machine.insert("m1".into(), 20);
         second.by_machine.insert("m2".into(), 10);
-        let line = bars(4.0, &["m1".into(), "m2".into(), "m3".into()], &second);
+        let names = ["m1".into(), "m2".into(), "m3".into()];
+        let line = bars(4.0, &names, &second, usize::MAX);
         assert!(
             line.contains("30/s") && line.contains("m1 ████████") && line.contains("  20"),
             "{line}"
         );
         assert!(line.contains("m3  "), "{line}");
         assert!(!line.contains("LOST"));
+        for columns in [1, 40, 60, 80, 100] {
+            let line = bars(4.0, &names, &second, columns);
+            assert!(line.chars().count() < columns, "{line}");
+            assert_eq!(line.contains("slowest"), columns >= 60, "{line}");
+            assert_eq!(line.contains('█'), columns >= 80, "{line}");
+        }
     }
 }
