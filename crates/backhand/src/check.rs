@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use balancer::Sockets;
 
 use crate::MISTAKE;
 use crate::cli::FileArg;
@@ -12,10 +13,14 @@ use crate::config::Config;
 pub(crate) fn check(file: &FileArg) -> Result<ExitCode> {
     match Config::load(file.config.as_deref()) {
         Err(mistakes) => {
-            eprint!("{mistakes}");
+            crate::logging::say(&mistakes.to_string());
             Ok(ExitCode::from(MISTAKE))
         }
         Ok(config) => {
+            if let Err(error) = Sockets::check(&config.balancer, &config.resources) {
+                crate::logging::say(&format!("error: {}: {error}\n", config.source));
+                return Ok(ExitCode::from(MISTAKE));
+            }
             let mut text = format!("{}: in order\n", config.source);
             for sentence in config.assumed() {
                 text += &format!("  assumed: {sentence}\n");

@@ -15,6 +15,9 @@ use crate::local::files;
 /// The directory served when nothing is said and it is there.
 const DEFAULT_DIRECTORY: &str = "/var/www/html";
 
+/// Longest path of a Unix socket, in bytes (`unix(7)`: 108 with the byte that ends it).
+const UNIX_MAX: usize = 107;
+
 /// What this machine serves itself, when it is the one chosen: a directory, or an HTTP server on a port or
 /// a Unix socket. At most one of `directory`, `server` and `unix` is given.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -248,6 +251,12 @@ impl LocalSection {
             if !path.get_ref().is_absolute() {
                 let message = format!("{:?} is relative", path.get_ref());
                 found.wrong_at(path, "local.unix", message, "write the whole path, from /");
+            }
+            if path.get_ref().as_os_str().len() > UNIX_MAX {
+                let message = format!("it has {} bytes", path.get_ref().as_os_str().len());
+                let remedy =
+                    format!("name a socket of at most {UNIX_MAX}: the kernel knows no longer ones");
+                found.wrong_at(path, "local.unix", message, remedy);
             }
             Service::Unix(path.get_ref().clone())
         } else {

@@ -42,7 +42,7 @@ pub fn read_on<T: DeserializeOwned>(text: &str) -> (Option<T>, Vec<Problem>) {
     }
     let (whole, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return (None, errors.iter().take(MISTAKES_MAX).map(|e| of_form(e, text)).collect());
+        return (None, errors.iter().take(MISTAKES_MAX).map(of_form).collect());
     }
     let mut tree = whole.clone();
     let mut problems = Vec::new();
@@ -68,12 +68,9 @@ fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 /// A mistake of the text itself.
-fn of_form(error: &toml::de::Error, text: &str) -> Problem {
+fn of_form(error: &toml::de::Error) -> Problem {
     let at = error.span().unwrap_or(0..0);
-    let near = text.get(at.clone()).unwrap_or_default().trim();
-    let remedy =
-        if near.is_empty() { "" } else { "see https://toml.io for how such a file is written" };
-    Problem::new(FILE, error.message(), remedy).at(at)
+    Problem::new(FILE, error.message(), "see https://toml.io for how such a file is written").at(at)
 }
 
 /// A key or value that nothing wants.
@@ -113,6 +110,11 @@ fn remedied(message: &str, key: &str) -> (String, String) {
             "i64" | "u64" | "u32" | "u16" => "a whole number",
             "a string" | "string" | "path string" => "text in quotes",
             "a boolean" => "true or false",
+            // Of tables there are lists only at the top.
+            "a sequence" if got == "map" => {
+                let remedy = format!("write [[{key}]] in two brackets, once for each");
+                return ("one pair of brackets is a single section".into(), remedy);
+            }
             "a sequence" => "a list: [\"a\", \"b\"]",
             structure if structure.starts_with("struct ") => {
                 "a section or a table: { key = value }"

@@ -18,6 +18,10 @@ use super::texts::Texts;
 pub const ROUTES_MAX: usize = 256;
 /// The name of the route for whatever matches none.
 const DEFAULT_NAME: &str = "default";
+/// Most functions of a chain.
+const CHAIN_MAX: usize = candidacy::chain::MAX_FUNCTIONS;
+/// Mistakes noted before judging ends: nobody reads more.
+const MISTAKES_MAX: usize = 32;
 /// Longest name of a route, in bytes: it travels in packets.
 const NAME_MAX: usize = 32;
 
@@ -68,7 +72,7 @@ pub struct RouteSection {
     /// `byCost`, `addPrediction`, `byHostname REGEX`, `removeSelf`, `addSelf`, `HTTPRedirectToIP`,
     /// `HTTPRedirectToName FORMAT`, `byFresh`, `off`. Names in any case.
     ///
-    /// `byAge` keeps machines heard of within so many seconds, 0 to 86400, 5 if not said. `byLoad` orders by load;
+    /// At most 32 functions. `byAge` keeps machines heard of within so many seconds, above 0 to 86400, 5 if not said. `byLoad` orders by load;
     /// this machine's counts as less by so much of BIAS, 0 to 1000, 0 if not said. In the FORMAT of
     /// `HTTPRedirectToName`, `%S` is the chosen machine's name, `%H` the host the client asked for; `%2S` and `%2H` are
     /// the first two labels of it, `%-2S` and `%-2H` the last two (1 to 255); `%I` is the machine's address, `%P` its
@@ -176,18 +180,7 @@ pub(super) fn check(sections: &[RouteSection], http: &Http, found: &mut Found) -
     for (i, section) in sections.iter().enumerate().take(ROUTES_MAX) {
         let name = section.name(i, &settings, found);
         let rule = section.rule(i, name.clone(), found);
-        // Each on its own, so that a mistake in one does not hide those in the next.
-        let built = candidacy::Routes::new(std::slice::from_ref(&rule), Chain::standard());
-        let asks = match built {
-            Ok(built) => built.all().first().is_none_or(|route| route.chain.asks()),
-            Err(e) => {
-                // Names were judged above, where the other ones are known.
-                if e.field != "name" {
-                    section.explain(i, &e, found);
-                }
-                true
-            }
-        };
+        let asks = section.judge(i, rule.clone(), found);
         settings.push(Route {
             name,
             conditions: conditions(&rule),
@@ -288,8 +281,30 @@ impl RouteSection {
         }
     }
 
+    /// Finds every mistake of a rule: what is wrong is told and taken out, until nothing is. Returns whether its chain
+    /// may ask.
+    fn judge(&self, i: usize, mut rule: RouteRule, found: &mut Found) -> bool {
+        loop {
+            // Each on its own, so that a mistake in one does not hide those in the next.
+            let e = match candidacy::Routes::new(std::slice::from_ref(&rule), Chain::standard()) {
+                Ok(built) => return built.all().first().is_none_or(|route| route.chain.asks()),
+                Err(e) => e,
+            };
+            // Names were judged above, where the other ones are known.
+            if e.field == "name" || found.problems.len() >= MISTAKES_MAX {
+                return true;
+            }
+            self.explain(i, &e, found);
+            if !replace(&mut rule, &e) {
+                return true;
+            }
+        }
+    }
+
     /// Says where in the file the mistake of a rule stands.
     fn explain(&self, i: usize, e: &RouteError, found: &mut Found) {
+        // They end in what to do.
+        let (message, remedy) = e.problem.rsplit_once("; ").unwrap_or((&e.problem, ""));
         let (name, written) = match e.field {
             "hosts" => ("host", &self.host),
             "prefixes" => ("path", &self.path),
@@ -299,7 +314,7 @@ impl RouteSection {
             "chain" => ("chain", &self.chain),
             other => {
                 let key = format!("route[{i}].{other}");
-                let problem = base::Problem::new(key, &e.problem, "");
+                let problem = base::Problem::new(key, message, remedy);
                 let at = self.regex.as_ref().filter(|_| other == "regex").map(Spanned::span);
                 found.problems.push(match at {
                     Some(at) => problem.at(at),
@@ -316,11 +331,31 @@ impl RouteSection {
             Some((_, text)) => (format!("route[{i}].{name}"), Some(text.span())),
             None => (format!("route[{i}].{name}"), written.as_ref().map(Spanned::span)),
         };
-        let problem = base::Problem::new(key, &e.problem, "");
+        let problem = base::Problem::new(key, message, remedy);
         found.problems.push(match at {
             Some(at) => problem.at(at),
             None => problem,
         });
+    }
+}
+
+/// Puts something harmless in the place of what is wrong, so that the others keep their places; `false` if that is not
+/// to be had.
+fn replace(rule: &mut RouteRule, e: &RouteError) -> bool {
+    fn put<T>(list: &mut [T], n: Option<usize>, harmless: T) -> bool {
+        n.and_then(|n| list.get_mut(n)).map(|bad| *bad = harmless).is_some()
+    }
+    match e.field {
+        "hosts" => put(&mut rule.hosts, e.element, "a".into()),
+        "prefixes" => put(&mut rule.prefixes, e.element, "/".into()),
+        "extensions" => put(&mut rule.extensions, e.element, "a".into()),
+        "methods" => put(&mut rule.methods, e.element, "GET".into()),
+        "headers" => put(&mut rule.headers, e.element, header("A")),
+        "chain" if rule.chain.len() <= CHAIN_MAX => {
+            put(&mut rule.chain, e.element, "byRandom".into())
+        }
+        "regex" => rule.regex.take().is_some(),
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@
 mod privileges;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -105,13 +105,29 @@ impl Sockets {
     /// # Errors
     /// [`BindError`], which says by whom an address is used, or what to do. Nothing stays bound.
     pub fn bind(config: &Config, cluster: &resources::Config) -> Result<Self, BindError> {
-        let peers = match &config.peers.listen {
-            _ if cluster.protection.is_alone() => Vec::new(),
-            PeerListen::Exchange => vec![exchange_address(cluster)],
-            PeerListen::At(addresses) => addresses.clone(),
-            PeerListen::Off => Vec::new(),
-        };
+        let peers = peer_addresses(config, cluster);
         Self::bind_addresses(&config.http.listen, &peers, config.http.workers)
+    }
+
+    /// Whether this machine has the addresses that the configuration names. Listens nowhere and takes no port, so that
+    /// it can be asked while the program runs.
+    ///
+    /// # Errors
+    /// The first address that it has not.
+    pub fn check(config: &Config, cluster: &resources::Config) -> Result<(), BindError> {
+        let peers = peer_addresses(config, cluster);
+        let clients = config.http.listen.iter().map(|address| ("client", "http", *address));
+        let peers = peers.into_iter().map(|address| ("peer", "peers", address));
+        for (what, section, address) in clients.chain(peers) {
+            match UdpSocket::bind((address.ip(), 0)) {
+                Err(e) if e.kind() == io::ErrorKind::AddrNotAvailable => {
+                    return Err(explain(what, section, address, e));
+                }
+                // What else may be wrong is found with the real port.
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Binds these client and peer addresses for so many workers (at least one).
@@ -159,6 +175,15 @@ impl Sockets {
     /// Where peers can connect, with the real port.
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer
+    }
+}
+
+fn peer_addresses(config: &Config, cluster: &resources::Config) -> Vec<SocketAddr> {
+    match &config.peers.listen {
+        _ if cluster.protection.is_alone() => Vec::new(),
+        PeerListen::Exchange => vec![exchange_address(cluster)],
+        PeerListen::At(addresses) => addresses.clone(),
+        PeerListen::Off => Vec::new(),
     }
 }
 

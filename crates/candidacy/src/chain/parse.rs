@@ -51,7 +51,10 @@ pub(super) fn entries<T: AsRef<str>>(
         problem,
     };
     if texts.len() > MAX_FUNCTIONS {
-        return Err(error(MAX_FUNCTIONS, format!("a chain has at most {MAX_FUNCTIONS} functions")));
+        return Err(error(
+            MAX_FUNCTIONS,
+            format!("a chain has at most {MAX_FUNCTIONS} functions; remove some"),
+        ));
     }
     let mut entries = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
@@ -67,7 +70,7 @@ pub(super) fn entries<T: AsRef<str>>(
 fn entry(text: &str, resolve: Resolve<'_>) -> Result<Entry, String> {
     let text = text.trim();
     if text.len() > LONGEST_TEXT {
-        return Err(format!("longer than {LONGEST_TEXT} bytes"));
+        return Err(format!("longer than {LONGEST_TEXT} bytes; write less"));
     }
     let (name, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let argument = unquote(argument.trim());
@@ -133,7 +136,9 @@ fn age(argument: &str) -> Result<u64, String> {
         .or_else(|| argument.parse::<Span>().ok().map(|span| span.0.as_secs_f64()));
     match seconds {
         Some(s) if s > 0.0 && s <= LONGEST_AGE => Ok((s * 1e9) as u64),
-        Some(_) => Err(format!("\"{argument}\" is no age from above 0 to {LONGEST_AGE} seconds")),
+        Some(_) => Err(format!(
+            "\"{argument}\" is no age from above 0 to {LONGEST_AGE} seconds; write for instance byAge 5"
+        )),
         None => Err(format!("\"{argument}\" is no number of seconds; write for instance byAge 5")),
     }
 }
@@ -144,7 +149,9 @@ fn bias(argument: &str) -> Result<f32, String> {
     }
     match argument.parse::<f32>() {
         Ok(bias) if (0.0..=GREATEST_BIAS).contains(&bias) => Ok(bias),
-        Ok(_) => Err(format!("the bias \"{argument}\" is not from 0 to {GREATEST_BIAS}")),
+        Ok(_) => Err(format!(
+            "the bias \"{argument}\" is not from 0 to {GREATEST_BIAS}; write for instance byLoad 0.5"
+        )),
         Err(_) => Err(format!("\"{argument}\" is no number; write for instance byLoad 0.5")),
     }
 }
@@ -159,7 +166,7 @@ pub(crate) fn regex_problem(text: &str, error: &regex::Error) -> String {
     let said = error.to_string();
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("unknown problem");
     let last = last.trim().trim_start_matches("error: ");
-    format!("\"{text}\" is no regular expression: {last}")
+    format!("\"{text}\" is no regular expression: {last}; see docs.rs/regex for what it may hold")
 }
 
 /// FNV-1a, 64 bits. Names a text, within one configuration or between machines.

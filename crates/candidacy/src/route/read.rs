@@ -74,10 +74,14 @@ fn host(text: &String) -> Result<Host, String> {
 
 fn prefix(text: &String) -> Result<Vec<u8>, String> {
     if !text.starts_with('/') {
-        return Err(format!("the prefix \"{text}\" must begin with a slash: \"/{text}\""));
+        return Err(format!(
+            "the prefix \"{text}\" does not begin with a slash; write \"/{text}\""
+        ));
     }
     if text.contains(['?', '#']) {
-        return Err(format!("\"{text}\" holds a query; prefixes cover paths"));
+        return Err(format!(
+            "\"{text}\" goes beyond the path; write what stands before the ? or #"
+        ));
     }
     Ok(text.as_bytes().to_vec())
 }
@@ -93,7 +97,7 @@ fn bare_extension(text: &String) -> Result<Vec<u8>, String> {
 fn token(what: &str, text: &str) -> Result<Vec<u8>, String> {
     let fine = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(fine) {
-        return Err(format!("\"{text}\" is no name of {what}"));
+        return Err(format!("\"{text}\" is no name of {what}; write letters, digits and hyphens"));
     }
     Ok(text.as_bytes().to_vec())
 }

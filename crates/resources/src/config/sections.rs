@@ -59,7 +59,7 @@ pub struct Cluster {
     /// (`10.0.`). What comes from elsewhere is counted and dropped before any cryptography, so a narrow
     /// list is also what makes a flood cheap. The key is needed in any case.
     ///
-    /// Default: loopback, link-local and private addresses (127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12,
+    /// At least one. Default: loopback, link-local and private addresses (127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12,
     /// 192.168.0.0/16, 169.254.0.0/16, ::1, fc00::/7, fe80::/10). Machines with public addresses must
     /// be listed.
     pub accept: Option<Vec<AddrBlock>>,
@@ -98,7 +98,7 @@ pub struct Announce {
     /// by its address; without one a group is joined and spoken to on every multicast interface, also on
     /// those that appear later. IPv6 addresses stand in brackets: `"[ff05::4445]:4445"`.
     ///
-    /// At most 64. Default with a key, or with `insecure`: `"239.255.44.45:4445"`; without: none, this machine is
+    /// 1 to 64. Default with a key, or with `insecure`: `"239.255.44.45:4445"`; without: none, this machine is
     /// alone. Without a key only loopback addresses can be listed.
     pub targets: Option<Vec<Spanned<Target>>>,
 
