@@ -15,8 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts a demonstration whose folders are made in `place`.
 fn demo(place: &Path) -> Child {
+    demo_with(place, &[])
+}
+
+fn demo_with(place: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_backhand"))
         .args(["demo", "--loopback", "--machines", "2"])
+        .args(arguments)
         .env("TMPDIR", place)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -62,6 +67,30 @@ fn interrupted_in_its_first_moments_it_leaves_nothing_behind() {
     let said = ended(demo);
     assert_eq!(said, "");
     assert_eq!(folders(place.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let place = tempfile::tempdir().unwrap();
+    let demo = demo(place.path());
+    until("it has a folder", || folders(place.path()).pop());
+    signal(&demo, Signal::HUP);
+    assert_eq!(ended(demo), "");
+    assert_eq!(folders(place.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_story_that_was_cut_short_is_no_success() {
+    let place = tempfile::tempdir().unwrap();
+    let mut demo = demo_with(place.path(), &["--once"]);
+    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
+    until("a client sends requests", || {
+        said.next().unwrap().unwrap().contains("a client sends").then_some(())
+    });
+    signal(&demo, Signal::TERM);
+    let status = until("it ends", || demo.try_wait().unwrap());
+    assert!(!status.success());
+    assert_eq!(said.last().unwrap().unwrap(), "It was stopped before its end.");
 }
 
 #[test]

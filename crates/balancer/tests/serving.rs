@@ -192,6 +192,40 @@ fn a_final_response_instead_of_100_continue_spares_the_body() {
     assert!(wire.is_at_end(), "the body that never came leaves no other way");
 }
 
+/// Answers every head, and has no eye for bodies.
+fn hasty() -> Origin {
+    Origin::wires(|mut wire| {
+        while wire.head().is_some() {
+            wire.send("HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 2\r\n\r\nno");
+            if wire.exactly(1) != b"x" {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn an_early_answer_to_a_small_body_spares_the_connection() {
+    let machine = in_front_of(&hasty()).start();
+    let mut wire = client(machine.address);
+    for _ in 0..3 {
+        wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n");
+        let got = wire.response();
+        assert_eq!((got.status(), got.header("connection")), (405, None));
+        wire.send("x");
+    }
+}
+
+#[test]
+fn who_is_refused_before_100_continue_is_told_that_the_connection_ends() {
+    let machine = in_front_of(&hasty()).start();
+    let mut wire = client(machine.address);
+    wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n");
+    let got = wire.response();
+    assert_eq!((got.status(), got.header("connection")), (405, Some("close")));
+    assert!(wire.is_at_end());
+}
+
 #[test]
 fn a_response_that_comes_byte_by_byte_behind_hints_is_the_same_response() {
     let origin = Origin::wires(|mut wire| {

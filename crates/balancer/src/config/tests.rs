@@ -186,6 +186,9 @@ fn an_unknown_key_gets_the_one_that_was_meant() {
     }
 }
 
+/// Longer than any path of a Unix socket.
+const LONG: &str = "one/two/three/four/five/six/seven/eight/nine/ten/eleven/twelve/thirteen/fourteen/fifteen/sixteen/seventeen/app.sock";
+
 #[test]
 fn every_mistake_names_what_to_write_instead() {
     for (text, marked, words) in [
@@ -225,6 +228,7 @@ fn every_mistake_names_what_to_write_instead() {
             "names and https are not known",
         ),
         ("[local]\nunix = \"app.sock\"", "\"app.sock\"", "is relative"),
+        (&format!("[local]\nunix = \"/{LONG}\""), &format!("\"/{LONG}\""), "at most 107"),
         ("[local]\nself = \"proxy\"", "", "add proxy_to"),
         ("[local]\nproxy_to = \"127.0.0.1:1\"", "\"127.0.0.1:1\"", "no effect"),
         ("[local]\nself = \"twice\"", "\"twice\"", "write \"direct\" or \"proxy\""),
@@ -275,6 +279,48 @@ fn a_mistake_in_a_chain_is_marked_at_its_function() {
         assert_eq!(place, marked, "{said}");
         assert!(said.starts_with("route[0]."), "{said}");
     }
+}
+
+#[test]
+fn every_mistake_of_a_route_is_told_with_what_to_write() {
+    let text = r#"
+        [[route]]
+        host = ["a b", "ok.example", "c:80"]
+        path = ["x", "/y?z"]
+        regex = "("
+        method = ["post", "G T"]
+        header = [":", "Cookie: ("]
+        extension = ["", "a.b"]
+        chain = ["byLoad nan", "byRandom", "byLoad -1", "nope", "byAge 0", "byHostname"]
+    "#;
+    let problems = bad(text);
+    let marked: Vec<_> = problems.iter().map(|p| &text[p.at.clone().unwrap()]).collect();
+    for written in [
+        "a b",
+        "c:80",
+        "x",
+        "/y?z",
+        "(",
+        "post",
+        "G T",
+        ":",
+        "Cookie: (",
+        "",
+        "a.b",
+        "byLoad nan",
+        "byLoad -1",
+        "nope",
+        "byAge 0",
+        "byHostname",
+    ] {
+        assert!(marked.contains(&&*format!("{written:?}")), "{written} in {marked:?}");
+    }
+    assert_eq!(problems.len(), 16, "{problems:#?}");
+    let silent: Vec<_> = problems.iter().filter(|p| p.remedy.is_empty()).collect();
+    assert!(silent.is_empty(), "{silent:#?}");
+    let many = format!("[[route]]\nchain = [{}]", "\"byRandom\", ".repeat(33));
+    assert!(only(&many).1.contains("at most 32"));
+    assert!(only("[route]\nhost = \"a\"").1.contains("[[route]] in two brackets"));
 }
 
 #[test]

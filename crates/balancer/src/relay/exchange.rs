@@ -125,7 +125,10 @@ impl Conn {
             {
                 return Poll::Ready(Head::Ended(ended));
             }
-            let about = (request, !upload.is_complete() && !upload.is_worth_discarding());
+            // Who still waits for a 100 may never send the body.
+            let waits = request.head.expects_continue && upload.taken == 0;
+            let about =
+                (request, !upload.is_complete() && (waits || !upload.is_worth_discarding()));
             loop {
                 let read = w.scratch.with(w.lengths.first_read(target.route), |piece| {
                     let n = match up.stream.poll_read(cx, piece) {
@@ -232,7 +235,7 @@ impl Conn {
 
     /// Reads the response's head in these bytes and, if it is whole, sends it on with what follows. The number
     /// tells how many bytes were used by interim responses when no final head is there yet. `much_left` says that
-    /// more of the request's body is to come than would be read for the sake of the connection.
+    /// more of the request's body is to come than would be read for the sake of the connection, or may never come.
     fn receive(
         &mut self,
         cx: &mut Context<'_>,

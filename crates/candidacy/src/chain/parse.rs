@@ -87,7 +87,7 @@ fn entry(text: &str, resolve: Resolve<'_>) -> Result<Entry, String> {
             return Err(format!("{canonical} takes no argument; write just {canonical}"));
         }
         Argument::Required(example) if argument.is_empty() => {
-            return Err(format!("{canonical} needs an argument, such as {example}"));
+            return Err(format!("{canonical} needs an argument; write for instance {example}"));
         }
         _ => {}
     }
@@ -272,7 +272,10 @@ mod tests {
             (&["byAge -1"], "\"-1\" is no age from above 0"),
             (&["byAge nan"], "\"nan\" is no age"),
             (&["byRandom 3"], "byRandom takes no argument"),
-            (&["byHostname"], "byHostname needs an argument, such as byHostname (alpha|sun4u)"),
+            (
+                &["byHostname"],
+                "byHostname needs an argument; write for instance byHostname (alpha|sun4u)",
+            ),
             (&["byHostname (alpha"], "\"(alpha\" is no regular expression: unclosed group"),
             (&["byLoad much"], "\"much\" is no number"),
             (&["byLoad -1"], "the bias \"-1\" is not from 0 to 1000"),
