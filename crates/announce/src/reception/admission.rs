@@ -82,7 +82,7 @@ impl<S: Suite> Reception<S> {
     ) -> Result<(), Refused> {
         let speaker = newcomer.speaker;
         if speaker.machine == self.me.machine {
-            self.newcomers.cool(now, speaker);
+            self.newcomers.cool(now, speaker, newcomer.whereabouts.exchange);
             let from = newcomer.whereabouts.from;
             self.events.push_back(Event::TwinOfUs { boot: speaker.boot, from });
             return Err(Refused::Double);
@@ -119,7 +119,7 @@ impl<S: Suite> Reception<S> {
         let Decoded { announcement, version } = decoded;
         let Some((slot, epoch, old)) = self.members.admit(now, speaker, whereabouts, &announcement)
         else {
-            if self.newcomers.cool(now, speaker) {
+            if self.newcomers.cool(now, speaker, whereabouts.exchange) {
                 self.events.push_back(Event::Full { speaker, from: whereabouts.from });
             }
             return Err(Refused::Full);

@@ -4,6 +4,9 @@
 //! not answered for [`HEAD_START`] makes room: a live machine answers within milliseconds, so
 //! recordings cannot keep it out. Who was refused is left alone for [`COOLDOWN`]; that memory is bounded
 //! too, and losing it costs a probe.
+//!
+//! A boot is asked at each place that its announcements name, one place no less for the silence of another: a
+//! genuine packet sent again from elsewhere would otherwise keep the machine that sent it first waiting.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -54,7 +57,7 @@ pub(super) enum Overdue {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Newcomers {
     waiting: Vec<Newcomer>,
-    cooling: BTreeMap<Speaker, Instant>,
+    cooling: BTreeMap<(Speaker, SocketAddr), Instant>,
     complaints: BTreeMap<Speaker, Instant>,
 }
 
@@ -68,14 +71,20 @@ impl Newcomers {
         decoded: Decoded,
         entropy: &mut E,
     ) -> Option<Nonce> {
-        if let Some(known) = self.waiting.iter_mut().find(|known| known.speaker == speaker) {
-            // The place is kept: the number was sent there.
+        let place = whereabouts.exchange;
+        // One that has proven to live is not asked again.
+        let is_known = |known: &&mut Newcomer| {
+            known.speaker == speaker
+                && (known.whereabouts.exchange == place || known.contest.is_some())
+        };
+        if let Some(known) = self.waiting.iter_mut().find(is_known) {
             if decoded.announcement.sequence > known.decoded.announcement.sequence {
                 known.decoded = decoded;
             }
             return None;
         }
-        if self.cooling.get(&speaker).is_some_and(|&until| now < until) || !self.make_room(now) {
+        let is_cooling = self.cooling.get(&(speaker, place)).is_some_and(|&until| now < until);
+        if is_cooling || !self.make_room(now) {
             return None;
         }
         let mut nonce = Nonce::default();
@@ -93,9 +102,12 @@ impl Newcomers {
         Some(nonce)
     }
 
-    /// Takes the newcomer who answered the number it was sent.
+    /// Takes the newcomer who answered the number it was sent. At other places it is waited for no longer.
     pub(super) fn take_proven(&mut self, speaker: &Speaker, nonce: &Nonce) -> Option<Newcomer> {
-        self.take(|n| n.contest.is_none() && n.speaker == *speaker && n.nonce == *nonce)
+        let proven =
+            self.take(|n| n.contest.is_none() && n.speaker == *speaker && n.nonce == *nonce)?;
+        self.waiting.retain(|other| other.speaker != *speaker);
+        Some(proven)
     }
 
     /// Puts a proven newcomer back, to wait for the boot that holds its machine's row.
@@ -115,13 +127,13 @@ impl Newcomers {
             n.speaker.machine == holder.machine
                 && n.contest.is_some_and(|began| now.since(began) >= round_trip)
         })?;
-        self.cool(now, rival.speaker);
+        self.cool(now, rival.speaker, rival.whereabouts.exchange);
         Some(rival)
     }
 
-    /// Leaves a boot alone for a while; `false` if that was decided already.
-    pub(super) fn cool(&mut self, now: Instant, speaker: Speaker) -> bool {
-        note(&mut self.cooling, now, speaker, COOLDOWN)
+    /// Leaves a boot at this place alone for a while; `false` if that was decided already.
+    pub(super) fn cool(&mut self, now: Instant, speaker: Speaker, place: SocketAddr) -> bool {
+        note(&mut self.cooling, now, (speaker, place), COOLDOWN)
     }
 
     /// Whether it is time to complain about this boot (again).
@@ -148,7 +160,7 @@ impl Newcomers {
             if newcomer.contest.is_some() {
                 return Some(Overdue::Settled(Box::new(newcomer)));
             }
-            self.cool(now, newcomer.speaker);
+            self.cool(now, newcomer.speaker, newcomer.whereabouts.exchange);
         }
     }
 
@@ -170,7 +182,7 @@ impl Newcomers {
         match silent.min_by_key(|(_, n)| n.asked).map(|(at, n)| (at, n.asked)) {
             Some((at, asked)) if now.since(asked) >= HEAD_START => {
                 let displaced = self.waiting.swap_remove(at);
-                self.cool(now, displaced.speaker);
+                self.cool(now, displaced.speaker, displaced.whereabouts.exchange);
                 true
             }
             _ => false,
@@ -178,14 +190,14 @@ impl Newcomers {
     }
 }
 
-/// Notes `speaker` until `now + lasting`; `false` if it is noted still.
-fn note(
-    memory: &mut BTreeMap<Speaker, Instant>,
+/// Notes `who` until `now + lasting`; `false` if it is noted still.
+fn note<K: Copy + Ord>(
+    memory: &mut BTreeMap<K, Instant>,
     now: Instant,
-    speaker: Speaker,
+    who: K,
     lasting: Duration,
 ) -> bool {
-    if memory.get(&speaker).is_some_and(|&until| now < until) {
+    if memory.get(&who).is_some_and(|&until| now < until) {
         return false;
     }
     if memory.len() >= MEMORY {
@@ -196,6 +208,6 @@ fn note(
     {
         memory.remove(&soonest);
     }
-    memory.insert(speaker, now + lasting);
+    memory.insert(who, now + lasting);
     true
 }

@@ -405,6 +405,20 @@ fn recordings_cannot_keep_a_live_machine_out() {
 }
 
 #[test]
+fn a_live_machines_own_packets_sent_again_from_elsewhere_cannot_keep_it_out() {
+    let (mut world, mut web2) = (World::new(8), Machine::new(2, 1, 2));
+    for n in 0..60 {
+        let elsewhere = SocketAddr::from(([10, 9, 9, n % 3], 4445));
+        let recorded = web2.announce();
+        world.hear(at(u64::from(n) * 50), elsewhere, &recorded);
+        world.pass(at(u64::from(n) * 50 + 40), &mut []);
+    }
+    world.admit(at(3000), &mut web2);
+    assert_eq!(world.pass(at(9000), &mut [&mut web2]), []);
+    assert_eq!(world.reception.poll_timeout(), None, "elsewhere it is waited for no longer");
+}
+
+#[test]
 fn a_lost_probe_is_sent_again() {
     let (mut world, mut web2) = (World::new(8), Machine::new(2, 1, 2));
     web2.alive = false;
