@@ -14,7 +14,7 @@ use base::{AddrBlocks, Instant};
 use candidacy::Report;
 use seal::{ClusterKey, Opener, Purpose, Refusal, Sealer, Speaker, Suite};
 
-use crate::exchange::{Answer, Probe, Question, Unreadable, promise};
+use crate::exchange::{Answer, Probe, Question, Unreadable, promise, tag};
 use crate::reservations::Granter;
 
 /// What the answerer must know of this machine at each probe.
@@ -42,11 +42,16 @@ pub enum Unanswered {
     /// It was opened and is no probe.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// It was for another boot of this machine: a recording, or overtaken by a restart.
+    #[error("a probe for another boot of this machine")]
+    OtherBoot,
 }
 
 /// Answers probes. See the module's text.
 pub struct Answerer<S: Suite> {
     accept: AddrBlocks,
+    /// What probes call this boot.
+    me: u64,
     opener: Opener<S>,
     sealer: Sealer<S>,
     granter: Granter,
@@ -66,6 +71,7 @@ impl<S: Suite> Answerer<S> {
     ) -> Self {
         Self {
             accept,
+            me: tag(&me),
             opener: Opener::new(suite, key, Purpose::Exchange, capacity),
             sealer: Sealer::new(suite, key, Purpose::Exchange, me, channel),
             granter,
@@ -90,6 +96,9 @@ impl<S: Suite> Answerer<S> {
         }
         let opened = self.opener.open_from(now, from.ip(), datagram)?;
         let (speaker, probe) = (opened.header.speaker, Probe::decode(opened.text)?);
+        if probe.whom != self.me {
+            return Err(Unanswered::OtherBoot);
+        }
         let answer = self.answer(now, &speaker, &probe, state);
         self.sealer.seal(&answer.encode(), out);
         Ok(answer.reservation != 0)
@@ -182,7 +191,7 @@ mod tests {
 
     fn question(reserve: bool) -> Probe {
         let question = Question { route: 77, reserve, deadline_micros: 1000 };
-        Probe { nonce: [5; 16], question: Some(question) }
+        Probe { nonce: [5; 16], whom: tag(&speaker(9, 9)), question: Some(question) }
     }
 
     fn ask(
@@ -216,6 +225,18 @@ mod tests {
         let later = NOW + Duration::from_millis(2);
         let third = ask(&mut answerer, &mut asker, later, &question(false), &state);
         assert_eq!((third.report.in_flight, third.reservation), (3, 0), "two deadlines later");
+    }
+
+    #[test]
+    fn a_question_to_another_boot_is_not_answered() {
+        let ((mut answerer, hooks), mut asker) = (answerer(), asker(1));
+        let recorded = Probe { whom: tag(&speaker(9, 8)), ..question(true) };
+        let (mut datagram, mut out) = (Vec::new(), Vec::new());
+        asker.seal(&recorded, &mut datagram);
+        let from = "10.0.0.1:5000".parse().unwrap();
+        let state = machine(Flags::NONE);
+        let answered = answerer.handle_datagram(NOW, from, &mut datagram, &state, &mut out);
+        assert_eq!((answered, hooks.held()), (Err(Unanswered::OtherBoot), 0));
     }
 
     #[test]

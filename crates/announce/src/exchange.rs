@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! probe   0 version  1 kind = 1  2 bits (1 question, 2 reserve)  3 zero    4 nonce [16]
-//!        20 route u32   24 deadline in µs u32   28 zero [8]                          36 bytes
+//!        20 route u32   24 deadline in µs u32   28 first half of the boot asked [8]   36 bytes
 //! answer  0 version  1 kind = 2  2 zero [2]                                4 nonce [16]
 //!        20 report [8]  28 reservation u32 (0 = none)  32 route service time in µs u32   36 bytes
 //! ```
@@ -12,6 +12,9 @@
 //!
 //! The nonce comes from the operating system. Returned under the answerer's own key it proves that this
 //! boot lives now; that is all admission and liveness need.
+//!
+//! A probe names the boot that it is for: a recording is worth nothing to the next boot of the same machine, whose
+//! replay windows know nothing of it.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -39,6 +42,8 @@ const RESERVE: u8 = 2;
 pub struct Probe {
     /// Comes back in the answer.
     pub nonce: Nonce,
+    /// The boot that is asked, as [`tag`] says it.
+    pub whom: u64,
     /// What is asked about a route, if more than a sign of life.
     pub question: Option<Question>,
 }
@@ -86,6 +91,11 @@ pub enum Unreadable {
     },
 }
 
+/// What a probe calls a boot: the first half of its name.
+pub fn tag(whom: &Speaker) -> u64 {
+    (u128::from_be_bytes(whom.boot.0) >> 64) as u64
+}
+
 fn head(text: &[u8], kind: u8) -> Result<&[u8; TEXT_LEN], Unreadable> {
     let length = text.len();
     let head = text.first_chunk().ok_or(Unreadable::Length { length })?;
@@ -107,6 +117,7 @@ impl Probe {
         let mut text = [0; TEXT_LEN];
         (text[0], text[1]) = (VERSION, PROBE);
         text[4..20].copy_from_slice(&self.nonce);
+        text[28..36].copy_from_slice(&self.whom.to_be_bytes());
         if let Some(question) = self.question {
             text[2] = QUESTION | if question.reserve { RESERVE } else { 0 };
             text[20..24].copy_from_slice(&question.route.to_be_bytes());
@@ -126,7 +137,7 @@ impl Probe {
             reserve: head[2] & RESERVE != 0,
             deadline_micros: u32::from_be_bytes(at(head, 24)),
         });
-        Ok(Self { nonce: at(head, 4), question })
+        Ok(Self { nonce: at(head, 4), whom: u64::from_be_bytes(at(head, 28)), question })
     }
 }
 
@@ -235,9 +246,9 @@ mod tests {
     use proptest::prelude::*;
 
     prop_compose! {
-        fn any_probe()(nonce: Nonce, question: Option<(u32, bool, u32)>) -> Probe {
+        fn any_probe()(nonce: Nonce, whom: u64, question: Option<(u32, bool, u32)>) -> Probe {
             let question = question.map(|(route, reserve, deadline_micros)| Question { route, reserve, deadline_micros });
-            Probe { nonce, question }
+            Probe { nonce, whom, question }
         }
     }
 
@@ -277,7 +288,7 @@ mod tests {
 
     #[test]
     fn version_zero_and_other_kinds_mean_nothing() {
-        let mut text = Probe { nonce: [1; 16], question: None }.encode();
+        let mut text = Probe { nonce: [1; 16], whom: 0, question: None }.encode();
         text[1] = 3;
         assert_eq!(Probe::decode(&text), Err(Unreadable::Kind { version: 1, kind: 3 }));
         (text[0], text[1]) = (0, PROBE);

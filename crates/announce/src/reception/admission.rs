@@ -11,7 +11,7 @@ use seal::{Entropy, Speaker, Suite};
 
 use super::newcomers::Newcomer;
 use super::{Event, Reception, Refused, Transmit, Whereabouts};
-use crate::exchange::{Answer, Probe};
+use crate::exchange::{Answer, Probe, tag};
 use crate::packet::{Decoded, VERSION};
 
 impl<S: Suite> Reception<S> {
@@ -38,7 +38,7 @@ impl<S: Suite> Reception<S> {
             return Err(Refused::Unadmitted);
         };
         if let Some(nonce) = self.newcomers.meet(now, speaker, whereabouts, decoded, entropy) {
-            self.transmit(whereabouts.exchange, nonce);
+            self.transmit(&speaker, whereabouts.exchange, nonce);
         }
         Err(Refused::Unadmitted)
     }
@@ -165,14 +165,14 @@ impl<S: Suite> Reception<S> {
     ) -> bool {
         let nonce = self.challenges.issue(now, speaker, entropy);
         if let Some(nonce) = nonce {
-            self.transmit(to, nonce);
+            self.transmit(&speaker, to, nonce);
         }
         nonce.is_some()
     }
 
-    pub(super) fn transmit(&mut self, to: SocketAddr, nonce: Nonce) {
+    pub(super) fn transmit(&mut self, whom: &Speaker, to: SocketAddr, nonce: Nonce) {
         let mut bytes = Vec::new();
-        self.asker.seal(&Probe { nonce, question: None }, &mut bytes);
+        self.asker.seal(&Probe { nonce, whom: tag(whom), question: None }, &mut bytes);
         self.transmits.push_back(Transmit { to, bytes });
     }
 }

@@ -17,7 +17,7 @@ pub enum Refused {
     Purpose,
     /// The key did not fit.
     Forged,
-    /// Its counter was seen before.
+    /// Its counter was seen before, or it was meant for an earlier boot.
     Replayed,
     /// Genuine, and cannot be read.
     Malformed,

@@ -155,7 +155,7 @@ impl<S: Suite> Reception<S> {
         self.challenges.expire(now, LATEST_ANSWER);
         while let Some(overdue) = self.newcomers.poll_overdue(now) {
             match overdue {
-                Overdue::Again { to, nonce } => self.transmit(to, nonce),
+                Overdue::Again { whom, to, nonce } => self.transmit(&whom, to, nonce),
                 Overdue::AskRival(machine) => {
                     let rival =
                         self.members.of(&machine).map(|m| (m.speaker, m.whereabouts.exchange));

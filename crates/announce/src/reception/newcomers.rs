@@ -46,7 +46,7 @@ pub(super) struct Newcomer {
 #[derive(Debug)]
 pub(super) enum Overdue {
     /// Ask it again.
-    Again { to: SocketAddr, nonce: Nonce },
+    Again { whom: Speaker, to: SocketAddr, nonce: Nonce },
     /// Ask the boot that holds its machine's row again.
     AskRival(MachineId),
     /// The other boot did not answer: the newcomer takes the row.
@@ -150,9 +150,11 @@ impl Newcomers {
                 newcomer.tries += 1;
                 newcomer.asked = now;
                 return Some(match newcomer.contest {
-                    None => {
-                        Overdue::Again { to: newcomer.whereabouts.exchange, nonce: newcomer.nonce }
-                    }
+                    None => Overdue::Again {
+                        whom: newcomer.speaker,
+                        to: newcomer.whereabouts.exchange,
+                        nonce: newcomer.nonce,
+                    },
                     Some(_) => Overdue::AskRival(newcomer.speaker.machine),
                 });
             }

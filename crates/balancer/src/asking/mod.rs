@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::Poll;
 
-use announce::exchange::{Asker, Probe, Question};
+use announce::exchange::{Asker, Probe, Question, tag};
 use announce::reception::Refused;
 use base::Instant;
 use candidacy::Slot;
@@ -141,8 +141,8 @@ impl Worker {
         let number = state.next;
         state.next = number.wrapping_add(1);
         let nonce = nonce(state.prefix, number);
-        state.asker.seal(&Probe { nonce, question }, &mut state.datagram);
         let whom = Speaker { machine: machine.id, boot: machine.boot };
+        state.asker.seal(&Probe { nonce, whom: tag(&whom), question }, &mut state.datagram);
         let place = number as usize & (OPEN - 1);
         let open = Open { number, slot, epoch: machine.epoch, whom, at: now, round };
         state.open[place] = Some(open);

@@ -75,6 +75,7 @@ fn refuse(shared: &Shared, why: &Unanswered) {
     shared.counters.refuse(match why {
         Unanswered::Blocked { .. } => Refused::Blocked,
         Unanswered::Unreadable(_) => Refused::Malformed,
+        Unanswered::OtherBoot => Refused::Replayed,
         Unanswered::Refused(refusal) => (*refusal).into(),
     });
 }

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use announce::exchange::{Answer, Probe, Question};
+use announce::exchange::{Answer, Probe, Question, tag};
 use announce::reception::Refused;
 use candidacy::Slot;
 use resources::crypto::random;
@@ -34,7 +34,10 @@ fn ask(from: &Handle, whom: &Node, host: u8) -> Answer {
     random(&mut nonce);
     let question = Question { route: 7, reserve: true, deadline_micros: 10_000 };
     let mut datagram = Vec::new();
-    asker.seal(&Probe { nonce, question: Some(question) }, &mut datagram);
+    asker.seal(
+        &Probe { nonce, whom: tag(&whom.handle.me()), question: Some(question) },
+        &mut datagram,
+    );
     socket.send_to(&datagram, whom.net.exchange(whom.host)).unwrap();
     let mut buffer = [0; 2048];
     let (length, _) = socket.recv_from(&mut buffer).unwrap();
@@ -85,7 +88,7 @@ fn noise_on_the_exchange_is_counted_and_gets_no_answer() {
     }
     let mut asker = a.handle.asker().unwrap();
     let mut datagram = Vec::new();
-    asker.seal(&Probe { nonce: [1; 16], question: None }, &mut datagram);
+    asker.seal(&Probe { nonce: [1; 16], whom: tag(&a.handle.me()), question: None }, &mut datagram);
     // A machine's own probe is a genuine one, and what came before it is then judged too.
     socket.send_to(&datagram, net.exchange(1)).unwrap();
     let mut buffer = [0; 2048];
