@@ -5,7 +5,8 @@
 //! yet remembered are limited to [`DERIVATIONS_PER_SECOND`], so a flood under ever new names costs a
 //! few milliseconds a second and cannot touch machines already known. Of them, those that come from one
 //! address get at most [`DERIVATIONS_PER_SOURCE`], so that such a flood does not keep out machines that
-//! start meanwhile elsewhere.
+//! start meanwhile elsewhere. A machine of which another boot is remembered has [`DERIVATIONS_FOR_RETURNING`] besides: it
+//! comes back also while somebody floods us in its own name.
 //!
 //! One opener per receiving thread. It remembers up to a given number of channels, each with its key
 //! schedule and replay window (about 0.8 KB); when full, the longest silent one makes room if it was
@@ -15,7 +16,7 @@ use alloc::collections::BTreeMap;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use base::Instant;
+use base::{Boot, Instant};
 
 use crate::envelope::{HEADER_LEN, Header, Refusal, nonce};
 use crate::key::ClusterKey;
@@ -26,7 +27,9 @@ use crate::window::Window;
 pub const DERIVATIONS_PER_SECOND: u32 = 4096;
 /// Of these, for senders at one address. Addresses are told apart by a few bits of theirs, so that a flood from many costs
 /// no more memory than one from one.
-pub const DERIVATIONS_PER_SOURCE: u32 = 256;
+pub const DERIVATIONS_PER_SOURCE: u32 = 1024;
+/// Keys derived per second beyond these, for new boots and channels of machines that are remembered.
+pub const DERIVATIONS_FOR_RETURNING: u32 = 256;
 /// How many groups addresses fall into.
 const SOURCES: usize = 64;
 /// Silence after which a channel's memory may be given to a newcomer.
@@ -56,6 +59,7 @@ pub struct Opener<S: Suite> {
     channels: BTreeMap<(Speaker, u16), Channel<S::Cipher>>,
     derivations: u32,
     by_source: [u32; SOURCES],
+    returning: u32,
     second: Instant,
 }
 
@@ -70,6 +74,7 @@ impl<S: Suite> Opener<S> {
             channels: BTreeMap::new(),
             derivations: 0,
             by_source: [0; SOURCES],
+            returning: 0,
             second: Instant::ORIGIN,
         }
     }
@@ -147,19 +152,31 @@ impl<S: Suite> Opener<S> {
     ) -> Result<S::Cipher, Refusal> {
         if now.since(self.second) >= Duration::from_secs(1) {
             (self.second, self.derivations, self.by_source) = (now, 0, [0; SOURCES]);
+            self.returning = 0;
         }
+        let returns = self.is_remembered(header);
         let source = from.and_then(|from| self.by_source.get_mut(source(from)));
-        if self.derivations == DERIVATIONS_PER_SECOND
-            || source.as_deref().is_some_and(|&n| n == DERIVATIONS_PER_SOURCE)
+        if self.derivations < DERIVATIONS_PER_SECOND
+            && source.as_deref().is_none_or(|&n| n < DERIVATIONS_PER_SOURCE)
         {
+            self.derivations += 1;
+            if let Some(n) = source {
+                *n += 1;
+            }
+        } else if returns && self.returning < DERIVATIONS_FOR_RETURNING {
+            self.returning += 1;
+        } else {
             return Err(Refusal::Busy);
-        }
-        self.derivations += 1;
-        if let Some(n) = source {
-            *n += 1;
         }
         let key = self.key.channel(&self.suite, self.purpose, &header.speaker, header.channel);
         Ok(self.suite.cipher(&key))
+    }
+
+    /// Whether any boot of this machine is.
+    fn is_remembered(&self, header: &Header) -> bool {
+        let machine = header.speaker.machine;
+        let first = (Speaker { machine, boot: Boot([0; 16]) }, 0);
+        self.channels.range(first..).next().is_some_and(|((found, _), _)| found.machine == machine)
     }
 
     fn make_room(&mut self, now: Instant) -> Result<(), Refusal> {
@@ -301,6 +318,23 @@ mod tests {
         let groups: std::collections::BTreeSet<_> =
             (0..=255).map(|n| source(IpAddr::from([10, 0, 0, n]))).collect();
         assert!(groups.len() > SOURCES / 2, "neighbours are told apart: {}", groups.len());
+    }
+
+    #[test]
+    fn a_machine_comes_back_also_under_a_flood_in_its_own_name() {
+        let mut opener = opener(8);
+        let web2 = "10.0.0.2".parse().unwrap();
+        assert!(opener.open_from(NOW, web2, &mut sealed(&mut sealer(2, 0), b"x")).is_ok());
+        let mut datagram = [0u8; OVERHEAD];
+        datagram[..4].copy_from_slice(b"BH\x01\x01");
+        for n in 0..2 * DERIVATIONS_PER_SOURCE {
+            datagram[8..12].copy_from_slice(&n.to_be_bytes());
+            assert!(opener.open_from(NOW, web2, &mut datagram.clone()).is_err());
+        }
+        let next = |machine| Sealer::new(&Ring, &key(), Purpose::Announce, speaker(machine, 2), 0);
+        assert!(opener.open_from(NOW, web2, &mut sealed(&mut next(2), b"x")).is_ok());
+        let stranger = opener.open_from(NOW, web2, &mut sealed(&mut next(3), b"x")).map(drop);
+        assert_eq!(stranger, Err(Refusal::Busy));
     }
 
     #[test]
