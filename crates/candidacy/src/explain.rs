@@ -168,6 +168,9 @@ impl Explanation {
         let winner = match decision.verdict {
             Verdict::Here => snapshot.this(),
             Verdict::Proxy(slot) | Verdict::Redirect { slot, .. } => slot,
+            Verdict::Refuse if decision.reason == Reason::Off => {
+                return "refused: it failed here, and this route is not balanced".into();
+            }
             Verdict::Refuse => {
                 return "refused: no candidate was left and the route does not fall back to this \
                         machine"
@@ -189,6 +192,9 @@ impl Explanation {
         };
         if let Some(fixed) = fixed {
             return format!("{winner_name} {fixed}");
+        }
+        if decision.reason == Reason::LastResort {
+            return format!("{winner_name} is kept out after failures, but nobody else was left");
         }
         let priced = self.appraisals.iter().find(|a| a.slot == winner);
         if let Some(priced) = priced {

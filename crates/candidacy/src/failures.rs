@@ -6,7 +6,8 @@
 //! *ejected* for a while that doubles with each time; when it comes back, one further failure ejects it
 //! again, and successes shorten its record.
 //!
-//! Ejection is suspicion, so it knows a floor: at least half of the machines that are alive stay. What
+//! Ejection is suspicion, so it knows a floor: at least half of the candidates stay, and where the others are gone by
+//! the time a request comes, those kept out are taken all the same. What
 //! is certain (refused connections, silence, a machine's own word) is liveness, takes the way of
 //! [`Condition`](crate::Condition) and [`Flags`](crate::Flags), and knows neither floor nor budget.
 //!
@@ -18,7 +19,7 @@ use core::time::Duration;
 
 use base::Instant;
 
-use crate::hot::{Condition, Hot, Slot, Standing, TICK, ticks};
+use crate::hot::{Hot, Slot, Standing, TICK, ticks};
 use crate::snapshot::Snapshot;
 
 /// What an administrator may say about failures.
@@ -124,16 +125,21 @@ pub fn failed(
     Consequence::Ejected(until)
 }
 
-/// Whether at least half of those alive are not ejected.
+/// Whether at least half of those who would be candidates are not ejected.
 fn above_floor(hot: &Hot, snapshot: &Snapshot, now: Instant) -> bool {
     let this = snapshot.this();
-    let alive = |&&slot: &&Slot| {
-        slot == this || matches!(hot.condition(slot), Condition::Alive | Condition::Suspect)
-    };
-    let total = snapshot.present().iter().filter(alive).count();
-    let out = snapshot.present().iter().filter(alive);
-    let out = out.filter(|&&slot| slot != this && hot.standing(slot, now) == Standing::Ejected);
-    out.count() * 2 <= total
+    let (mut total, mut out) = (0, 0);
+    for &slot in snapshot.present() {
+        let (standing, ejected) = if slot == this {
+            (hot.standing_here(), false)
+        } else {
+            // As if every pause were over.
+            (hot.look(slot, u64::MAX).0, hot.standing(slot, now) == Standing::Ejected)
+        };
+        total += usize::from(standing == Standing::Usable);
+        out += usize::from(standing == Standing::Usable && ejected);
+    }
+    out * 2 <= total
 }
 
 /// A request of ours was answered there, in whatever words of the application. Cheap when nothing
@@ -178,6 +184,11 @@ impl RetryBudget {
             self.saved_milli.saturating_add(self.share_permille).min(self.most_milli);
     }
 
+    /// A retry that was drawn did not come about.
+    pub fn refund(&mut self) {
+        self.saved_milli = self.saved_milli.saturating_add(1000).min(self.most_milli);
+    }
+
     /// A retry on suspicion is wanted; `false` if the budget is spent. Moves off a machine that is
     /// refused, silent or says itself unhealthy do not ask here.
     pub fn draw(&mut self) -> bool {
@@ -190,7 +201,10 @@ impl RetryBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{Flags, Report};
     use crate::testing::fleet;
+
+    use crate::hot::Condition;
 
     const S: fn(u64) -> Instant = |s| Instant::from_millis(s * 1000);
 
@@ -245,6 +259,18 @@ mod tests {
         assert_eq!(hot.standing(Slot(4), S(10)), Standing::Usable);
         hot.set_condition(Slot(5), Condition::Dead);
         assert_eq!(outcome(4), Consequence::Floor);
+    }
+
+    #[test]
+    fn who_is_no_candidate_makes_no_room_for_ejecting_another() {
+        let (hot, snapshot) = fleet(6, S(1));
+        let rules = FailureRules { eject_after: 1, ..FailureRules::default() };
+        let unwell = Report { sequence: 9, flags: Flags::UNHEALTHY, ..Report::default() };
+        (1..=4).for_each(|slot| assert!(hot.hear(Slot(slot), 1, unwell, S(9))));
+        hot.set_flags_here(Flags::UNHEALTHY);
+        assert_eq!(failed(&hot, &snapshot, Slot(5), &rules, S(10)), Consequence::Floor);
+        hot.clear_flags_here(Flags::UNHEALTHY);
+        assert_eq!(failed(&hot, &snapshot, Slot(5), &rules, S(10)), Consequence::Ejected(S(11)));
     }
 
     #[test]

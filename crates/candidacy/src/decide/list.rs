@@ -74,6 +74,8 @@ pub struct Scratch {
     pub(crate) decay: Box<[f32]>,
     /// What an empty list means on the route last decided.
     pub(crate) empty: Empty,
+    /// Whether anybody was left out only for being kept out after failures.
+    pub(crate) kept_out: bool,
     /// Requests per unit of capacity in the fleet, learned from the decisions made here.
     pub(crate) occupancy: f32,
 }
@@ -94,6 +96,7 @@ impl Scratch {
             slots: Vec::with_capacity(MAX_MACHINES),
             decay: (0..=DECAY_SPAN * DECAY_STEPS).map(weight).collect(),
             empty: Empty::Here,
+            kept_out: false,
             occupancy: 0.5,
         }
     }
@@ -107,15 +110,22 @@ impl Scratch {
         self.list.iter().map(|candidate| candidate.slot)
     }
 
-    /// Starts a list: every machine that may be named, in order of rows.
+    /// Starts a list: every machine that may be named, in order of rows; with `pardon` also those that are kept out
+    /// after failures.
     pub(crate) fn fill(
         &mut self,
         view: &View<'_>,
         tried: &Tried,
+        pardon: bool,
         mut explanation: Option<&mut Explanation>,
     ) {
         self.list.clear();
-        let now_ticks = ticks(view.now);
+        self.kept_out = false;
+        if let Some(explanation) = &mut explanation {
+            explanation.clear();
+        }
+        // Every pause is over by then.
+        let now_ticks = if pardon { u64::MAX } else { ticks(view.now) };
         let this = view.snapshot.this();
         for &slot in view.snapshot.present() {
             let (mut standing, arrival) = if slot == this {
@@ -128,7 +138,10 @@ impl Scratch {
             }
             if standing == Standing::Usable {
                 self.list.push(Candidate::new(slot, arrival));
-            } else if let Some(explanation) = &mut explanation {
+                continue;
+            }
+            self.kept_out |= standing == Standing::Ejected;
+            if let Some(explanation) = &mut explanation {
                 explanation.excluded.push((slot, standing));
             }
         }

@@ -21,7 +21,7 @@ use base::{Instant, Random};
 
 use crate::chain::Chain;
 use crate::explain::Explanation;
-use crate::hot::{Hot, Slot};
+use crate::hot::{Hot, Slot, Standing};
 use crate::request::RequestView;
 use crate::route::Empty;
 use crate::snapshot::Snapshot;
@@ -126,11 +126,13 @@ pub enum Reason {
     OwnName,
     /// Decided again after a machine failed the request.
     Retry,
+    /// Somebody who is kept out after failures: nobody else was left.
+    LastResort,
 }
 
 impl Reason {
     /// All reasons, in order of [`index`](Self::index).
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Off,
         Self::BestHere,
         Self::BestThere,
@@ -141,6 +143,7 @@ impl Reason {
         Self::AskedSilence,
         Self::OwnName,
         Self::Retry,
+        Self::LastResort,
     ];
 
     /// A number for arrays of counters.
@@ -161,6 +164,7 @@ impl Reason {
             Self::AskedSilence => "asked_silence",
             Self::OwnName => "own_name",
             Self::Retry => "retry",
+            Self::LastResort => "last_resort",
         }
     }
 }
@@ -189,7 +193,8 @@ impl Decision {
 /// Runs the chain. To retry after a failure, call it again with the machines `tried`: the second
 /// look uses what was learned meanwhile.
 ///
-/// Never names a machine that is dead, draining, unhealthy, ejected, over its limit or tried; an empty
+/// Never names a machine that is dead, draining, unhealthy, over its limit or tried; one that is ejected only if
+/// the request would have nobody else: ejection is suspicion, and worth less than a refusal is certain. An empty
 /// list follows the chain's [`Empty`]. The outcome follows from the arguments alone, `random` and what
 /// `scratch` has learned of the fleet's mean included.
 pub fn decide<R: RequestView>(
@@ -205,20 +210,37 @@ pub fn decide<R: RequestView>(
         explanation.clear();
     }
     let decision = if chain.is_off() {
-        Decision::plain(Verdict::Here, Reason::Off)
+        // Nobody else is asked: once it has failed here, it has failed.
+        let failed = tried.contains(view.snapshot.this());
+        Decision::plain(if failed { Verdict::Refuse } else { Verdict::Here }, Reason::Off)
     } else {
         scratch.empty = chain.empty;
-        scratch.fill(view, tried, explanation.as_deref_mut());
-        let alone = scratch.list.len() == 1;
-        let run = run::chain(chain, view, request, tried, random, scratch, &mut explanation);
-        let mut decision = conclude(chain, view, request, tried, scratch, alone);
-        (decision.probe, decision.failed) = (run.probe, run.failed);
-        decision
+        let mut attempt = |pardon| {
+            scratch.fill(view, tried, pardon, explanation.as_deref_mut());
+            let alone = scratch.list.len() == 1;
+            let run = run::chain(chain, view, request, tried, random, scratch, &mut explanation);
+            let decision = conclude(chain, view, request, tried, scratch, alone);
+            let decision = Decision { probe: run.probe, failed: run.failed, ..decision };
+            let left = !scratch.list.is_empty();
+            (decision, left, scratch.kept_out)
+        };
+        match attempt(false) {
+            (decision, false, true) if !is_served(view, &decision) => match attempt(true) {
+                (pardoned, true, _) => Decision { reason: Reason::LastResort, ..pardoned },
+                _ => decision,
+            },
+            (decision, ..) => decision,
+        }
     };
     if let Some(explanation) = explanation {
         explanation.conclude(view, &decision);
     }
     decision
+}
+
+/// Whether a decision on an empty list still means an answer: this machine is well and takes what is left.
+fn is_served(view: &View<'_>, decision: &Decision) -> bool {
+    decision.verdict == Verdict::Here && view.hot.standing_here() == Standing::Usable
 }
 
 /// Turns the head of the list into a verdict.

@@ -207,6 +207,42 @@ fn redirects_name_the_machine_and_spare_clients_that_came_by_name() {
 fn off_stays_here_without_looking() {
     let decision = Desk::new(3).decide(&["off"]);
     assert_eq!((decision.verdict, decision.reason), (Verdict::Here, Reason::Off));
+    let mut tried = Tried::NONE;
+    tried.add(Slot(0));
+    let again = Desk::new(3).run(&Chain::parse(&["off"]).unwrap(), &GET, &tried, None);
+    assert_eq!((again.verdict, again.reason), (Verdict::Refuse, Reason::Off));
+}
+
+#[test]
+fn who_is_kept_out_is_taken_where_nobody_else_is_left() {
+    let mut desk = Desk::new(4);
+    let until = Some(Instant::from_millis(200_000));
+    desk.hot.eject_until(Slot(3), until);
+    let only = |empty| {
+        let database = |m: &Machine| alloc::format!("byHostname ^{}$", m.name);
+        let text = database(&Desk::new(4).snapshot.machines()[3].clone().unwrap());
+        Chain::parse(&[&*text]).unwrap().when_empty(empty)
+    };
+    let mut story = Explanation::default();
+    let decision = desk.run(&only(Empty::Refuse), &GET, &Tried::NONE, Some(&mut story));
+    assert_eq!((decision.verdict, decision.reason), (proxy(3), Reason::LastResort));
+    assert!(story.because.contains("nobody else was left"), "{story:?}");
+    assert_eq!(story.excluded, []);
+    // Who has just failed this very request is not asked again.
+    let mut tried = Tried::NONE;
+    tried.add(Slot(3));
+    let decision = desk.run(&only(Empty::Refuse), &GET, &tried, None);
+    assert_eq!(decision.reason, Reason::EmptyRefused);
+    // This machine is well and may take what is left, until it is not.
+    let decision = desk.run(&only(Empty::Here), &GET, &Tried::NONE, None);
+    assert_eq!((decision.verdict, decision.reason), (Verdict::Here, Reason::EmptyHere));
+    desk.hot.set_flags_here(Flags::UNHEALTHY);
+    let decision = desk.run(&only(Empty::Here), &GET, &Tried::NONE, None);
+    assert_eq!((decision.verdict, decision.reason), (proxy(3), Reason::LastResort));
+    (1..=2).for_each(|slot| desk.hot.eject_until(Slot(slot), until));
+    let decision = desk.decide(&["byFresh"]);
+    assert_eq!(decision.reason, Reason::LastResort);
+    assert!(matches!(decision.verdict, Verdict::Proxy(_)));
 }
 
 #[test]
@@ -607,7 +643,9 @@ proptest! {
             } else {
                 desk.hot.standing(named, NOW)
             };
-            prop_assert_eq!(standing, crate::hot::Standing::Usable);
+            // Kept out after failures is suspicion, and does where nobody else is left.
+            let resort = decision.reason == Reason::LastResort && standing == Standing::Ejected;
+            prop_assert!(resort || standing == Standing::Usable, "{:?}", standing);
             prop_assert!(desk.scratch.list.iter().all(|c| !c.key.is_nan()));
         }
     }

@@ -34,13 +34,14 @@ pub(super) fn route(rule: &RouteRule, resolve: Resolve<'_>) -> Result<Route, Mis
 /// Methods are told apart by case (RFC 9110, 9.1), and all that are registered are in capitals: a rule for `post`
 /// would never cover anything.
 fn method(text: &str) -> Result<Vec<u8>, String> {
+    let word = token("a method", text)?;
     if text.bytes().any(|b| b.is_ascii_lowercase()) {
         return Err(format!(
             "{text:?} covers nothing: methods are in capitals; write {:?}",
             text.to_ascii_uppercase()
         ));
     }
-    token("a method", text)
+    Ok(word)
 }
 
 fn each<T, U>(
