@@ -478,3 +478,85 @@ fn a_decision_is_explained_only_while_somebody_looks() {
     assert_eq!((&*explained[0].target, &*explained[0].method), ("/after", "GET"));
     assert!(explained[0].explanation.verdict.is_some());
 }
+
+#[test]
+fn clients_that_do_not_read_say_nothing_of_the_machine_that_serves_them() {
+    let large = Origin::answering(|seen| plain(vec![b'x'; seen.target().len() << 20]));
+    let none = Origin::named("entry");
+    let impatient = format!("{ELSEWHERE}\nempty = \"refuse\"\n[http]\nbody_timeout = \"1s\"");
+    let machines = cluster(vec![in_front_of(&none).with(&impatient), in_front_of(&large)]);
+    let idle: Vec<_> = (0..8)
+        .map(|_| {
+            let mut wire = client(machines[0].address);
+            wire.send(format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(30)));
+            wire
+        })
+        .collect();
+    machines[0].until("they were given up", |s| s.totals.timed_out == 8);
+    machines[0].until("they count as gone", |s| s.totals.client_gone == 8);
+    assert_eq!(machines[0].totals().ejections, 0);
+    assert_eq!(get(machines[0].address, "/").status(), 200);
+    drop(idle);
+}
+
+#[test]
+fn streams_and_tunnels_of_a_machine_that_is_dead_end() {
+    let origin = Origin::wires(|mut wire| {
+        let Some(head) = wire.head() else { return };
+        let upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade";
+        let stream =
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked";
+        let answer = if head.target() == "/tunnel" { upgrade } else { stream };
+        wire.send(format!("{answer}\r\n\r\n"));
+        // Silent from here on.
+        wire.rest();
+    });
+    let none = Origin::named("entry");
+    let mut machines = cluster(vec![in_front_of(&none).with(ELSEWHERE), in_front_of(&origin)]);
+    let mut wires: Vec<_> = ["/stream", "/tunnel"]
+        .map(|target| {
+            let mut wire = client(machines[0].address);
+            let upgrade = "Connection: Upgrade\r\nUpgrade: echo";
+            wire.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\r\n"));
+            assert!(wire.head().is_some());
+            wire
+        })
+        .into();
+    machines[1].fall_silent();
+    assert!(wires.iter_mut().all(Wire::is_at_end));
+    let stats = machines[0].running().stats();
+    let turnaround: u64 = stats.routes.iter().map(|route| route.turnaround.count()).sum();
+    assert_eq!(turnaround, 0, "how long they lasted says nothing of anybody's speed");
+    assert_eq!(stats.totals.ejections, 0);
+    machines[1].kill();
+}
+
+#[test]
+fn a_request_that_is_not_balanced_is_given_to_its_service_once() {
+    let (begun, has_begun) = mpsc::channel();
+    let begun = std::sync::Mutex::new(begun);
+    let origin = Origin::wires(move |mut wire| {
+        wire.head();
+        begun.lock().unwrap().send(()).unwrap();
+        wire.rest();
+    });
+    let off = "[[route]]\nchain = [\"off\"]\n[http]\nresponse_timeout = \"200ms\"";
+    let machine = in_front_of(&origin).with(off).start();
+    assert_eq!(get(machine.address, "/").status(), 504);
+    assert_eq!((has_begun.try_iter().count(), machine.totals().retries), (1, 0));
+}
+
+#[test]
+fn a_decision_after_a_failure_is_explained_too() {
+    let broken = Origin::wires(|mut wire| {
+        wire.head();
+    });
+    let well = Origin::named("well");
+    let machines = cluster(vec![in_front_of(&well).with(ELSEWHERE), in_front_of(&broken)]);
+    machines[0].running().explanations();
+    assert_eq!(get(machines[0].address, "/").text(), "well");
+    let told = machines[0].running().explanations();
+    let reasons: Vec<_> = told.iter().map(|one| one.explanation.reason.unwrap()).collect();
+    assert_eq!(reasons, [candidacy::Reason::BestThere, candidacy::Reason::EmptyHere]);
+    assert_eq!(machines[0].totals().retries, 1);
+}

@@ -25,6 +25,8 @@ fn without_descriptors_resting_clients_make_room_and_the_others_are_served() {
         }
     }
     machine.until("somebody made room", |s| s.totals.made_room > 0);
+    // The origin is in this process too, and needs some for its end.
+    clients.truncate(clients.len().saturating_sub(8));
     assert_eq!(before.get("/").text(), "x", "who was connected is served");
     drop(clients);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();

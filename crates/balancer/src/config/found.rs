@@ -80,7 +80,8 @@ impl Found {
         bounds: RangeInclusive<u64>,
     ) -> u64 {
         let bounds = Size(*bounds.start())..=Size(*bounds.end());
-        self.within(key, value, Size(default), bounds, |v| v.to_string()).0
+        let show = |v: Size| if v.0 == u64::MAX { "no limit".into() } else { v.to_string() };
+        self.within(key, value, Size(default), bounds, show).0
     }
 
     /// A whole number within bounds.

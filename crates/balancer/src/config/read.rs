@@ -55,7 +55,13 @@ pub fn read_on<T: DeserializeOwned>(text: &str) -> (Option<T>, Vec<Problem>) {
         // Named as in the whole file: what was taken out of a list before must not move the numbers of the rest.
         let key = path(whole.get_ref(), &at, "");
         problems.push(of_value(&error, key.as_deref(), at.clone()));
-        if !take_out(tree.get_mut(), &at) || problems.len() >= MISTAKES_MAX {
+        if problems.len() >= MISTAKES_MAX {
+            let mut problems = in_order(problems);
+            let message = format!("reading ends here, after {MISTAKES_MAX} mistakes");
+            problems.push(Problem::new(FILE, message, "mend these first: there may be more"));
+            return (None, problems);
+        }
+        if !take_out(tree.get_mut(), &at) {
             return (None, in_order(problems));
         }
     }

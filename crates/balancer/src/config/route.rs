@@ -20,7 +20,7 @@ pub const ROUTES_MAX: usize = 256;
 const DEFAULT_NAME: &str = "default";
 /// Most functions of a chain.
 const CHAIN_MAX: usize = candidacy::chain::MAX_FUNCTIONS;
-/// Mistakes noted before judging ends: nobody reads more.
+/// Mistakes of one route that are told: nobody reads more.
 const MISTAKES_MAX: usize = 32;
 /// Longest name of a route, in bytes: it travels in packets.
 const NAME_MAX: usize = 32;
@@ -212,7 +212,8 @@ pub(super) fn check(sections: &[RouteSection], http: &Http, found: &mut Found) -
         Ok(table) => Some(Routes { table, settings, are_guarded }),
         Err(e) => {
             // Each rule is good on its own, so this is about all of them together.
-            found.wrong(format!("route[{}]", e.index), e.problem, "");
+            let (message, remedy) = e.problem.rsplit_once("; ").unwrap_or((&e.problem, ""));
+            found.wrong(format!("route[{}]", e.index), message, remedy);
             None
         }
     }
@@ -220,9 +221,17 @@ pub(super) fn check(sections: &[RouteSection], http: &Http, found: &mut Found) -
 
 impl RouteSection {
     fn name(&self, i: usize, earlier: &[Route], found: &mut Found) -> String {
-        let Some(written) = &self.name else { return format!("route{}", i + 1) };
-        let name = written.get_ref();
         let key = || format!("route[{i}].name");
+        let Some(written) = &self.name else {
+            let name = format!("route{}", i + 1);
+            if earlier.iter().any(|route| route.name == name) {
+                let message =
+                    format!("it has no name, and another has {name:?}, its own by its place");
+                found.wrong(key(), message, "give each route a name of its own");
+            }
+            return name;
+        };
+        let name = written.get_ref();
         let good = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
         if !(1..=NAME_MAX).contains(&name.len()) || !name.bytes().all(good) {
             let message = format!("{name:?} is not a name");
@@ -284,6 +293,7 @@ impl RouteSection {
     /// Finds every mistake of a rule: what is wrong is told and taken out, until nothing is. Returns whether its chain
     /// may ask.
     fn judge(&self, i: usize, mut rule: RouteRule, found: &mut Found) -> bool {
+        let known = found.problems.len();
         loop {
             // Each on its own, so that a mistake in one does not hide those in the next.
             let e = match candidacy::Routes::new(std::slice::from_ref(&rule), Chain::standard()) {
@@ -291,7 +301,12 @@ impl RouteSection {
                 Err(e) => e,
             };
             // Names were judged above, where the other ones are known.
-            if e.field == "name" || found.problems.len() >= MISTAKES_MAX {
+            if e.field == "name" {
+                return true;
+            }
+            if found.problems.len() - known >= MISTAKES_MAX {
+                let message = format!("there are more than {MISTAKES_MAX} mistakes");
+                found.wrong(format!("route[{i}]"), message, "mend those that are told first");
                 return true;
             }
             self.explain(i, &e, found);

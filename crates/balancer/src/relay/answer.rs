@@ -114,6 +114,12 @@ impl Conn {
         let (status, bytes, keep) = match *ended {
             Ended::Done { status, keep, bytes } => (status, bytes, keep),
             Ended::Cut { status, bytes } => (status, bytes, false),
+            Ended::Left { status, bytes } => {
+                if !request.internal {
+                    counters.client_gone.bump();
+                }
+                (status, bytes, false)
+            }
             // 499 is what other servers write for a client that went away.
             Ended::Gone => {
                 counters.client_gone.bump();

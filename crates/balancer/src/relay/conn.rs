@@ -37,6 +37,10 @@ const PEER_LAST_WORD: Duration = Duration::from_millis(100);
 /// vanished without a word.
 const PEER_IDLE: Duration = Duration::from_secs(2 * 3600);
 
+/// How long a machine that was found dead may still keep a response or an upgraded connection waiting. If it is only its
+/// datagrams that are lost, what it sends goes on.
+pub(super) const LAST_SIGN: Duration = Duration::from_secs(2);
+
 /// Which listener a connection came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
@@ -89,6 +93,9 @@ pub(crate) struct Conn {
     pub(crate) cut: bool,
     /// The client said that its last request was its last, and nothing it sent is unread.
     pub(crate) taken_leave: bool,
+    /// The current response is an event stream or an upgrade: it lasts as long as both sides like, and says nothing
+    /// about how fast anybody is.
+    pub(crate) lasts: bool,
     /// The true client of the current request.
     pub(crate) client: IpAddr,
     pub(crate) holding: Holding,
@@ -122,6 +129,7 @@ impl Conn {
             ended: false,
             cut: false,
             taken_leave: false,
+            lasts: false,
             client: remote,
             holding: Holding::default(),
         }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
-use super::conn::Conn;
+use super::conn::{Conn, Entry, LAST_SIGN};
 use super::download::{Download, DownloadError};
 use super::http::{Request, Response};
 use super::outcome::Ended;
@@ -26,9 +26,13 @@ impl Conn {
         mut uploaded: bool,
     ) -> Ended {
         let w = self.w.clone();
-        let patience = w.config.http.body_timeout;
+        let mut patience = match self.entry {
+            Entry::Client => w.config.http.body_timeout,
+            // It passes on what its client takes, and finds out first when that one does not.
+            Entry::Peer => w.config.http.body_timeout * 2,
+        };
         // An event stream may be silent for as long as it likes.
-        let is_limited = !response.events;
+        let mut is_limited = !response.events;
         match is_limited {
             true => self.due_in(patience),
             false => self.slot.clear_deadline(),
@@ -46,13 +50,20 @@ impl Conn {
                 self.slot.clear_deadline();
             }
             let polled = download.poll(cx, &mut up.stream, &mut self.stream, &w, &mut moved);
+            if self.slot.interrupt() == Some(Interrupt::Death) {
+                self.slot.wait_on(None);
+                (is_limited, patience, moved) = (true, patience.min(LAST_SIGN), true);
+            }
             if moved && is_limited {
                 self.due_in(patience);
             }
             match (polled, self.slot.interrupt()) {
                 (Poll::Pending, Some(Interrupt::Deadline)) => {
                     w.stats.counters.timed_out.bump();
-                    Poll::Ready(Err(DownloadError::Origin))
+                    Poll::Ready(Err(match download.waits_for_client() {
+                        true => DownloadError::Client,
+                        false => DownloadError::Origin,
+                    }))
                 }
                 (Poll::Pending, Some(Interrupt::Drain)) => Poll::Ready(Err(DownloadError::Origin)),
                 (polled, _) => polled,
@@ -74,7 +85,7 @@ impl Conn {
             }
             Err(DownloadError::Client) => {
                 self.gone = true;
-                Ended::Gone
+                Ended::Left { status, bytes }
             }
             Err(DownloadError::Origin) => {
                 // Where the end of the connection would be that of the body, only a reset tells.
@@ -97,11 +108,20 @@ impl Conn {
         let mut forth = Way::starting_with(std::mem::take(&mut self.inbox));
         self.slot.clear_deadline();
         w.stats.counters.tunnels.bump();
+        let mut dead = false;
         let result = poll_fn(|cx| {
+            let before = back.bytes;
             let one = forth.poll(cx, &mut self.stream, &mut up.stream, &w.buffers, &w.scratch)?;
             let two = back.poll(cx, &mut up.stream, &mut self.stream, &w.buffers, &w.scratch)?;
-            if self.slot.interrupt() == Some(Interrupt::Drain) {
-                return Poll::Ready(Ok(()));
+            match self.slot.interrupt() {
+                Some(Interrupt::Drain | Interrupt::Deadline) => return Poll::Ready(Ok(())),
+                Some(Interrupt::Death) => {
+                    self.slot.wait_on(None);
+                    dead = true;
+                    self.due_in(LAST_SIGN);
+                }
+                _ if dead && back.bytes > before => self.due_in(LAST_SIGN),
+                _ => {}
             }
             if one.is_ready() && two.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
         })

@@ -287,6 +287,11 @@ impl Download {
         }
     }
 
+    /// Whether what has arrived waits for the client: then a standstill is the client's, not the origin's.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        !self.pending.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0)
+    }
+
     /// Gives borrowed memory back.
     pub(crate) fn release(&mut self, buffers: &Buffers, pipes: &Pipes) {
         self.pending.clear(buffers);

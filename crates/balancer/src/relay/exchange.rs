@@ -69,8 +69,7 @@ impl Conn {
         });
         let mut uploaded = false;
         let head = self.await_head(request, upload, &mut up, target, &mut uploaded).await;
-        self.slot.wait_on(None);
-        match head {
+        let ended = match head {
             Head::Ended(ended) => {
                 // A refusal that was read to its end spoils nothing.
                 if up.refused && uploaded && upload.is_complete() && !up.broken {
@@ -82,7 +81,9 @@ impl Conn {
             Head::Begun { response, download } => {
                 self.deliver(request, upload, up, response, download, uploaded).await
             }
-        }
+        };
+        self.slot.wait_on(None);
+        ended
     }
 
     /// Writes the head and what is there of the body.
@@ -164,7 +165,11 @@ impl Conn {
             }
             match self.slot.interrupt() {
                 None => Poll::Pending,
-                Some(why) => Poll::Ready(Head::Ended(self.interrupted(why, *uploaded))),
+                Some(why) => {
+                    // What has arrived of the body and is not taken there is no fault of the client.
+                    let theirs = *uploaded || upload.waits_for_origin() || !up.pending.is_empty();
+                    Poll::Ready(Head::Ended(self.interrupted(why, theirs)))
+                }
             }
         })
         .await;
@@ -172,12 +177,13 @@ impl Conn {
         head
     }
 
-    /// What an interruption means for a request whose response has not begun.
-    fn interrupted(&self, why: Interrupt, uploaded: bool) -> Ended {
+    /// What an interruption means for a request whose response has not begun. `theirs` says that the machine is waited
+    /// for, rather than the client.
+    fn interrupted(&self, why: Interrupt, theirs: bool) -> Ended {
         match why {
             Interrupt::Death => Ended::Failed(Failure::Died),
             Interrupt::Drain | Interrupt::Room => Ended::Gone,
-            Interrupt::Deadline if uploaded => Ended::Failed(Failure::Timeout),
+            Interrupt::Deadline if theirs => Ended::Failed(Failure::Timeout),
             Interrupt::Deadline => {
                 self.w.stats.counters.timed_out.bump();
                 Ended::BadRequest(408)
@@ -291,11 +297,11 @@ impl Conn {
                     return (Some(Head::Ended(Ended::Failed(failure))), used);
                 }
             }
-            if response.events {
+            if response.events || response.head.status == 101 {
                 self.holding = Holding::default();
+                self.lasts = true;
             }
             if response.head.status == 101 {
-                self.holding = Holding::default();
                 self.out.put(&w.buffers, &text);
                 let mut rest = Inbox::default();
                 rest.put(&w.buffers, after);

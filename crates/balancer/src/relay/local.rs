@@ -66,7 +66,7 @@ impl Conn {
         let keep = self.may_go_on(request);
         let answer = self.file_head(request, keep);
         let (status, body) = (answer.status, answer.body);
-        let bytes = body.len();
+        let (bytes, mut sent) = (body.len(), 0);
         let parts = match body {
             Body::Empty => Vec::new(),
             Body::Memory(bytes, range) => {
@@ -82,11 +82,11 @@ impl Conn {
             match part {
                 Part::Bytes(bytes) => self.out.put(&w.buffers, &bytes),
                 Part::File { file, offset, len } => {
-                    if let Err(error) = self.send_file(&file, offset, len).await {
+                    if let Err(error) = self.send_file(&file, offset, len, &mut sent).await {
                         if error.kind() == io::ErrorKind::UnexpectedEof {
-                            return Ended::Cut { status, bytes: 0 };
+                            return Ended::Cut { status, bytes: sent };
                         }
-                        return Ended::Gone;
+                        return Ended::Left { status, bytes: sent };
                     }
                 }
             }
@@ -139,7 +139,14 @@ impl Conn {
     }
 
     /// Sends a part of a file behind what is pending.
-    async fn send_file(&mut self, file: &OwnedFd, mut offset: u64, mut len: u64) -> io::Result<()> {
+    /// Counts in `sent` what the kernel took.
+    async fn send_file(
+        &mut self,
+        file: &OwnedFd,
+        mut offset: u64,
+        mut len: u64,
+        sent: &mut u64,
+    ) -> io::Result<()> {
         let w = self.w.clone();
         if len <= READ {
             return w.scratch.with(len as usize, |piece| {
@@ -151,6 +158,7 @@ impl Conn {
                     }
                 }
                 self.out.put(&w.buffers, &piece[..filled]);
+                *sent += len;
                 Ok(())
             });
         }
@@ -159,14 +167,15 @@ impl Conn {
         poll_fn(|cx| {
             while len > 0 {
                 ready!(self.stream.poll_write_ready(cx))?;
-                let sent = self.stream.try_write_with(|| {
+                let moved = self.stream.try_write_with(|| {
                     let piece = len.min(PIECE) as usize;
                     Ok(rustix::fs::sendfile(&self.stream, file, Some(&mut offset), piece)?)
                 });
-                match sent {
+                match moved {
                     Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                     Ok(n) => {
                         len -= n as u64;
+                        *sent += n as u64;
                         self.due_in(w.config.http.body_timeout);
                     }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {

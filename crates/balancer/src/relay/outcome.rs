@@ -60,8 +60,10 @@ pub(crate) enum Ended {
     Failed(Failure),
     /// The request itself is at fault; this status tells the client.
     BadRequest(u16),
-    /// The client went away.
+    /// The client went away, and no response had begun.
     Gone,
+    /// The client went away, or would not take any more, in the middle of a response.
+    Left { status: u16, bytes: u64 },
     /// The response broke off in the middle: the client's connection is cut, so that it notices.
     Cut { status: u16, bytes: u64 },
 }

@@ -73,11 +73,12 @@ impl Conn {
                     };
                 }
                 self.w.stats.counters.tunnels.bump();
-                let sent = self.stream_page(request, from).await;
+                let mut bytes = 0;
+                let sent = self.stream_page(request, from, &mut bytes).await;
                 self.w.stats.counters.tunnels.sub(1);
                 match sent {
-                    Ok(bytes) => Ended::Done { status, keep: false, bytes },
-                    Err(_) => Ended::Gone,
+                    Ok(()) => Ended::Done { status, keep: false, bytes },
+                    Err(_) => Ended::Left { status, bytes },
                 }
             }
         }
@@ -114,9 +115,9 @@ impl Conn {
         &mut self,
         request: &Request,
         mut from: mpsc::Receiver<Bytes>,
-    ) -> io::Result<u64> {
+        bytes: &mut u64,
+    ) -> io::Result<()> {
         let w = self.w.clone();
-        let mut bytes = 0;
         loop {
             self.flush().await?;
             self.slot.clear_deadline();
@@ -140,7 +141,7 @@ impl Conn {
             if chunk.is_empty() {
                 continue;
             }
-            bytes += chunk.len() as u64;
+            *bytes += chunk.len() as u64;
             if request.version_11 {
                 self.out.put(&w.buffers, format!("{:x}\r\n", chunk.len()).as_bytes());
             }
@@ -152,8 +153,7 @@ impl Conn {
         if request.version_11 {
             self.out.put(&w.buffers, b"0\r\n\r\n");
         }
-        self.flush().await?;
-        Ok(bytes)
+        self.flush().await
     }
 }
 

@@ -49,6 +49,7 @@ impl Conn {
         let from = (self.entry, self.remote);
         let client = request.true_client(self.head.bytes(), from, &w);
         self.client = client;
+        self.lasts = false;
         self.taken_leave = !request.keep && request.body.is_none();
         let mut upload =
             Upload::new(request.body.take(), w.config.http.max_body.unwrap_or(u64::MAX));
@@ -107,6 +108,7 @@ impl Conn {
         trace.route = plan.route;
         let ended = self.attempt(request, upload, plan, trace).await;
         if self.entry == Entry::Client
+            && !self.lasts
             && let Some(histogram) = w.stats.routes.get(trace.route)
         {
             histogram.record(w.now().since(begun));
@@ -158,10 +160,8 @@ impl Conn {
             };
             self.holding = Holding::default();
             let Ended::Failed(failure) = ended else { return ended };
-            match failure {
-                Failure::Died => counters.moved_by_death.bump(),
-                Failure::Refused => counters.peer_refused.bump(),
-                _ => {}
+            if failure == Failure::Refused {
+                counters.peer_refused.bump();
             }
             let more = request.is_ours
                 && trace.attempts < ATTEMPTS
@@ -171,12 +171,18 @@ impl Conn {
                 counters.failed.bump();
                 return self.give_up(request, failure).await;
             }
-            counters.retries.bump();
             upload.rewind();
             w.decide_again(&request.view(self.head.bytes()), &mut plan, w.now());
             if plan.step == Step::Refuse {
+                if !failure.is_certain() {
+                    w.refund_retry();
+                }
                 counters.failed.bump();
                 return self.give_up(request, failure).await;
+            }
+            counters.retries.bump();
+            if failure == Failure::Died {
+                counters.moved_by_death.bump();
             }
         }
     }
@@ -224,7 +230,7 @@ impl Conn {
             Err(failure) => Ended::Failed(failure),
         };
         self.holding = Holding::default();
-        w.judge(slot, machine.epoch, &ended, begun);
+        w.judge(slot, machine.epoch, &ended, begun, self.lasts);
         ended
     }
 
@@ -264,7 +270,7 @@ impl Conn {
         };
         self.holding.ticket = Some((ticket, w.busy_with(plan.route)));
         let ended = self.local_service(request, upload, plan).await;
-        if matches!(ended, Ended::Done { .. }) {
+        if matches!(ended, Ended::Done { .. }) && !self.lasts {
             let now = w.now();
             let took = now.since(begun);
             if let Some(here) = w.stats.here.get(plan.route) {

@@ -111,6 +111,11 @@ impl Upload {
         self.body.as_ref().and_then(Decoder::unread).is_some_and(|n| n > self.limit)
     }
 
+    /// Whether something that has arrived could not be sent yet.
+    pub(crate) fn waits_for_origin(&self) -> bool {
+        self.sent < self.held.len()
+    }
+
     /// Whether so little of the body may be left that reading it is cheaper than a new connection.
     pub(crate) fn is_worth_discarding(&self) -> bool {
         self.body.as_ref().is_some_and(|body| body.unread().is_none_or(|n| n <= HELD as u64))

@@ -10,14 +10,21 @@ mod privileges;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::config::{Config, PeerListen};
 
 /// Connections that may wait in the kernel for a worker, per socket. The kernel caps it at
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// When the other side of a silent connection is asked whether it is there.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(6);
 
 /// An address could not be listened on. Nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -237,6 +244,9 @@ fn socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
         // would then refuse the second, and the user can name both by their addresses.
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
+    // Inherited by every connection. Event streams and upgraded connections may be silent for as long as they like:
+    // nothing else tells one from a client that lost its network without a word.
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     Ok(socket)

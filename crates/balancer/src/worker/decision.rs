@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) round: Option<Box<Round>>,
     /// The story so far of a decision that waits for answers, if somebody looks.
     pub(crate) told: Option<Box<Explanation>>,
+    /// Whether the first decision about this request was explained: then those after it are too.
+    pub(crate) explained: bool,
     /// What the chosen machine has promised; 0 if nothing.
     pub(crate) reservation: u32,
 }
@@ -65,6 +67,7 @@ impl Plan {
             tried: Tried::NONE,
             round: None,
             told: None,
+            explained: false,
             reservation: 0,
         }
     }
@@ -103,7 +106,8 @@ impl Worker {
         let service = kept.service.get(plan.route).copied().unwrap_or_default();
         let hot = &self.shared.resources.matrix().hot;
         let view = View { hot, snapshot: &snapshot, now, service };
-        let explain = self.shared.explainer.is_wanted(now);
+        let explain = plan.explained || self.shared.explainer.is_wanted(now);
+        plan.explained = explain;
         let mut explanation = explain.then(Explanation::default);
         let decision = decide(
             chain,

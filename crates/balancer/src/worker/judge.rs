@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use base::Instant;
-use candidacy::hot::Standing;
+use candidacy::hot::{Condition, Standing};
 use candidacy::{Report, Slot, Snapshot, failures};
 use resources::Evidence;
 use resources::crypto::Ring;
@@ -193,15 +193,20 @@ impl Worker {
         self.deciding.borrow_mut().budget.draw()
     }
 
-    /// Learns from how an exchange with a machine ended.
-    pub(crate) fn judge(&self, slot: u16, epoch: u32, ended: &Ended, begun: Instant) {
+    /// Gives back what was drawn for an attempt that nobody was left for.
+    pub(crate) fn refund_retry(&self) {
+        self.deciding.borrow_mut().budget.refund();
+    }
+
+    /// Learns from how an exchange with a machine ended; of one that `lasts` not how long it took.
+    pub(crate) fn judge(&self, slot: u16, epoch: u32, ended: &Ended, begun: Instant, lasts: bool) {
         let now = self.now();
         let hot = &self.shared.resources.matrix().hot;
         let slot = Slot(slot);
         let evidence = match ended {
             Ended::Done { .. } => {
                 failures::succeeded(hot, slot, now);
-                if let Some(histogram) = self.stats.peer(slot.index()) {
+                if let Some(histogram) = self.stats.peer(slot.index()).filter(|_| !lasts) {
                     histogram.record(now.since(begun));
                 }
                 return;
@@ -228,6 +233,10 @@ impl Worker {
 
     fn suspect(&self, slot: Slot, now: Instant) {
         let hot = &self.shared.resources.matrix().hot;
+        // More is known of it than suspicion could say.
+        if hot.condition(slot) == Condition::Dead {
+            return;
+        }
         let rules = self.deciding.borrow().failure_rules;
         match failures::failed(hot, &self.snapshot(), slot, &rules, now) {
             failures::Consequence::Ejected(_) => {
