@@ -18,7 +18,7 @@ pub(crate) fn check(file: &FileArg) -> Result<ExitCode> {
         }
         Ok(config) => {
             if let Err(error) = Sockets::check(&config.balancer, &config.resources) {
-                crate::logging::say(&format!("error: {}: {error}\n", config.source));
+                crate::logging::say(&config.mistaken_address(&error).to_string());
                 return Ok(ExitCode::from(MISTAKE));
             }
             let mut text = format!("{}: in order\n", config.source);

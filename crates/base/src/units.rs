@@ -86,6 +86,9 @@ impl FromStr for Size {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
+        if nanos == 0 {
+            return f.write_str("0s");
+        }
         for (unit, size) in [
             ("d", 86_400_000_000_000),
             ("h", 3_600_000_000_000),

@@ -10,6 +10,7 @@ mod place;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use balancer::BindError;
 use base::Problem;
 use serde::Deserialize;
 
@@ -43,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// Where it came from, or that it is the built-in one.
     pub(crate) source: String,
+    /// The file's text.
+    text: String,
 }
 
 /// Why there is no configuration: every mistake, ready to be read.
@@ -105,7 +108,8 @@ impl Config {
             (Some(resources), Some(balancer), Some(console))
                 if problems.is_empty() && misread.is_empty() =>
             {
-                Ok(Self { resources, balancer, console, log: file.log, source: name.into() })
+                let (log, source, text) = (file.log, name.into(), text.into());
+                Ok(Self { resources, balancer, console, log, source, text })
             }
             _ => Err(mistakes(&follows::together(text, misread, problems))),
         }
@@ -113,6 +117,23 @@ impl Config {
 }
 
 impl Config {
+    /// An address to listen on that cannot be had, as a mistake of the file.
+    pub(crate) fn mistaken_address(&self, error: &BindError) -> Mistakes {
+        let at = match error {
+            BindError::NotHere { address, section: "http", .. } => {
+                self.balancer.http.listen.iter().position(|listed| listed == address)
+            }
+            _ => None,
+        };
+        let key = match at {
+            Some(at) => format!("http.listen[{at}]"),
+            None => "peers.listen".into(),
+        };
+        let said = error.to_string();
+        let (message, remedy) = said.rsplit_once("; ").unwrap_or((&said, ""));
+        Mistakes(place::render(&self.source, &self.text, &Problem::new(key, message, remedy)))
+    }
+
     /// What the file leaves open and is therefore assumed, one sentence each.
     pub(crate) fn assumed(&self) -> impl Iterator<Item = &str> {
         self.resources.assumed.iter().chain(&self.balancer.assumed).map(String::as_str)
