@@ -11,10 +11,14 @@ use super::request::Trace;
 impl Conn {
     /// Nobody answered: says so, to a peer in a way that lets it try another.
     pub(super) async fn give_up(&mut self, request: &Request, last: Failure) -> Ended {
+        if last != Failure::OverLimit {
+            self.w.stats.counters.failed.bump();
+        }
         match last {
             Failure::Connect { .. } | Failure::Refused if self.entry == Entry::Peer => {
                 self.refuse_peer(request, "unhealthy").await
             }
+            Failure::OverLimit => self.over_limit(request).await,
             Failure::Exhausted if self.entry == Entry::Peer => {
                 self.refuse_peer(request, "limit").await
             }

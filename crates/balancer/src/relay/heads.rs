@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use candidacy::{Flags, Report};
 use http1::Fields;
 use http1::forward::{self, Back, Forwarding, Onward};
 
@@ -59,7 +60,7 @@ impl Conn {
         let mut lines = w.lines.borrow_mut();
         lines.clear();
         if self.entry == Entry::Peer && response.head.status >= 200 {
-            w.append_report(&mut lines);
+            w.append_report_at_end(&mut lines);
         }
         if served_here && response.head.status >= 200 {
             w.append_served_by(&mut lines);
@@ -84,8 +85,22 @@ impl Worker {
 
     /// Appends the header line with which this machine tells a peer how it is.
     pub(crate) fn append_report(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"backhand-report: ");
-        out.extend_from_slice(&self.shared.resources.local().report().to_text());
-        out.extend_from_slice(b"\r\n");
+        write_report(self.shared.resources.local().report(), out);
     }
+
+    /// The same with a response: the request that it answers gives its place back, so this machine is only over its
+    /// limit if somebody waits for that place.
+    pub(crate) fn append_report_at_end(&self, out: &mut Vec<u8>) {
+        let mut report = self.shared.resources.local().report();
+        if self.shared.admission.waiting() == 0 {
+            report.flags = report.flags.without(Flags::OVER_LIMIT);
+        }
+        write_report(report, out);
+    }
+}
+
+fn write_report(report: Report, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"backhand-report: ");
+    out.extend_from_slice(&report.to_text());
+    out.extend_from_slice(b"\r\n");
 }

@@ -130,7 +130,7 @@ impl Conn {
         reply::begin(answer.status, &w.date, &mut text);
         text.extend_from_slice(&lines);
         if self.entry == Entry::Peer {
-            w.append_report(&mut text);
+            w.append_report_at_end(&mut text);
         }
         w.append_served_by(&mut text);
         reply::end(keep, !request.version_11, &mut text);

@@ -10,6 +10,8 @@ pub(crate) enum Failure {
     },
     /// This machine has no descriptor or port left for a connection: that says nothing of the other.
     Exhausted,
+    /// This machine serves as many as it can, and so many wait.
+    OverLimit,
     /// The connection ended before a response. Connections that had rested may simply have been too old.
     Reset {
         /// Whether it came from the pool.
@@ -33,14 +35,18 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether the request certainly was not begun to be served.
     pub(crate) fn nothing_done(self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Exhausted | Self::Refused)
+        matches!(self, Self::Connect { .. } | Self::Exhausted | Self::OverLimit | Self::Refused)
     }
 
     /// Whether the machine is known to be out of service, rather than suspected: such moves draw on no budget.
     pub(crate) fn is_certain(self) -> bool {
         matches!(
             self,
-            Self::Connect { .. } | Self::Died | Self::Refused | Self::Reset { rested: true }
+            Self::Connect { .. }
+                | Self::Died
+                | Self::OverLimit
+                | Self::Refused
+                | Self::Reset { rested: true }
         )
     }
 }

@@ -168,7 +168,6 @@ impl Conn {
                 && self.may_try_again(request, upload, failure)
                 && plan.tried.add(slot);
             if !more {
-                counters.failed.bump();
                 return self.give_up(request, failure).await;
             }
             upload.rewind();
@@ -177,7 +176,6 @@ impl Conn {
                 if !failure.is_certain() {
                     w.refund_retry();
                 }
-                counters.failed.bump();
                 return self.give_up(request, failure).await;
             }
             counters.retries.bump();
@@ -244,7 +242,8 @@ impl Conn {
         let mut begun = decided;
         let ticket = match w.gate.enter(|| self.slot.control()) {
             Entrance::In(ticket) => ticket,
-            Entrance::Full => return self.over_limit(request).await,
+            // Another may have room.
+            Entrance::Full => return Ended::Failed(Failure::OverLimit),
             Entrance::Wait(waiting) => {
                 w.stats.counters.queued.bump();
                 self.due_in(w.config.local.queue_time);
@@ -264,7 +263,7 @@ impl Conn {
                 match turn {
                     Some(ticket) => ticket,
                     None if self.gone => return Ended::Gone,
-                    None => return self.over_limit(request).await,
+                    None => return Ended::Failed(Failure::OverLimit),
                 }
             }
         };

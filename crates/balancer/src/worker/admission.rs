@@ -39,8 +39,7 @@ impl Admission {
     }
 
     /// Requests waiting in all workers.
-    #[cfg(test)]
-    fn waiting(&self) -> u32 {
+    pub(crate) fn waiting(&self) -> u32 {
         self.waiting.load(Relaxed)
     }
 }

@@ -165,8 +165,8 @@ impl Worker {
             Verdict::Proxy(slot) => Step::Machine(slot.0),
             Verdict::Redirect { slot, by } => match location(by, slot) {
                 Some(location) => Step::Redirect(location),
-                // No address can be made of it: being served here is better than being lost.
-                None => Step::Here,
+                // No address can be made of it: the machine that was chosen serves it all the same.
+                None => Step::Machine(slot.0),
             },
             _ => Step::Refuse,
         };

@@ -4,7 +4,7 @@ use base::{Instant, Random};
 
 use super::{AnswerTimes, AskingRules};
 use crate::decide::{
-    Candidate, Decision, Pricing, Reason, Scratch, Tried, Verdict, View, nothing_left,
+    Candidate, Decision, EQUAL, Pricing, Reason, Scratch, Tried, Verdict, View, nothing_left,
 };
 use crate::explain::Explanation;
 use crate::hot::{Arrival, Slot, Standing, ticks};
@@ -20,8 +20,6 @@ const SILENCE: f32 = 1.0;
 /// From so many requests as the price of the best known machine on nobody is asked: everyone is overloaded, a better
 /// place in the queue is worth little, and the CPU that questions cost is what is missing.
 const OVERLOADED: f32 = 8.0;
-/// Costs that differ by less are equal, and equals go to this machine.
-const EQUAL: f32 = 1.001;
 /// Equals elsewhere are told apart by dice of this size.
 const DICE: f32 = 1.0 / 4096.0;
 

@@ -220,7 +220,17 @@ pub(super) fn write<R: RequestView + ?Sized>(
             Piece::Name(labels) => {
                 out.extend_from_slice(labels.of(public_name(machine).as_bytes()))
             }
-            Piece::Host(labels) => out.extend_from_slice(labels.of(host_name(request.host()))),
+            Piece::Host(labels) => {
+                let host = host_name(request.host());
+                match (core::str::from_utf8(host).map(str::parse), labels) {
+                    // An address has no labels.
+                    (Ok(Ok(IpAddr::V6(v6))), Labels::All) => {
+                        out.extend_from_slice(format!("[{v6}]").as_bytes());
+                    }
+                    (Ok(Ok(_)), Labels::First(_) | Labels::Last(_)) => return false,
+                    _ => out.extend_from_slice(labels.of(host)),
+                }
+            }
             Piece::Address => {
                 let text = match service.ip() {
                     IpAddr::V4(v4) => format!("{v4}"),
@@ -232,6 +242,10 @@ pub(super) fn write<R: RequestView + ?Sized>(
         }
     }
     if out.len() == start || !out[start..].iter().all(|&b| is_authority(b.into())) {
+        return false;
+    }
+    let empty_label = out[start] == b'.' || out[start..].windows(2).any(|two| two == b"..");
+    if empty_label {
         return false;
     }
     let has_port = pieces.iter().any(|p| match p {
@@ -300,6 +314,16 @@ mod tests {
         for host in ["evil\r\nset-cookie: a=b", "a/b", "a b", "user@host", ""] {
             assert_eq!(location("%H", &machine(), host), None, "{host:?}");
         }
+    }
+
+    #[test]
+    fn an_address_has_no_labels_and_no_name_has_empty_ones() {
+        for host in ["[fd98::1]", "[::1]:8080", "192.0.2.7", "a..b", ".b"] {
+            assert_eq!(location("%1S.%-2H", &machine(), host), None, "{host}");
+        }
+        let same = |host| location("%H", &machine(), host);
+        assert_eq!(same("[fd98::1]:81").as_deref(), Some("http://[fd98::1]/a/b?c=d"));
+        assert_eq!(same("192.0.2.7").as_deref(), Some("http://192.0.2.7/a/b?c=d"));
     }
 
     #[test]

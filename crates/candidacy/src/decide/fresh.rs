@@ -39,7 +39,7 @@ const UNKNOWN_SERVICE: f32 = 10_000.0;
 const DICE: f32 = 1.0 / 4096.0;
 /// Costs that differ by less are equal, and equals go to this machine: speeds are not measured more exactly, and
 /// a hop is certain.
-const EQUAL: f32 = 1.05;
+pub(crate) const EQUAL: f32 = 1.05;
 
 const fn in_ticks(d: Duration) -> u64 {
     (d.as_nanos() >> TICK) as u64

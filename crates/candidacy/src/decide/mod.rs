@@ -25,7 +25,7 @@ use crate::hot::{Hot, Slot, Standing};
 use crate::request::RequestView;
 use crate::route::Empty;
 use crate::snapshot::Snapshot;
-pub(crate) use fresh::Pricing;
+pub(crate) use fresh::{EQUAL, Pricing};
 pub(crate) use list::Candidate;
 pub use list::Scratch;
 
