@@ -224,6 +224,17 @@ impl Liveness {
         }
     }
 
+    /// Forgets the machine that has been dead for longest, for a newcomer that finds no row; nobody if none is dead.
+    pub fn forget_longest_dead(&mut self) {
+        let dead = |(&slot, machine): (&Slot, &Machine)| match machine.phase {
+            Phase::Dead { since, .. } => Some((since.max(machine.heard), slot)),
+            _ => None,
+        };
+        if let Some((_, slot)) = self.machines.iter().filter_map(dead).min() {
+            self.actions.push_back(Action::Forget(slot));
+        }
+    }
+
     /// When to look next; `None` while there is nobody to look at.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let due = |machine: &Machine| match machine.phase {

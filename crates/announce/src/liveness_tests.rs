@@ -257,3 +257,22 @@ fn words_about_nobody_change_nothing() {
     liveness.handle_timeout(at(0), |_| unreachable!("nobody to look at"));
     assert_eq!((liveness.poll_action(), liveness.poll_timeout()), (None, None));
 }
+
+#[test]
+fn who_has_been_dead_for_longest_makes_room() {
+    let mut liveness = Liveness::new();
+    for n in 1..=3 {
+        liveness.admit(at(0), Slot(n), Duration::from_secs(1));
+    }
+    liveness.forget_longest_dead();
+    assert_eq!(liveness.poll_action(), None, "nobody is dead");
+    let heard = |slot: Slot| Look {
+        heard: Some(at(if slot == Slot(3) { 9000 } else { 100 * u64::from(slot.0) })),
+        in_use: false,
+    };
+    liveness.handle_timeout(at(9000), heard);
+    let dead = std::iter::from_fn(|| liveness.poll_action()).count();
+    assert_eq!(dead, 2);
+    liveness.forget_longest_dead();
+    assert_eq!(liveness.poll_action(), Some(Action::Forget(Slot(1))));
+}

@@ -51,7 +51,7 @@ pub(crate) struct FileArg {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// How many machines the cluster has
+    /// How many machines the cluster has, 2 to 20
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=20))]
     pub(crate) machines: u8,
     /// End by itself after each kind of failure and return; exit status 0 only if no request was lost
@@ -60,7 +60,7 @@ pub(crate) struct DemoArgs {
     /// The port on 127.0.0.1 where the cluster is reachable [default: 8080, or a free one if that is taken]
     #[arg(long)]
     pub(crate) port: Option<u16>,
-    /// Requests per second of the demonstration's own load
+    /// Requests per second of the demonstration's own load, 1 to 2000
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(crate) rate: u32,
     /// Use loopback addresses instead of network namespaces, even where those are allowed

@@ -60,20 +60,28 @@ impl Files {
         };
         let text = format!(
             "# One machine of the demonstration. This is all that it is told.\n\n\
-             [cluster]\nname = \"{name}\"\nkey_file = \"{folder}/cluster.key\"\naccept = [\"{network}\"]\nstate_dir = \"{folder}/{name}/state\"\n\n\
+             [cluster]\nname = \"{name}\"\nkey_file = {key}\naccept = [\"{network}\"]\nstate_dir = {state}\n\n\
              [announce]\naddress = \"{address}\"\n{targets}\n\
              [http]\nlisten = [\"{address}:{PORT}\"]\nserved_by = true\n\n\
-                          [local]\ndirectory = \"{folder}/{name}/site\"\n\n\
+                          [local]\ndirectory = {site}\n\n\
              # The site's page draws a dot for each request below /dots/: these go to any machine, so that all are seen.\n\
              [[route]]\nname = \"dots\"\npath = \"/dots/\"\nchain = [\"byAge 3\", \"byRandom\"]\n\n\
-             [access_log]\nto = \"{folder}/{name}/access.log\"\n\n\
+             [access_log]\nto = {log}\n\n\
              [status]\nallow = [\"0.0.0.0/0\", \"::/0\"]\n",
-            folder = self.folder.display(),
+            key = quoted(&self.folder.join("cluster.key")),
+            state = quoted(&folder.join("state")),
+            site = quoted(&folder.join("site")),
+            log = quoted(&folder.join("access.log")),
         );
         let file = folder.join("backhand.toml");
         fs::write(&file, text)?;
         Ok(file)
     }
+}
+
+/// A path as it is written in the configuration, whatever stands in it.
+fn quoted(path: &Path) -> String {
+    toml::Value::String(path.display().to_string()).to_string()
 }
 
 /// Writes the site of one machine: the same for all, but for its name.

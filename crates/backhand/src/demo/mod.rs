@@ -14,7 +14,7 @@ mod tally;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -23,6 +23,7 @@ use crate::cli::DemoArgs;
 use cluster::{Cluster, Harm};
 use files::Files;
 use folder::Folder;
+use lab::Door;
 use load::Load;
 use screen::Screen;
 use tally::Tally;
@@ -44,22 +45,32 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let mut cluster =
         match Cluster::start(usize::from(args.machines), args.loopback, &files, stop.clone()) {
             // Ctrl-C on a terminal is heard by the machines too; that they end then is no fault.
-            Err(_) if stop.load(Relaxed) => return Ok(ExitCode::FAILURE),
+            Err(_) if stop.load(Relaxed) => {
+                screen.say("It was stopped before it began.");
+                return Ok(ExitCode::FAILURE);
+            }
             started => started?,
         };
     introduce(&mut screen, &cluster, args);
     cluster.wait_until_all_know(cluster.len())?;
     if stop.load(Relaxed) {
+        screen.say("It was stopped before it began.");
         return Ok(ExitCode::FAILURE);
     }
     let all: Vec<_> = (0..cluster.len()).map(|i| cluster.entry(i)).collect();
     let address = listener.local_addr()?;
-    let _door =
-        cluster.lab().door(listener, move || all.clone()).context("the door into the cluster")?;
+    let away = Arc::new(AtomicUsize::new(NOBODY));
+    let gone = away.clone();
+    let here = move || {
+        let gone = gone.load(Relaxed);
+        all.iter().enumerate().filter(|(i, _)| *i != gone).map(|(_, entry)| *entry).collect()
+    };
+    let door = cluster.lab().door(listener, here).context("the door into the cluster")?;
     screen.say(&format!("\n  site     http://{address}/\n  status   http://{address}/backhand/\n"));
     screen.event(&format!("every machine knows all {}", cluster.len()));
 
-    let story = Story { stop, names: (0..cluster.len()).map(|i| cluster.name(i)).collect() };
+    let names = (0..cluster.len()).map(|i| cluster.name(i)).collect();
+    let story = Story { stop, names, door, away };
     let load = start_load(&cluster, args)?;
     let total = story.tell(&mut screen, &mut cluster, &load, args.once)?;
     let lost = finish(&mut screen, load, total);
@@ -120,9 +131,16 @@ fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Instead of the machine that is away.
+const NOBODY: usize = usize::MAX;
+
 struct Story {
     stop: Arc<AtomicBool>,
     names: Vec<String>,
+    /// The way in for the user's browser.
+    door: Door,
+    /// The machine that was harmed, to which the door leads nobody.
+    away: Arc<AtomicUsize>,
 }
 
 impl Story {
@@ -169,6 +187,9 @@ impl Story {
         let name = cluster.name(victim);
         let (done, undone) = harm.words();
         cluster.harm(victim, harm)?;
+        // A machine without a cable cannot say that it is gone: browsers there would wait for its word.
+        self.away.store(victim, Relaxed);
+        self.door.hang_up(cluster.entry(victim));
         screen.event(&format!("{name} {done}"));
         let away = self.watch(screen, load, AWAY, total);
         screen.event(&format!("without {name}: {away}"));
@@ -176,6 +197,7 @@ impl Story {
             return Ok(());
         }
         cluster.undo(victim, harm)?;
+        self.away.store(NOBODY, Relaxed);
         screen.event(&format!("{name} {undone}"));
         if !self.stop.load(Relaxed) {
             cluster.wait_until_all_know(cluster.len())?;

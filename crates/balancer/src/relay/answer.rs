@@ -131,8 +131,10 @@ impl Conn {
             }
             Ended::Failed(_) | Ended::BadRequest(_) => (500, 0, false),
         };
-        counters.bytes_out.add(bytes);
         // Looking at the pages is not what the machine is there for.
+        if !request.internal {
+            counters.bytes_out.add(bytes);
+        }
         if self.entry == Entry::Client && !request.internal {
             match status {
                 100..300 => counters.status_2xx.bump(),

@@ -4,9 +4,10 @@
 //! connection while bytes are in it and returns to the worker's store when it is empty; one that is not is
 //! closed, for its bytes belong to nobody else.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -20,21 +21,33 @@ const SIZE: usize = 512 * 1024;
 /// Empty pipes kept.
 const KEPT: usize = 16;
 
-/// The empty pipes of one worker.
-#[derive(Debug, Default)]
+/// The pipes of one worker: the empty ones, and how many there are. A client that stops reading keeps a pipe for as
+/// long as its patience lasts, so there is a limit to them.
+#[derive(Debug)]
 pub(crate) struct Pipes {
     free: RefCell<Vec<Pipe>>,
+    open: Rc<Cell<usize>>,
+    most: usize,
 }
 
 impl Pipes {
+    /// At most so many pipes at a time, of two descriptors each.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { free: RefCell::default(), open: Rc::default(), most }
+    }
+
     /// An empty pipe; `None` when there are no descriptors for one, and the body is copied instead.
     pub(crate) fn take(&self) -> Option<Pipe> {
         if let Some(pipe) = self.free.borrow_mut().pop() {
             return Some(pipe);
         }
+        if self.open.get() >= self.most {
+            return None;
+        }
         let (read, write) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).ok()?;
         let size = fcntl_setpipe_size(&write, SIZE).unwrap_or(64 * 1024);
-        Some(Pipe { read, write, held: 0, size })
+        self.open.set(self.open.get() + 1);
+        Some(Pipe { read, write, held: 0, size, open: self.open.clone() })
     }
 
     /// Takes a pipe back if nothing is in it.
@@ -53,6 +66,14 @@ pub(crate) struct Pipe {
     write: OwnedFd,
     held: usize,
     size: usize,
+    /// The worker's count of pipes.
+    open: Rc<Cell<usize>>,
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.open.set(self.open.get() - 1);
+    }
 }
 
 impl Pipe {

@@ -20,9 +20,9 @@ use crate::relay::page::Job;
 use crate::sockets::{Sockets, WorkerSockets, raise_fd_limit};
 use crate::stats::{self, Stats};
 use crate::worker::admission::Admission;
-use crate::worker::room::Room;
+use crate::worker::room::{Room, Shares};
 use crate::worker::vital::Vital;
-use crate::worker::{Phase, Shared, Worker, files_kept, run};
+use crate::worker::{Phase, Shared, Worker, run};
 
 pub use explain::Explained;
 use explain::Explainer;
@@ -90,7 +90,7 @@ impl Balancer {
         let (phase, watched) = watch::channel(Phase::Serving);
         let (pages_to, pages_from) = mpsc::channel(PAGE_BACKLOG);
         let count = sockets.workers.len();
-        let files_kept = files_kept(descriptors, count).min(crate::local::files::OPEN_MAX);
+        let shares = Shares::of(descriptors, count);
         let well = resources.clone();
         let health = Checker::start(&config.local, move |is_well, why| {
             well.local().set_healthy(is_well);
@@ -109,8 +109,8 @@ impl Balancer {
             deaths,
             peer_key: resources.peer_key(),
             health,
-            room: Room::under(descriptors, files_kept * count),
-            files_kept,
+            room: Room::under(descriptors, shares, count),
+            shares,
             admission: Arc::new(Admission::new(config.local.queue, count)),
             explainer: Explainer::default(),
             phase: watched,
@@ -134,7 +134,7 @@ impl Balancer {
         for (index, sockets) in sockets.workers.into_iter().enumerate() {
             running.start_worker(index, sockets, living.clone())?;
         }
-        shared.room.measure(descriptors, files_kept * count);
+        shared.room.measure(descriptors, shares, count);
         running.tell_figures();
         Ok(running)
     }

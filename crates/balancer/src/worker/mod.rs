@@ -51,7 +51,7 @@ use admission::{Admission, Gate};
 use buffers::{Buffers, Scratch};
 use control::Controls;
 use date::Date;
-use room::Room;
+use room::{Room, Shares};
 
 /// Retries on suspicion that may be saved up.
 const BURST: u32 = 20;
@@ -76,8 +76,8 @@ pub(crate) struct Shared {
     pub(crate) pages_to: mpsc::Sender<Job>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) room: Room,
-    /// Descriptors that each worker may keep for files.
-    pub(crate) files_kept: usize,
+    /// What of the descriptors each worker may use apart from connections.
+    pub(crate) shares: Shares,
     pub(crate) explainer: Explainer,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) peer_key: PeerKey<Ring>,
@@ -173,10 +173,11 @@ impl Worker {
         let pool = Pool::new(machines, config.peers.pool_size, config.local.keep_alive);
         let gate = Gate::new(shared.admission.clone(), shared.resources.clone(), index);
         let desk = Desk::open(&shared.resources);
+        let pipes = Pipes::new(shared.shares.pipes);
         Ok(Self {
             recent: Cell::new(shared.resources.clock().now()),
             clock: shared.resources.clock().clone(),
-            site: open_site(&config, shared.files_kept)?,
+            site: open_site(&config, shared.shares.files)?,
             pool,
             lengths: Lengths::new(routes.all().len()),
             gate,
@@ -188,7 +189,7 @@ impl Worker {
             controls: Rc::default(),
             buffers: Buffers::default(),
             scratch: Scratch::default(),
-            pipes: Pipes::default(),
+            pipes,
             date: Date::default(),
             text: RefCell::default(),
             lines: RefCell::default(),
@@ -219,11 +220,6 @@ impl Worker {
     pub(crate) fn is_draining(&self) -> bool {
         self.phase.get() != Phase::Serving
     }
-}
-
-/// Descriptors that each of so many workers may keep for files under this limit: together an eighth.
-pub(crate) fn files_kept(limit: u64, workers: usize) -> usize {
-    usize::try_from(limit).unwrap_or(usize::MAX) / 8 / workers.max(1)
 }
 
 fn open_site(config: &Config, open_max: usize) -> io::Result<Option<RefCell<Files>>> {

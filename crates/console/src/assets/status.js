@@ -10,7 +10,7 @@
   let timer = 0;
 
   function say(state, text) {
-    if (live.dataset.state === state) return;
+    if (live.dataset.state === state && live.textContent === text) return;
     live.hidden = false;
     live.dataset.state = state;
     live.textContent = text;

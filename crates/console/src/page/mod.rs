@@ -51,7 +51,7 @@ pub(crate) fn whole(view: &StatusView, config: &Config, still: bool) -> Markup {
             }
             section aria-labelledby="decisions-title" {
                 h2 id="decisions-title" { "Recent decisions" }
-                p.lead { "Why each request went where it went: who came in, who went out, who won." }
+                p.lead { "Why each request went where it went: who came in, who went out, who won. A sample: at most 50 a second." }
                 (decisions::list(view))
             }
             section aria-labelledby="totals-title" {

@@ -174,6 +174,12 @@ impl Found {
                 None => Protection::Alone,
             };
         };
+        if file.get_ref().is_relative() {
+            let message = format!("{:?} is relative", file.get_ref());
+            let problem = Problem::new("cluster.key_file", message, "write the whole path, from /");
+            self.problems.push(problem.at(file.span()));
+            return Protection::Insecure;
+        }
         match read_key(file.get_ref()) {
             Ok(key) => Protection::Key(key),
             Err(error) => {

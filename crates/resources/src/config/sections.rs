@@ -37,7 +37,7 @@ pub struct Cluster {
     /// can neither be believed nor listen in. The file holds 64 hexadecimal digits or the base64 of
     /// 32 bytes, and only its owner may be able to read it (mode 600). A pass phrase is refused, since one
     /// recorded packet would let anybody try a dictionary. Make it once with
-    /// `(umask 077; backhand key > cluster.key)` and copy it to each machine.
+    /// `(umask 077; backhand key > cluster.key)` and copy it to each machine. An absolute path.
     ///
     /// Default: none. Without a key this machine is alone: it opens no port for other machines and believes
     /// nobody. Unless `announce.targets` lists loopback addresses: then Backhands on this one machine form a

@@ -140,7 +140,13 @@ impl Cluster {
                 self.answered(now, (slot, epoch), report, round_trip, shared);
                 liveness.handle_answer(now, slot);
             }
-            trouble => self.tell(now, trouble, shared),
+            trouble => {
+                if let Event::Full { .. } = trouble {
+                    // It comes again, and then finds a row.
+                    liveness.forget_longest_dead();
+                }
+                self.tell(now, trouble, shared);
+            }
         }
     }
 
@@ -210,7 +216,7 @@ impl Cluster {
             }
             Event::Full { speaker, from } => {
                 if let Some(held) = self.gates.full.pass(now) {
-                    warn!(machine = %speaker.machine, %from, held, "no row is left in the matrix; the machine is not used here");
+                    warn!(machine = %speaker.machine, %from, held, "no row is left in the matrix: the machine is used here once one of the dead has made room");
                 }
             }
             Event::Admitted { .. } | Event::Heard { .. } | Event::Answered { .. } => {}
