@@ -560,3 +560,21 @@ fn a_decision_after_a_failure_is_explained_too() {
     assert_eq!(reasons, [candidacy::Reason::BestThere, candidacy::Reason::EmptyHere]);
     assert_eq!(machines[0].totals().retries, 1);
 }
+
+#[test]
+fn a_head_that_this_machine_takes_its_peers_take_too() {
+    let origin = Origin::answering(|_| {
+        let pad = "a".repeat(32 * 1024 - 60);
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Pad: {pad}\r\n\r\nok").into()
+    });
+    let machines = entry_and(&[origin]);
+    let long =
+        format!("GET / HTTP/1.1\r\nHost: x\r\nX-Pad: {}\r\n\r\n", "a".repeat(32 * 1024 - 40));
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(99));
+    for head in [long, many] {
+        let mut wire = client(machines[0].address);
+        wire.send(head);
+        assert_eq!(wire.response().text(), "ok");
+    }
+    assert_eq!(machines[0].totals().decided_proxy, 2);
+}

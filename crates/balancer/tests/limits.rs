@@ -202,6 +202,29 @@ impl Pages for Echo {
 }
 
 #[test]
+fn clients_that_read_a_file_slowly_keep_nobody_from_a_place_and_are_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let big = std::fs::File::create(dir.path().join("big")).unwrap();
+    big.set_len(64 << 20).unwrap();
+    std::fs::write(dir.path().join("small"), "small").unwrap();
+    let limits = "limit = 2\nqueue = 0\n[http]\nbody_timeout = \"2s\"";
+    let text = format!("[local]\ndirectory = {:?}\n{limits}\n", dir.path());
+    let machine = configured(&text).start();
+    let slow = || {
+        let mut wire = client(machine.address);
+        wire.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert!(wire.head().unwrap().line.contains(" 200 "));
+        wire
+    };
+    let wires = [slow(), slow()];
+    assert_eq!(get(machine.address, "/small").status(), 503, "for a moment both places are taken");
+    machine.until_nothing_is_in_flight();
+    assert_eq!(get(machine.address, "/small").text(), "small");
+    machine.until("they are given up", |s| s.totals.timed_out == 2);
+    drop(wires);
+}
+
+#[test]
 fn internal_pages_are_answered_here_and_never_balanced() {
     let origin = Origin::named("x");
     let route = "[[route]]\nname = \"r\"\nchain = [\"removeSelf\"]\nempty = \"refuse\"";

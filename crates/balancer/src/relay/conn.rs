@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http1::Scan;
 
-use super::http::{Rejected, Request};
+use super::http::{Rejected, Request, max_head};
 use super::reply::Reply;
 use super::stream::Stream;
 use crate::worker::Worker;
@@ -189,7 +189,7 @@ impl Conn {
                     }
                     None => {}
                 }
-                let limit = http.max_head;
+                let limit = max_head(http.max_head, self.entry);
                 let read = super::io::poll_fill(
                     &mut self.stream,
                     cx,

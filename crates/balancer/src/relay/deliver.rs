@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
-use super::conn::{Conn, Entry, LAST_SIGN};
+use super::conn::{Conn, Entry, Holding, LAST_SIGN};
 use super::download::{Download, DownloadError};
 use super::http::{Request, Response};
 use super::outcome::Ended;
@@ -53,6 +53,10 @@ impl Conn {
             if self.slot.interrupt() == Some(Interrupt::Death) {
                 self.slot.wait_on(None);
                 (is_limited, patience, moved) = (true, patience.min(LAST_SIGN), true);
+            }
+            if polled.is_pending() && download.is_received() {
+                // All of it is here: nobody but the client is busy with it.
+                self.holding = Holding::default();
             }
             if moved && is_limited {
                 self.due_in(patience);

@@ -287,6 +287,11 @@ impl Download {
         }
     }
 
+    /// Whether the whole body has arrived.
+    pub(crate) fn is_received(&self) -> bool {
+        self.body.is_none()
+    }
+
     /// Whether what has arrived waits for the client: then a standstill is the client's, not the origin's.
     pub(crate) fn waits_for_client(&self) -> bool {
         !self.pending.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.held() > 0)

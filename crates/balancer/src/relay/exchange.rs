@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use http1::Scan;
 
-use super::conn::{Conn, Holding};
+use super::conn::{Conn, Entry, Holding};
 use super::download::{Download, DownloadError};
-use super::http::{Refusal, Request, Response};
+use super::http::{Refusal, Request, Response, max_head};
 use super::outcome::{Ended, Failure};
 use super::upload::{Upload, UploadError};
 use crate::peers::Upstream;
 use crate::peers::pool::Key;
+use crate::worker::Worker;
 use crate::worker::buffers::Inbox;
 use crate::worker::control::Interrupt;
 
@@ -30,6 +31,17 @@ pub(crate) struct Target {
     pub(crate) patience: Duration,
     /// Place of the request's route in the configuration.
     pub(crate) route: usize,
+}
+
+impl Target {
+    /// The longest response head taken from it.
+    fn max_head(&self, w: &Worker) -> usize {
+        let from = match self.key {
+            Key::Machine(_) => Entry::Peer,
+            Key::Local => Entry::Client,
+        };
+        max_head(w.config.http.max_head, from)
+    }
 }
 
 pub(super) enum Head {
@@ -153,7 +165,7 @@ impl Conn {
                 });
                 match read {
                     Poll::Ready(Some(head)) => return Poll::Ready(head),
-                    Poll::Ready(None) if early.len() > w.config.http.max_head => {
+                    Poll::Ready(None) if early.len() > target.max_head(&w) => {
                         return Poll::Ready(Head::Ended(Ended::Failed(Failure::Malformed)));
                     }
                     Poll::Ready(None) => {}
@@ -263,7 +275,7 @@ impl Conn {
                 rest,
                 request,
                 may_stay,
-                w.config.http.max_head,
+                target.max_head(&w),
                 scan,
                 &mut fields,
             ) {

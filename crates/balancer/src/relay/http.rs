@@ -128,6 +128,16 @@ impl Request {
     }
 }
 
+/// Bytes and fields that a machine adds to a head that it passes on: who the client is, marks, reports. Where a peer's are
+/// read there is room for them, or a request would fail or not by whom it is given to.
+const ADDED_BYTES: usize = 4096;
+const ADDED_FIELDS: usize = 16;
+
+/// The longest head that is taken from there.
+pub(crate) fn max_head(limit: usize, from: Entry) -> usize {
+    if from == Entry::Peer { limit + ADDED_BYTES } else { limit }
+}
+
 impl Worker {
     /// Reads a request's head; when it is whole, also finds its route and decides.
     pub(crate) fn parse(
@@ -137,7 +147,11 @@ impl Worker {
         scan: &mut Scan,
     ) -> Result<Option<Request>, Rejected> {
         let http = &self.config.http;
-        let limits = Limits { max_head: http.max_head, max_fields: http.max_headers };
+        let more = if entry == Entry::Peer { ADDED_FIELDS } else { 0 };
+        let limits = Limits {
+            max_head: max_head(http.max_head, entry),
+            max_fields: (http.max_headers + more).min(http1::MAX_FIELDS),
+        };
         let mut fields = self.fields.borrow_mut().pop().unwrap_or_default();
         let head = match http1::request::parse(bytes, &limits, scan, &mut fields) {
             Ok(Some(head)) => head,

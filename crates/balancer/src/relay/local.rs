@@ -3,9 +3,10 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use super::conn::{Conn, Entry};
+use super::conn::{Conn, Entry, Holding};
 use super::exchange::Target;
 use super::http::Request;
 use super::outcome::{Ended, Failure};
@@ -23,6 +24,9 @@ use crate::worker::decision::Plan;
 const READ: u64 = 16 * 1024;
 /// The most that one sendfile moves, so that one fast client does not keep the others waiting.
 const PIECE: u64 = 1 << 20;
+/// How long a file may be under way and count as a request in service. What takes longer waits for its client, and costs
+/// this machine next to nothing: it must not keep others from their place.
+const BUSY: Duration = Duration::from_secs(1);
 
 impl Conn {
     /// Serves the request here. There is room for it: a ticket is held.
@@ -163,10 +167,27 @@ impl Conn {
             });
         }
         self.flush_before(true).await?;
-        self.due_in(w.config.http.body_timeout);
+        let patience = w.config.http.body_timeout;
+        let begun = w.recent();
+        let mut counts = self.holding.ticket.is_some();
+        self.due_in(if counts { patience.min(BUSY) } else { patience });
         poll_fn(|cx| {
             while len > 0 {
-                ready!(self.stream.poll_write_ready(cx))?;
+                if self.stream.poll_write_ready(cx)?.is_pending() {
+                    match self.slot.interrupt() {
+                        None | Some(Interrupt::Death) => {}
+                        Some(Interrupt::Deadline) if counts => {
+                            counts = false;
+                            self.holding = Holding::default();
+                            self.due_in(patience);
+                        }
+                        Some(_) => {
+                            w.stats.counters.timed_out.bump();
+                            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                        }
+                    }
+                    return Poll::Pending;
+                }
                 let moved = self.stream.try_write_with(|| {
                     let piece = len.min(PIECE) as usize;
                     Ok(rustix::fs::sendfile(&self.stream, file, Some(&mut offset), piece)?)
@@ -176,14 +197,13 @@ impl Conn {
                     Ok(n) => {
                         len -= n as u64;
                         *sent += n as u64;
-                        self.due_in(w.config.http.body_timeout);
-                    }
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                        if self.slot.interrupt().is_some_and(|why| why != Interrupt::Death) {
-                            w.stats.counters.timed_out.bump();
-                            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                        if counts && w.recent().since(begun) >= BUSY {
+                            counts = false;
+                            self.holding = Holding::default();
                         }
+                        self.due_in(if counts { patience.min(BUSY) } else { patience });
                     }
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                     Err(e) => return Poll::Ready(Err(e)),
                 }
             }
