@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use candidacy::Slot;
+use candidacy::hot::Condition;
 use seal::Speaker;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -61,6 +63,14 @@ impl Upstream {
         }
     }
 
+    /// The machine that it leads to, by row of the matrix; `None` for the local service.
+    pub(crate) fn machine(&self) -> Option<u16> {
+        match self.key {
+            Key::Machine(slot) => Some(slot),
+            Key::Local => None,
+        }
+    }
+
     /// Whether marks and reports travel on it.
     pub(crate) fn is_marked(&self) -> bool {
         self.marked
@@ -88,6 +98,14 @@ impl Worker {
             return Ok(Upstream::new(stream, key, epoch, marked, true));
         }
         self.connect(key, epoch, way, patience).await
+    }
+
+    /// Whether the machine at the other end is dead now, or lives another life.
+    pub(crate) fn is_over(&self, up: &Upstream) -> bool {
+        let hot = &self.shared.resources.matrix().hot;
+        up.machine().map(Slot).is_some_and(|slot| {
+            hot.condition(slot) == Condition::Dead || hot.epoch(slot) != up.epoch
+        })
     }
 
     /// A new connection.

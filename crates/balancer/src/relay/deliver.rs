@@ -26,48 +26,55 @@ impl Conn {
         mut uploaded: bool,
     ) -> Ended {
         let w = self.w.clone();
-        let mut patience = match self.entry {
+        let usual = match self.entry {
             Entry::Client => w.config.http.body_timeout,
             // It passes on what its client takes, and finds out first when that one does not.
             Entry::Peer => w.config.http.body_timeout * 2,
         };
-        // An event stream may be silent for as long as it likes.
-        let mut is_limited = !response.events;
-        match is_limited {
-            true => self.due_in(patience),
-            false => self.slot.clear_deadline(),
-        }
+        // An event stream may be silent for as long as it likes, unless its machine was found dead.
+        let mut dead = false;
+        let wait = |conn: &Self, dead: bool, waits_for_client: bool| match (dead, response.events) {
+            (true, _) if !waits_for_client => conn.due_in(usual.min(LAST_SIGN)),
+            (false, true) => conn.slot.clear_deadline(),
+            _ => conn.due_in(usual),
+        };
+        wait(self, dead, false);
         let result = poll_fn(|cx| {
             let mut moved = false;
             // A response may come before the body is out; the body goes on, for whoever reads it.
             if !uploaded
-                && let Poll::Ready(_) =
-                    self.poll_upload(cx, upload, &mut up, patience, &mut uploaded)
+                && let Poll::Ready(_) = self.poll_upload(cx, upload, &mut up, usual, &mut uploaded)
             {
                 (uploaded, up.broken) = (true, true);
             }
-            if !is_limited && uploaded {
+            if response.events && uploaded && !dead {
                 self.slot.clear_deadline();
             }
             let polled = download.poll(cx, &mut up.stream, &mut self.stream, &w, &mut moved);
             if self.slot.interrupt() == Some(Interrupt::Death) {
                 self.slot.wait_on(None);
-                (is_limited, patience, moved) = (true, patience.min(LAST_SIGN), true);
+                (dead, moved) = (true, true);
             }
             if polled.is_pending() && download.is_received() {
                 // All of it is here: nobody but the client is busy with it.
                 self.holding = Holding::default();
             }
-            if moved && is_limited {
-                self.due_in(patience);
+            let theirs = !download.waits_for_client();
+            if moved {
+                wait(self, dead, !theirs);
             }
             match (polled, self.slot.interrupt()) {
+                (Poll::Pending, Some(Interrupt::Deadline)) if dead && theirs && !w.is_over(&up) => {
+                    // It is back, and so was only away for a moment.
+                    dead = false;
+                    self.slot.wait_on(up.machine());
+                    wait(self, dead, false);
+                    Poll::Pending
+                }
                 (Poll::Pending, Some(Interrupt::Deadline)) => {
                     w.stats.counters.timed_out.bump();
-                    Poll::Ready(Err(match download.waits_for_client() {
-                        true => DownloadError::Client,
-                        false => DownloadError::Origin,
-                    }))
+                    let whose = if theirs { DownloadError::Origin } else { DownloadError::Client };
+                    Poll::Ready(Err(whose))
                 }
                 (Poll::Pending, Some(Interrupt::Drain)) => Poll::Ready(Err(DownloadError::Origin)),
                 (polled, _) => polled,
@@ -118,6 +125,11 @@ impl Conn {
             let one = forth.poll(cx, &mut self.stream, &mut up.stream, &w.buffers, &w.scratch)?;
             let two = back.poll(cx, &mut up.stream, &mut self.stream, &w.buffers, &w.scratch)?;
             match self.slot.interrupt() {
+                Some(Interrupt::Deadline) if dead && !w.is_over(&up) => {
+                    dead = false;
+                    self.slot.wait_on(up.machine());
+                    self.slot.clear_deadline();
+                }
                 Some(Interrupt::Drain | Interrupt::Deadline) => return Poll::Ready(Ok(())),
                 Some(Interrupt::Death) => {
                     self.slot.wait_on(None);

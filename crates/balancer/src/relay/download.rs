@@ -18,6 +18,9 @@ use crate::worker::buffers::{Buffers, Inbox, SCRATCH_MAX};
 /// The first read of a body.
 const FIRST: usize = 64 * 1024;
 
+/// The largest read of a body that is copied: what of it a client that stops reading does not take is kept for it.
+const COPY_MAX: usize = 128 * 1024;
+
 /// What comes at once of a body whose rest is likely to follow at once. Of one that trickles each piece is sent as it comes:
 /// a kernel told that more follows keeps a part of a packet back for up to 200 ms.
 const FLOW: usize = 64 * 1024;
@@ -43,6 +46,8 @@ pub(crate) struct Download {
     no_pipe: bool,
     /// So much came at once that the rest is likely to follow: the kernel may wait for it to fill a packet.
     flows: bool,
+    /// The kernel may hold back the end of what it was given last.
+    held_back: bool,
     delivery: Delivery,
     /// More bytes than the body has were received: the connection must not be used again.
     pub(crate) excess: bool,
@@ -60,6 +65,7 @@ impl Download {
             pipe: None,
             no_pipe: false,
             flows: false,
+            held_back: false,
             delivery,
             excess: false,
             bytes: 0,
@@ -170,7 +176,13 @@ impl Download {
             let left = body.unread();
             let large = left.is_some_and(|left| left >= WORTH && left != u64::MAX);
             if !self.no_pipe && large || self.pipe.is_some() {
-                match ready!(self.poll_pipe_in(cx, origin, w, left.unwrap_or(0)))? {
+                let filled = self.poll_pipe_in(cx, origin, w, left.unwrap_or(0));
+                if filled.is_pending() && self.held_back {
+                    // The rest does not follow at once after all.
+                    client.push();
+                    self.held_back = false;
+                }
+                match ready!(filled)? {
                     true => *moved = true,
                     false => self.no_pipe = true,
                 }
@@ -201,7 +213,7 @@ impl Download {
             let all = super::io::send(client, cx, &mut self.pending, buffers, &piece[..used], &[])
                 .map_err(|_| DownloadError::Client)?;
             self.want = match (all, n == piece.len()) {
-                (true, true) => (self.want * 2).min(SCRATCH_MAX),
+                (true, true) => (self.want * 2).min(COPY_MAX),
                 (true, false) => self.want,
                 (false, _) => FIRST,
             };
@@ -277,6 +289,7 @@ impl Download {
             ready!(emptied).map_err(|_| DownloadError::Client)?;
             *moved = true;
         }
+        self.held_back = more;
         self.want = (self.want * 2).min(SCRATCH_MAX);
         Poll::Ready(Ok(()))
     }

@@ -75,10 +75,7 @@ impl Conn {
         } else {
             self.w.config.http.body_timeout
         });
-        self.slot.wait_on(match target.key {
-            Key::Machine(slot) => Some(slot),
-            Key::Local => None,
-        });
+        self.slot.wait_on(up.machine());
         let mut uploaded = false;
         let head = self.await_head(request, upload, &mut up, target, &mut uploaded).await;
         let ended = match head {

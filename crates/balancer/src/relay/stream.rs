@@ -93,6 +93,14 @@ impl Stream {
         }
     }
 
+    /// Lets the kernel send what it holds back for more to follow.
+    pub(crate) fn push(&self) {
+        if let Self::Tcp(s) = self {
+            // Setting the option sends, also where it is set already (tcp(7), Linux: `__tcp_sock_set_nodelay`).
+            let _ = s.set_nodelay(true);
+        }
+    }
+
     /// Tells the other side that nothing more will be sent.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

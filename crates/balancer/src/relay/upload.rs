@@ -41,13 +41,16 @@ pub(crate) struct Upload {
     limit: u64,
     /// Bytes taken from the client, framing included.
     pub(crate) taken: u64,
+    /// The same without framing: what `limit` limits.
+    data: u64,
 }
 
 impl Upload {
     /// The body of a request with this framing, of at most `limit` bytes; `None` if it has none.
     pub(crate) fn new(body: Option<Decoder>, limit: u64) -> Self {
         let complete = body.is_none();
-        Self { body, held: Inbox::default(), sent: 0, replayable: true, complete, limit, taken: 0 }
+        let held = Inbox::default();
+        Self { body, held, sent: 0, replayable: true, complete, limit, taken: 0, data: 0 }
     }
 
     /// Whether the whole body has been taken from the client.
@@ -96,11 +99,13 @@ impl Upload {
     /// How many of these bytes belong to the body.
     fn decode(&mut self, bytes: &[u8]) -> Result<usize, UploadError> {
         let Some(body) = &mut self.body else { return Ok(0) };
-        let passed =
-            body.pass(bytes).map_err(|_| UploadError::Client(io::ErrorKind::InvalidData))?;
+        let data = &mut self.data;
+        let passed = body
+            .data(bytes, |piece| *data += piece.len() as u64)
+            .map_err(|_| UploadError::Client(io::ErrorKind::InvalidData))?;
         self.complete = passed.done;
         self.taken += passed.used as u64;
-        if self.taken > self.limit {
+        if self.data > self.limit {
             return Err(UploadError::TooLong);
         }
         Ok(passed.used)
