@@ -31,11 +31,12 @@ impl Conn {
             // It passes on what its client takes, and finds out first when that one does not.
             Entry::Peer => w.config.http.body_timeout * 2,
         };
-        // An event stream may be silent for as long as it likes, unless its machine was found dead.
+        // An event stream may be silent for as long as it likes, unless its machine was found dead or its client takes
+        // nothing.
         let mut dead = false;
         let wait = |conn: &Self, dead: bool, waits_for_client: bool| match (dead, response.events) {
             (true, _) if !waits_for_client => conn.due_in(usual.min(LAST_SIGN)),
-            (false, true) => conn.slot.clear_deadline(),
+            (false, true) if !waits_for_client => conn.slot.clear_deadline(),
             _ => conn.due_in(usual),
         };
         wait(self, dead, false);
@@ -47,7 +48,7 @@ impl Conn {
             {
                 (uploaded, up.broken) = (true, true);
             }
-            if response.events && uploaded && !dead {
+            if response.events && uploaded && !dead && !download.waits_for_client() {
                 self.slot.clear_deadline();
             }
             let polled = download.poll(cx, &mut up.stream, &mut self.stream, &w, &mut moved);

@@ -66,11 +66,13 @@ impl Worker {
     }
 }
 
-/// Writes a path as servers read it into `to`: decoded once, without doubled slashes and dot segments. `false`
-/// if it is written so already.
+/// Writes a path as servers read it into `to`: decoded once, without doubled slashes, dot segments, and what some of
+/// them take for parameters of a segment (`/admin;x`, `/..;/admin`: RFC 2396, 3.3). `false` if it is written so already.
 fn make_plain(path: &[u8], to: &mut Vec<u8>) -> bool {
     let is_odd = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
-    if path.first() != Some(&b'/') || (!path.contains(&b'%') && !path.windows(2).any(is_odd)) {
+    if path.first() != Some(&b'/')
+        || !(path.iter().any(|b| matches!(b, b'%' | b';')) || path.windows(2).any(is_odd))
+    {
         return false;
     }
     to.clear();
@@ -96,14 +98,15 @@ fn resolve(path: &mut Vec<u8>) {
         at += path[at..].iter().take_while(|b| is_slash(b)).count();
         let end = path[at..].iter().position(is_slash).map_or(path.len(), |n| at + n);
         let is_last = end == path.len();
+        let name_end = path[at..end].iter().position(|&b| b == b';').map_or(end, |n| at + n);
         // What is kept is never longer than what was read, slash included.
-        match &path[at..end] {
+        match &path[at..name_end] {
             b"." | b"" => {}
             b".." => kept = path[..kept].iter().rposition(is_slash).unwrap_or(0),
             name => {
                 let length = name.len();
                 path[kept] = b'/';
-                path.copy_within(at..end, kept + 1);
+                path.copy_within(at..name_end, kept + 1);
                 kept += 1 + length;
                 at = end;
                 continue;
@@ -146,6 +149,11 @@ mod tests {
             ("/%2561", "/%61"),
             ("/.hidden/..x", "/.hidden/..x"),
             ("/a%3Fb", "/a?b"),
+            ("/admin;x=1/y", "/admin/y"),
+            ("/admin%3bx", "/admin"),
+            ("/x/..;/admin", "/admin"),
+            ("/x/..;a=b/.;/admin;/", "/admin/"),
+            ("/;x", "/"),
         ] {
             assert!(make_plain(path.as_bytes(), &mut to), "{path}");
             assert_eq!(std::str::from_utf8(&to), Ok(plain), "{path}");
@@ -161,7 +169,7 @@ mod tests {
         let mut to = Vec::new();
         for _ in 0..20_000 {
             let length = random.below(12) as usize;
-            let tail = (0..length).map(|_| b"/.%2eFa"[random.below(7) as usize]);
+            let tail = (0..length).map(|_| b"/.%2eFa;"[random.below(8) as usize]);
             let path: Vec<u8> = std::iter::once(b'/').chain(tail).collect();
             if make_plain(&path, &mut to) {
                 assert_eq!(to.first(), Some(&b'/'), "{}", String::from_utf8_lossy(&path));
