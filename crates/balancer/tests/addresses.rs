@@ -56,6 +56,11 @@ fn no_other_spelling_of_a_path_gets_around_a_rule() {
         "/x/%2e%2e/admin",
         "/x%2F..%2fadmin",
         "http://x/%61dmin",
+        // To servlet containers, and to all others.
+        "/admin;x/users",
+        "/x/..;/admin",
+        "//admin/..;/../users",
+        "/%61dmin/;/../users",
     ] {
         assert_eq!(ask(&mut wire, target, ""), 403, "{target}");
     }

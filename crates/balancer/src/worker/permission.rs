@@ -3,7 +3,8 @@
 //! Judged before anything is decided, and again by a machine that a peer passes the request on to, for its
 //! rules may be others. Routes compare paths as received, so that they cost nothing; a rule that `/%61dmin` or
 //! `//admin` gets around would protect nothing. So a request whose path could be written more plainly has to
-//! be permitted on the route of the plain path too.
+//! be permitted on the route of the plain path too; and on that of the path without parameters, since servers
+//! do not agree on what `/admin;x` and `/..;/` are.
 
 use std::net::IpAddr;
 
@@ -57,22 +58,35 @@ impl Worker {
             return true;
         }
         let mut path = self.text.borrow_mut();
-        let head = request.view(bytes);
-        if !make_plain(head.path(), &mut path) {
-            return false;
-        }
-        let meant = self.routes.find(&Rewritten { head, path: &path });
-        !routes.get(meant).addresses.permit(client)
+        [Parameters::Kept, Parameters::Dropped].into_iter().any(|parameters| {
+            let head = request.view(bytes);
+            if !make_plain(head.path(), parameters, &mut path) {
+                return false;
+            }
+            let meant = self.routes.find(&Rewritten { head, path: &path });
+            !routes.get(meant).addresses.permit(client)
+        })
     }
 }
 
-/// Writes a path as servers read it into `to`: decoded once, without doubled slashes, dot segments, and what some of
-/// them take for parameters of a segment (`/admin;x`, `/..;/admin`: RFC 2396, 3.3). `false` if it is written so already.
-fn make_plain(path: &[u8], to: &mut Vec<u8>) -> bool {
+/// What becomes of the parameters of segments (RFC 2396, 3.3): `/admin;x` is another name for `/admin` to servlet
+/// containers, and just another name to most other servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parameters {
+    Kept,
+    Dropped,
+}
+
+/// Writes a path as servers read it into `to`: decoded once, without doubled slashes and dot segments. `false` if it
+/// is written so already, or has no parameters to drop.
+fn make_plain(path: &[u8], parameters: Parameters, to: &mut Vec<u8>) -> bool {
     let is_odd = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
-    if path.first() != Some(&b'/')
-        || !(path.iter().any(|b| matches!(b, b'%' | b';')) || path.windows(2).any(is_odd))
-    {
+    let may_be_plainer = match parameters {
+        Parameters::Kept => path.contains(&b'%') || path.windows(2).any(is_odd),
+        // An encoded one may be taken for one too.
+        Parameters::Dropped => path.iter().any(|b| matches!(b, b'%' | b';')),
+    };
+    if path.first() != Some(&b'/') || !may_be_plainer {
         return false;
     }
     to.clear();
@@ -86,19 +100,27 @@ fn make_plain(path: &[u8], to: &mut Vec<u8>) -> bool {
             _ => (rest, to.push(*first)),
         };
     }
-    resolve(to);
+    if parameters == Parameters::Dropped && !to.contains(&b';') {
+        return false;
+    }
+    resolve(to, parameters);
     true
 }
 
 /// Takes doubled slashes and dot segments out of a path that begins with a slash.
-fn resolve(path: &mut Vec<u8>) {
+fn resolve(path: &mut Vec<u8>, parameters: Parameters) {
     let is_slash = |b: &u8| *b == b'/';
     let (mut kept, mut at) = (0, 0);
     while at < path.len() {
         at += path[at..].iter().take_while(|b| is_slash(b)).count();
         let end = path[at..].iter().position(is_slash).map_or(path.len(), |n| at + n);
         let is_last = end == path.len();
-        let name_end = path[at..end].iter().position(|&b| b == b';').map_or(end, |n| at + n);
+        let name_end = match parameters {
+            Parameters::Kept => end,
+            Parameters::Dropped => {
+                path[at..end].iter().position(|&b| b == b';').map_or(end, |n| at + n)
+            }
+        };
         // What is kept is never longer than what was read, slash included.
         match &path[at..name_end] {
             b"." | b"" => {}
@@ -149,17 +171,26 @@ mod tests {
             ("/%2561", "/%61"),
             ("/.hidden/..x", "/.hidden/..x"),
             ("/a%3Fb", "/a?b"),
+            ("//admin/..;/../secret", "/admin/secret"),
+            ("//admin/;/../secret", "/admin/secret"),
+            ("//a;b/c", "/a;b/c"),
+        ] {
+            assert!(make_plain(path.as_bytes(), Parameters::Kept, &mut to), "{path}");
+            assert_eq!(std::str::from_utf8(&to), Ok(plain), "{path}");
+        }
+        for (path, plain) in [
             ("/admin;x=1/y", "/admin/y"),
             ("/admin%3bx", "/admin"),
             ("/x/..;/admin", "/admin"),
             ("/x/..;a=b/.;/admin;/", "/admin/"),
             ("/;x", "/"),
         ] {
-            assert!(make_plain(path.as_bytes(), &mut to), "{path}");
+            assert!(make_plain(path.as_bytes(), Parameters::Dropped, &mut to), "{path}");
             assert_eq!(std::str::from_utf8(&to), Ok(plain), "{path}");
         }
+        assert!(!make_plain(b"/%61dmin", Parameters::Dropped, &mut to), "nothing to drop");
         for path in ["/", "/admin", "/a.b/c..d/e", "*", "", "x//y"] {
-            assert!(!make_plain(path.as_bytes(), &mut to), "{path}");
+            assert!(!make_plain(path.as_bytes(), Parameters::Kept, &mut to), "{path}");
         }
     }
 
@@ -171,7 +202,8 @@ mod tests {
             let length = random.below(12) as usize;
             let tail = (0..length).map(|_| b"/.%2eFa;"[random.below(8) as usize]);
             let path: Vec<u8> = std::iter::once(b'/').chain(tail).collect();
-            if make_plain(&path, &mut to) {
+            let parameters = [Parameters::Kept, Parameters::Dropped][random.below(2) as usize];
+            if make_plain(&path, parameters, &mut to) {
                 assert_eq!(to.first(), Some(&b'/'), "{}", String::from_utf8_lossy(&path));
                 let segments = to.split(|&b| b == b'/').skip(1);
                 let bad = |s: &&[u8]| *s == b"." || *s == b"..";
