@@ -207,6 +207,7 @@ fn clients_that_read_a_file_slowly_keep_nobody_from_a_place_and_are_given_up() {
     let big = std::fs::File::create(dir.path().join("big")).unwrap();
     big.set_len(64 << 20).unwrap();
     std::fs::write(dir.path().join("small"), "small").unwrap();
+    std::fs::write(dir.path().join("medium"), vec![b'm'; 15_000]).unwrap();
     let limits = "limit = 2\nqueue = 0\n[http]\nbody_timeout = \"2s\"";
     let text = format!("[local]\ndirectory = {:?}\n{limits}\n", dir.path());
     let machine = configured(&text).start();
@@ -221,6 +222,16 @@ fn clients_that_read_a_file_slowly_keep_nobody_from_a_place_and_are_given_up() {
     machine.until_nothing_is_in_flight();
     assert_eq!(get(machine.address, "/small").text(), "small");
     machine.until("they are given up", |s| s.totals.timed_out == 2);
+    drop(wires);
+    // Nor do many small ones at once.
+    let wires = [(), ()].map(|()| {
+        let mut wire = client(machine.address);
+        wire.send("GET /medium HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2000));
+        assert!(wire.head().unwrap().line.contains(" 200 "));
+        wire
+    });
+    machine.until_nothing_is_in_flight();
+    assert_eq!(get(machine.address, "/small").text(), "small");
     drop(wires);
 }
 

@@ -273,6 +273,10 @@ impl Conn {
             if self.out.len() < before {
                 self.due_in(self.w.config.http.body_timeout);
             }
+            if flushed.is_pending() {
+                // It was made here and is ready: nobody but the client is busy with it.
+                self.holding = Holding::default();
+            }
             if flushed.is_pending() && self.slot.interrupt() == Some(Interrupt::Deadline) {
                 self.w.stats.counters.timed_out.bump();
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

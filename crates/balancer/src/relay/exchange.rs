@@ -9,11 +9,11 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http1::Scan;
+use http1::{Limits, Scan};
 
 use super::conn::{Conn, Entry, Holding};
 use super::download::{Download, DownloadError};
-use super::http::{Refusal, Request, Response, max_head};
+use super::http::{ADDED_FIELDS, Refusal, Request, Response, max_head};
 use super::outcome::{Ended, Failure};
 use super::upload::{Upload, UploadError};
 use crate::peers::Upstream;
@@ -34,13 +34,13 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The longest response head taken from it.
-    fn max_head(&self, w: &Worker) -> usize {
-        let from = match self.key {
-            Key::Machine(_) => Entry::Peer,
-            Key::Local => Entry::Client,
+    /// What is taken from it as a response head.
+    fn limits(&self, w: &Worker) -> Limits {
+        let (from, max_fields) = match self.key {
+            Key::Machine(_) => (Entry::Peer, http1::MAX_FIELDS),
+            Key::Local => (Entry::Client, http1::MAX_FIELDS - ADDED_FIELDS),
         };
-        max_head(w.config.http.max_head, from)
+        Limits { max_head: max_head(w.config.http.max_head, from), max_fields }
     }
 }
 
@@ -162,7 +162,7 @@ impl Conn {
                 });
                 match read {
                     Poll::Ready(Some(head)) => return Poll::Ready(head),
-                    Poll::Ready(None) if early.len() > target.max_head(&w) => {
+                    Poll::Ready(None) if early.len() > target.limits(&w).max_head => {
                         return Poll::Ready(Head::Ended(Ended::Failed(Failure::Malformed)));
                     }
                     Poll::Ready(None) => {}
@@ -272,7 +272,7 @@ impl Conn {
                 rest,
                 request,
                 may_stay,
-                target.max_head(&w),
+                &target.limits(&w),
                 scan,
                 &mut fields,
             ) {

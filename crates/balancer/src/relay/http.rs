@@ -131,7 +131,7 @@ impl Request {
 /// Bytes and fields that a machine adds to a head that it passes on: who the client is, marks, reports. Where a peer's are
 /// read there is room for them, or a request would fail or not by whom it is given to.
 const ADDED_BYTES: usize = 4096;
-const ADDED_FIELDS: usize = 16;
+pub(crate) const ADDED_FIELDS: usize = 16;
 
 /// The longest head that is taken from there.
 pub(crate) fn max_head(limit: usize, from: Entry) -> usize {
@@ -230,13 +230,12 @@ impl Response {
         bytes: &[u8],
         request: &Request,
         may_stay: bool,
-        max_head: usize,
+        limits: &Limits,
         scan: &mut Scan,
         fields: &mut Fields,
     ) -> Result<Option<Self>, http1::Reject> {
-        let limits = Limits { max_head, max_fields: http1::MAX_FIELDS };
         let asked = Asked { head: request.is_head, upgrade: request.head.upgrade };
-        let parsed = http1::response::parse(bytes, asked, &limits, scan, fields)?;
+        let parsed = http1::response::parse(bytes, asked, limits, scan, fields)?;
         let Some(head) = parsed else { return Ok(None) };
         let plan = http1::persistence::plan(&request.head, &head, may_stay, true);
         let mut response = Self { head, plan, report: None, refused: None, events: false };
