@@ -462,6 +462,7 @@ fn an_asked_decision_is_explained_from_the_first_function_to_the_answers() {
     assert_eq!(told.answered.len() + told.silent.len(), 2, "both others were asked: {told:?}");
     let Some(candidacy::Verdict::Proxy(winner)) = told.verdict else { panic!("{told:?}") };
     assert_eq!(told.steps[2].left.first(), Some(&winner), "the winner stands first");
+    assert!(told.promised.contains(&winner), "it has promised a place: {told:?}");
     assert_eq!(told.reason, Some(candidacy::Reason::Asked));
     assert!(told.because.starts_with("idle costs "), "{}", told.because);
 }

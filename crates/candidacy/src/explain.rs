@@ -70,6 +70,8 @@ pub struct Explanation {
     pub answered: Vec<Slot>,
     /// Machines that were asked and did not.
     pub silent: Vec<Slot>,
+    /// Of those that answered, who promised a place.
+    pub promised: Vec<Slot>,
     /// How long answers were awaited; `None` unless machines were asked.
     pub waited: Option<Duration>,
     /// The outcome.
@@ -91,6 +93,7 @@ impl Explanation {
         self.estimates.clear();
         self.answered.clear();
         self.silent.clear();
+        self.promised.clear();
         (self.verdict, self.reason, self.waited) = (None, None, None);
         self.because.clear();
         self.narrowed = false;
@@ -131,6 +134,7 @@ impl Explanation {
         self.estimates = core::mem::take(&mut self.appraisals);
         self.answered.clear();
         self.silent.clear();
+        self.promised.clear();
         self.waited = Some(waited);
     }
 
@@ -151,7 +155,10 @@ impl Explanation {
     }
 
     /// Notes one machine of a round of questions.
-    pub(crate) fn asked(&mut self, slot: Slot, answered: bool, standing: Standing) {
+    pub(crate) fn asked(&mut self, slot: Slot, answered: bool, promised: bool, standing: Standing) {
+        if promised {
+            self.promised.push(slot);
+        }
         (if answered { &mut self.answered } else { &mut self.silent }).push(slot);
         if standing != Standing::Usable {
             self.excluded.push((slot, standing));
@@ -249,10 +256,11 @@ impl Explanation {
         }
         if let Some(waited) = self.waited {
             lines.push(format!(
-                "asked, {:.2} ms; answered: {}; silent: {}",
+                "asked, {:.2} ms; answered: {}; silent: {}; promised a place: {}",
                 waited.as_secs_f64() * 1e3,
                 names(&self.answered),
-                names(&self.silent)
+                names(&self.silent),
+                names(&self.promised)
             ));
         }
         for seen in &self.appraisals {

@@ -63,6 +63,7 @@ fn hostile(evil: &str) -> StatusView {
         steps: vec![step],
         answered: vec![evil()],
         silent: vec![evil()],
+        promised: vec![evil()],
         estimates: vec![Appraisal { name: evil(), ..Appraisal::default() }],
         ..DecisionRow::default()
     }];

@@ -192,7 +192,8 @@ impl Round {
                 list.push(Candidate::new(asked.slot, arrival));
             }
             if let Some(explanation) = &mut explanation {
-                explanation.asked(asked.slot, asked.answered, standing);
+                let promised = asked.reservation != 0;
+                explanation.asked(asked.slot, asked.answered, promised, standing);
             }
         }
         if self.with_self && view.hot.standing_here() == Standing::Usable {

@@ -49,6 +49,7 @@ fn row(one: &Explained, snapshot: &Snapshot, now: Instant) -> DecisionRow {
         estimates: e.estimates.iter().map(|seen| appraisal(seen, snapshot)).collect(),
         answered: names(&e.answered),
         silent: names(&e.silent),
+        promised: names(&e.promised),
         waited_ms: e.waited.map(|waited| waited.as_secs_f64() * 1e3),
     }
 }

@@ -132,6 +132,7 @@ fn asked(d: &DecisionRow) -> Markup {
             "Asked first: "
             @if d.answered.is_empty() { "nobody answered" } @else { (d.answered.join(", ")) " answered" }
             @if !d.silent.is_empty() { "; no answer in time from " (d.silent.join(", ")) }
+            @if !d.promised.is_empty() { "; a place was promised by " (d.promised.join(", ")) }
             @if let Some(waited) = d.waited_ms { "; decided after " (figures::millis(Some(waited))) }
         }
     }

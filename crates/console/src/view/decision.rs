@@ -39,6 +39,8 @@ pub struct DecisionRow {
     pub answered: Vec<String>,
     /// Machines that were asked first and did not.
     pub silent: Vec<String>,
+    /// Of those that answered, who promised a place.
+    pub promised: Vec<String>,
     /// How long their answers were awaited, in milliseconds; absent unless machines were asked.
     pub waited_ms: Option<f64>,
 }

@@ -281,6 +281,7 @@ fn decision(number: u64, i: u64) -> DecisionRow {
         },
         answered: if asked { names(&["rowan", "cedar"]) } else { Vec::new() },
         waited_ms: asked.then_some(0.41),
+        promised: if asked { names(&["cedar"]) } else { Vec::new() },
         silent: if asked && number.is_multiple_of(8) { names(&["hazel"]) } else { Vec::new() },
     }
 }
