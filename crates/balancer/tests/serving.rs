@@ -227,6 +227,20 @@ fn who_is_refused_before_100_continue_is_told_that_the_connection_ends() {
 }
 
 #[test]
+fn an_own_answer_before_100_continue_ends_the_connection_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = configured(&format!("[local]\ndirectory = {:?}\n", dir.path())).start();
+    let mut wire = client(machine.address);
+    wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n");
+    let got = wire.response();
+    assert_eq!((got.status(), got.header("connection")), (405, Some("close")));
+    let mut wire = client(machine.address);
+    wire.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\nx");
+    let got = wire.response();
+    assert_eq!((got.status(), got.header("connection")), (405, None), "its body is there");
+}
+
+#[test]
 fn a_response_that_comes_byte_by_byte_behind_hints_is_the_same_response() {
     let origin = Origin::wires(|mut wire| {
         while wire.head().is_some() {

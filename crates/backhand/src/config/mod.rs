@@ -119,15 +119,19 @@ impl Config {
 impl Config {
     /// An address to listen on that cannot be had, as a mistake of the file.
     pub(crate) fn mistaken_address(&self, error: &BindError) -> Mistakes {
-        let at = match error {
+        let key = match error {
             BindError::NotHere { address, section: "http", .. } => {
-                self.balancer.http.listen.iter().position(|listed| listed == address)
+                let at = self.balancer.http.listen.iter().position(|listed| listed == address);
+                format!("http.listen[{}]", at.unwrap_or_default())
             }
-            _ => None,
-        };
-        let key = match at {
-            Some(at) => format!("http.listen[{at}]"),
-            None => "peers.listen".into(),
+            // Where peers are heard follows from where this machine announces itself, unless it is said.
+            BindError::NotHere { address, .. } if self.resources.address == Some(address.ip()) => {
+                let message = format!("{} is not an address of this machine", address.ip());
+                let remedy = "correct it, or leave it out for all of them";
+                let problem = Problem::new("announce.address", message, remedy);
+                return Mistakes(place::render(&self.source, &self.text, &problem));
+            }
+            _ => "peers.listen".into(),
         };
         let said = error.to_string();
         let (message, remedy) = said.rsplit_once("; ").unwrap_or((&said, ""));

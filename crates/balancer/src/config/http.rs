@@ -291,6 +291,12 @@ pub(super) fn addresses(
             Some(twin) if *twin == address => {
                 found.wrong_at(text, key, format!("{address} is listed twice"), "list it once");
             }
+            Some(twin) if twin.ip().is_unspecified() != address.ip().is_unspecified() => {
+                let (one, all) =
+                    if twin.ip().is_unspecified() { (&address, twin) } else { (twin, &address) };
+                let message = format!("{one} is one of those that {all} stands for");
+                found.wrong_at(text, key, message, "keep one of the two");
+            }
             Some(twin) => {
                 let message = format!("{address} and {twin} are the same for IPv4 clients");
                 let remedy = "keep the one that begins with [::], which takes both families";
@@ -302,10 +308,13 @@ pub(super) fn addresses(
     addresses
 }
 
-/// Whether two addresses cannot both be listened on: equal, or both wildcards, since that of IPv6 takes IPv4.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+/// Whether two addresses cannot both be listened on: equal, or one a wildcard that takes the other. That of IPv6 takes
+/// IPv4 too.
+pub(super) fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let wild = a.ip().is_unspecified() && b.ip().is_unspecified();
-    a.port() == b.port() && (a.ip() == b.ip() || wild)
+    let takes =
+        |a: SocketAddr, b: SocketAddr| a.ip().is_unspecified() && (a.is_ipv6() || b.is_ipv4());
+    a.port() == b.port() && (a.ip() == b.ip() || wild || takes(a, b) || takes(b, a))
 }
 
 /// What was probably meant.

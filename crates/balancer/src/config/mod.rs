@@ -76,6 +76,13 @@ impl Config {
         let mut found = Found::default();
         let http = sections.http.check(&mut found);
         let peers = sections.peers.check(&mut found);
+        if let PeerListen::At(addresses) = &peers.listen {
+            let taken = |&&a: &&_| http.listen.iter().any(|&b| http::collide(a, b));
+            if let Some(address) = addresses.iter().find(taken) {
+                let message = format!("{address} is where clients are heard (http.listen)");
+                found.wrong("peers.listen", message, "choose another port for peers");
+            }
+        }
         let local = sections.local.check(&mut found);
         let access_log = sections.access_log.check(&mut found);
         let routes = route::check(&sections.route, &http, &mut found);

@@ -203,6 +203,11 @@ fn every_mistake_names_what_to_write_instead() {
             "keep the one that begins with [::]",
         ),
         ("[http]\nlisten = [\"1.1.1.1:80\", \"1.1.1.1:80\"]", "\"1.1.1.1:80\"", "listed twice"),
+        (
+            "[http]\nlisten = [\"0.0.0.0:80\", \"127.0.0.1:80\"]",
+            "\"127.0.0.1:80\"",
+            "is one of those that 0.0.0.0:80 stands for; keep one",
+        ),
         ("[http]\nworkers = 257", "257", "257 is not between 1 and 256"),
         (
             "[http]\nhead_timeout = \"6m\"",

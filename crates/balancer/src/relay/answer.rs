@@ -91,7 +91,7 @@ impl Conn {
         text: &str,
     ) -> Ended {
         // After these the rest of the connection cannot be understood.
-        let keep = self.may_go_on(request) && !matches!(status, 400 | 408 | 413);
+        let keep = self.may_keep(request) && !matches!(status, 400 | 408 | 413);
         let old = !request.version_11;
         let reply = Reply { status, headers, text, keep, old, head_only: request.is_head };
         match self.reply(reply).await {
@@ -103,6 +103,11 @@ impl Conn {
     /// Whether the client's connection may go on after this request, as far as this side is concerned.
     pub(crate) fn may_go_on(&self, request: &Request) -> bool {
         request.keep && !self.w.is_draining()
+    }
+
+    /// The same after an answer of this machine's own.
+    pub(crate) fn may_keep(&self, request: &Request) -> bool {
+        self.may_go_on(request) && !self.waits_for_leave
     }
 
     /// Counts what happened and writes it down; returns whether the connection goes on.

@@ -93,6 +93,8 @@ pub(crate) struct Conn {
     pub(crate) cut: bool,
     /// The client said that its last request was its last, and nothing it sent is unread.
     pub(crate) taken_leave: bool,
+    /// The client waits for leave to send its body, and may never send it if it gets another answer.
+    pub(crate) waits_for_leave: bool,
     /// The current response is an event stream or an upgrade: it lasts as long as both sides like, and says nothing
     /// about how fast anybody is.
     pub(crate) lasts: bool,
@@ -129,6 +131,7 @@ impl Conn {
             ended: false,
             cut: false,
             taken_leave: false,
+            waits_for_leave: false,
             lasts: false,
             client: remote,
             holding: Holding::default(),

@@ -67,7 +67,7 @@ impl Conn {
     /// Answers from the files.
     async fn files(&mut self, request: &Request) -> Ended {
         let w = self.w.clone();
-        let keep = self.may_go_on(request);
+        let keep = self.may_keep(request);
         let answer = self.file_head(request, keep);
         let (status, body) = (answer.status, answer.body);
         let (bytes, mut sent) = (body.len(), 0);

@@ -51,7 +51,7 @@ impl Conn {
         let status = head.status;
         match head.body {
             PageBody::Whole(body) => {
-                let keep = self.may_go_on(request) && request.body.is_none();
+                let keep = self.may_keep(request) && request.body.is_none();
                 self.page_head(request, status, &head.headers, Some(body.len()), keep);
                 let mut bytes = 0;
                 if !request.is_head {

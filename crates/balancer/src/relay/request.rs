@@ -53,6 +53,8 @@ impl Conn {
         self.taken_leave = !request.keep && request.body.is_none();
         let mut upload =
             Upload::new(request.body.take(), w.config.http.max_body.unwrap_or(u64::MAX));
+        self.waits_for_leave =
+            request.head.expects_continue && !upload.is_complete() && self.inbox.is_empty();
         let mut trace = Trace::default();
         let ended = self.answer(&mut request, client, &mut upload, &mut trace, begun).await;
         let ended = match ended {
