@@ -236,6 +236,31 @@ fn clients_that_read_a_file_slowly_keep_nobody_from_a_place_and_are_given_up() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_is_not_given_up_as_long_as_it_reads() {
+    // Slower than the kernel's buffers empty by a third within the limit; what is tried is the time it takes.
+    const PAUSE: Duration = Duration::from_millis(250);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::File::create(dir.path().join("big")).unwrap().set_len(64 << 20).unwrap();
+    let text = format!("[local]\ndirectory = {:?}\n[http]\nbody_timeout = \"1s\"", dir.path());
+    let files = configured(&text).start();
+    let large = Origin::answering(|_| plain(vec![b'x'; 64 << 20]));
+    let relay = in_front_of(&large).with("[http]\nbody_timeout = \"1s\"").start();
+    let mut wires = [&files, &relay].map(|machine| {
+        let mut wire = client(machine.address);
+        wire.send("GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert!(wire.head().unwrap().line.contains(" 200 "));
+        wire
+    });
+    for _ in 0..20 {
+        wires.iter_mut().for_each(|wire| assert_eq!(wire.exactly(64 * 1024).len(), 64 * 1024));
+        std::thread::sleep(PAUSE);
+    }
+    assert_eq!((files.totals().timed_out, relay.totals().timed_out), (0, 0));
+    files.until("it is given up once it stops", |s| s.totals.timed_out == 1);
+    relay.until("it is given up once it stops", |s| s.totals.timed_out == 1);
+}
+
+#[test]
 fn internal_pages_are_answered_here_and_never_balanced() {
     let origin = Origin::named("x");
     let route = "[[route]]\nname = \"r\"\nchain = [\"removeSelf\"]\nempty = \"refuse\"";

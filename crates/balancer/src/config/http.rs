@@ -59,8 +59,9 @@ pub struct HttpSection {
 
     /// How long a body may stand still, in either direction.
     ///
-    /// Counted from the last byte that moved, so a large body may take hours as long as it moves. Upgraded
-    /// connections and event streams have no such limit.
+    /// Counted from the last byte that moved, so a large body may take hours as long as it moves. Since the kernel
+    /// keeps much for a client, what the client acknowledges counts, and one that has stopped reading is given up after
+    /// one to two of these. Upgraded connections have no such limit, nor have event streams whose client reads.
     ///
     /// 1s to 1h. Default 30s.
     pub body_timeout: Option<Spanned<Span>>,

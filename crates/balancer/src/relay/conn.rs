@@ -93,6 +93,8 @@ pub(crate) struct Conn {
     pub(crate) cut: bool,
     /// The client said that its last request was its last, and nothing it sent is unread.
     pub(crate) taken_leave: bool,
+    /// What the client had not acknowledged when its time was over for the first time.
+    pub(crate) queued: Option<u32>,
     /// The client waits for leave to send its body, and may never send it if it gets another answer.
     pub(crate) waits_for_leave: bool,
     /// The current response is an event stream or an upgrade: it lasts as long as both sides like, and says nothing
@@ -131,6 +133,7 @@ impl Conn {
             ended: false,
             cut: false,
             taken_leave: false,
+            queued: None,
             waits_for_leave: false,
             lasts: false,
             client: remote,
@@ -146,6 +149,23 @@ impl Conn {
             false => self.w.recent() + TICK,
         };
         self.slot.set_deadline(from.as_nanos().saturating_add(nanos));
+    }
+
+    /// Whether a client whose time is over has still taken something since it was asked last. The kernel keeps megabytes
+    /// for it and takes no more before a third of them is gone, which takes a slow client longer than its time.
+    pub(crate) fn still_takes(&mut self) -> bool {
+        let now = self.stream.unacknowledged();
+        match (self.queued, now) {
+            (_, None) => false,
+            (None, now) => {
+                self.queued = now;
+                true
+            }
+            (Some(before), Some(now)) => {
+                self.queued = Some(now);
+                now < before
+            }
+        }
     }
 
     /// Waits for the next request head.
@@ -274,6 +294,7 @@ impl Conn {
                 more,
             );
             if self.out.len() < before {
+                self.queued = None;
                 self.due_in(self.w.config.http.body_timeout);
             }
             if flushed.is_pending() {
@@ -281,6 +302,10 @@ impl Conn {
                 self.holding = Holding::default();
             }
             if flushed.is_pending() && self.slot.interrupt() == Some(Interrupt::Deadline) {
+                if self.still_takes() {
+                    self.due_in(self.w.config.http.body_timeout);
+                    return Poll::Pending;
+                }
                 self.w.stats.counters.timed_out.bump();
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }

@@ -62,6 +62,7 @@ impl Conn {
             }
             let theirs = !download.waits_for_client();
             if moved {
+                self.queued = None;
                 wait(self, dead, !theirs);
             }
             match (polled, self.slot.interrupt()) {
@@ -70,6 +71,10 @@ impl Conn {
                     dead = false;
                     self.slot.wait_on(up.machine());
                     wait(self, dead, false);
+                    Poll::Pending
+                }
+                (Poll::Pending, Some(Interrupt::Deadline)) if !theirs && self.still_takes() => {
+                    wait(self, dead, true);
                     Poll::Pending
                 }
                 (Poll::Pending, Some(Interrupt::Deadline)) => {

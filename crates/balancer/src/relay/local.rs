@@ -181,6 +181,7 @@ impl Conn {
                             self.holding = Holding::default();
                             self.due_in(patience);
                         }
+                        Some(Interrupt::Deadline) if self.still_takes() => self.due_in(patience),
                         Some(_) => {
                             w.stats.counters.timed_out.bump();
                             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -196,6 +197,7 @@ impl Conn {
                     Ok(0) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                     Ok(n) => {
                         len -= n as u64;
+                        self.queued = None;
                         *sent += n as u64;
                         if counts && w.recent().since(begun) >= BUSY {
                             counts = false;

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -99,6 +100,16 @@ impl Stream {
             // Setting the option sends, also where it is set already (tcp(7), Linux: `__tcp_sock_set_nodelay`).
             let _ = s.set_nodelay(true);
         }
+    }
+
+    /// Bytes that were sent and that the other side has not acknowledged; `None` where that is not to be known.
+    pub(crate) fn unacknowledged(&self) -> Option<u32> {
+        // `SIOCOUTQ` of tcp(7) and unix(7).
+        const UNSENT: Opcode = 0x5411;
+        #[allow(unsafe_code)]
+        // SAFETY: this operation writes one `int` and nothing else, and to no other memory.
+        let queued = unsafe { ioctl(self, Getter::<UNSENT, i32>::new()) };
+        u32::try_from(queued.ok()?).ok()
     }
 
     /// Tells the other side that nothing more will be sent.
