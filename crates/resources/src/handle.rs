@@ -17,7 +17,6 @@ use seal::{ClusterKey, Speaker};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::crypto::{self, Ring};
 use crate::error::StartError;
 use crate::local::LocalLoad;
 use crate::matrix::{SharedMatrix, THIS};
@@ -26,6 +25,7 @@ use crate::served::{NothingServed, Served};
 use crate::state::State;
 use crate::stats::{Counters, Stats, count};
 use crate::wake::Bell;
+use crypto::Ring;
 
 /// The first exchange channel for threads of the balancer; lower ones belong to this crate's threads.
 const FIRST_FREE_CHANNEL: u16 = 16;

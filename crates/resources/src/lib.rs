@@ -13,7 +13,6 @@
 
 pub mod clock;
 pub mod config;
-pub mod crypto;
 mod error;
 mod handle;
 pub mod holder;

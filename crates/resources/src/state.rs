@@ -14,7 +14,7 @@ use base::MachineId;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use crate::{crypto, holder};
+use crate::holder;
 
 const MACHINE: &str = "machine";
 const ARRIBA: &str = "arriba";

@@ -4,7 +4,7 @@ use base::{Boot, MachineId};
 
 use crate::suite::Speaker;
 
-#[path = "../../resources/src/crypto/suite.rs"]
+#[path = "../../crypto/src/suite.rs"]
 #[allow(unreachable_pub)] // It is public where it lives.
 mod suite;
 

@@ -33,10 +33,14 @@ fn read(metadata: &Value) -> (Vec<String>, Vec<Edge>) {
         .iter()
         .flat_map(|package| {
             let dependencies = package["dependencies"].as_array();
-            dependencies.map(Vec::as_slice).unwrap_or_default().iter().map(|dependency| Edge {
-                from: text(package, "name"),
-                to: text(dependency, "name"),
-                for_tests: dependency["kind"] == "dev",
+            let dependencies = dependencies.map(Vec::as_slice).unwrap_or_default().iter();
+            // Only what lies in this tree: a crate of the registry may have the name of one of ours.
+            dependencies.filter(|dependency| dependency["path"].is_string()).map(|dependency| {
+                Edge {
+                    from: text(package, "name"),
+                    to: text(dependency, "name"),
+                    for_tests: dependency["kind"] == "dev",
+                }
             })
         })
         .filter(|edge| members.contains(&edge.to))
@@ -105,7 +109,8 @@ mod tests {
     fn edges_are_read_from_what_cargo_prints() {
         let metadata = serde_json::json!({ "packages": [
             { "name": "a", "dependencies": [
-                { "name": "b", "kind": null }, { "name": "b", "kind": "dev" }, { "name": "serde", "kind": null }
+                { "name": "b", "kind": null, "path": "/b" }, { "name": "b", "kind": "dev", "path": "/b" },
+                { "name": "b", "kind": null }, { "name": "serde", "kind": null }
             ] },
             { "name": "b", "dependencies": [] },
         ] });

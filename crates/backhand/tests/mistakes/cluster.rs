@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use announce::Contact;
 use announce::packet::Announcement;
 use base::{Boot, MachineId};
+use crypto::Ring;
 use lab::{CgroupWish, Cut, Lab, LabConfig, Output, Place, Spawn};
-use resources::crypto::Ring;
 use seal::{ClusterKey, Purpose, Sealer, Speaker};
 use testkit::trial::Failed;
 

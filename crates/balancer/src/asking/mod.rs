@@ -21,7 +21,7 @@ use announce::exchange::{Asker, Probe, Question, tag};
 use announce::reception::Refused;
 use base::Instant;
 use candidacy::Slot;
-use resources::crypto::{Ring, random};
+use crypto::{Ring, random};
 use seal::Speaker;
 use seal::challenge::Nonce;
 use tokio::net::UdpSocket;

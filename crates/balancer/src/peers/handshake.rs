@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::ready;
 
-use resources::crypto::{Ring, random};
+use crypto::{Ring, random};
 use seal::Speaker;
 use seal::peer::{Client, Expected, HandshakeError, PeerKey, Progress, Server};
 

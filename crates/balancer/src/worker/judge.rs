@@ -7,8 +7,8 @@ use std::sync::Arc;
 use base::Instant;
 use candidacy::hot::{Condition, Standing};
 use candidacy::{Report, Slot, Snapshot, failures};
+use crypto::Ring;
 use resources::Evidence;
-use resources::crypto::Ring;
 use seal::Speaker;
 use seal::peer::PeerKey;
 

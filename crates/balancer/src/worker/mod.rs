@@ -28,9 +28,9 @@ use base::{Instant, Random, Seldom};
 use candidacy::Routes;
 use candidacy::asking::{AnswerTimes, AskingRules, Switch};
 use candidacy::failures::{FailureRules, RetryBudget};
+use crypto::Ring;
 use http1::Fields;
 use resources::Clock;
-use resources::crypto::Ring;
 use seal::peer::PeerKey;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -161,7 +161,7 @@ impl Worker {
         let machines = shared.resources.matrix().hot.capacity();
         let routes = config.routes.table.clone();
         let deciding = Deciding {
-            random: Random::new(resources::crypto::seed()),
+            random: Random::new(crypto::seed()),
             scratch: candidacy::Scratch::new(),
             budget: RetryBudget::new(config.http.retry_budget_percent * 10, BURST),
             failure_rules: FailureRules::default(),

@@ -16,11 +16,11 @@ use seal::Speaker;
 use tracing::warn;
 
 use super::wait::wait;
-use crate::crypto::Ring;
 use crate::handle::Shared;
 use crate::net::pair::Pair;
 use crate::net::socket::Udp;
 use crate::stats::count;
+use crypto::Ring;
 
 /// The channel of the exchange on which this thread seals.
 const CHANNEL: u16 = 2;

@@ -14,9 +14,9 @@ use tracing::{error, info, warn};
 
 use super::resolver::Resolver;
 use super::table::{Table, Who};
-use crate::crypto::{self, Ring};
 use crate::handle::{Death, Shared};
 use crate::stats::count;
+use crypto::Ring;
 
 /// Addresses remembered that have not answered.
 const UNANSWERED_MAX: usize = 256;

@@ -28,13 +28,13 @@ use super::own;
 use super::resolver::Resolver;
 use super::table::{Table, Who};
 use super::wait::wait;
-use crate::crypto::{self, Ring};
 use crate::handle::Shared;
 use crate::matrix::THIS;
 use crate::measure::{Figures, Meter};
 use crate::net::announcer::Announcer;
 use crate::net::pair::Pair;
 use crate::stats::{count, count_many};
+use crypto::Ring;
 
 /// The channel of announcements, and that of this thread's probes.
 const ANNOUNCING: u16 = 0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use announce::exchange::{Answer, Probe, Question, tag};
 use announce::reception::Refused;
 use candidacy::Slot;
-use resources::crypto::random;
+use crypto::random;
 use resources::{Handle, Served, ServedFigures};
 
 use crate::bench::{Node, PATIENCE, Plan, net, pair};

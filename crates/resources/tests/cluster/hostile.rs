@@ -7,7 +7,7 @@ use announce::Contact;
 use announce::packet::Announcement;
 use announce::reception::Refused;
 use base::{Boot, MachineId};
-use resources::crypto::Ring;
+use crypto::Ring;
 use seal::{ClusterKey, Purpose, Sealer, Speaker};
 
 use crate::bench::{KEY_TEXT, Node, PATIENCE, Plan, key, net, pair};

@@ -7,7 +7,7 @@ use announce::Contact;
 use announce::packet::Announcement;
 use announce::reception::Refused;
 use base::{Boot, MachineId};
-use resources::crypto::Ring;
+use crypto::Ring;
 use resources::{Service, Setup, StartError};
 use seal::{Purpose, Sealer, Speaker};
 

@@ -4,8 +4,8 @@
 //! CPUs with AES instructions. This is the only file that names the library. The tests of `seal` and
 //! `announce` include it, so that the cores are tried with what runs.
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::{hkdf, hmac};
+use ring_crypto::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring_crypto::{hkdf, hmac};
 use seal::suite::{KEY_LEN, NONCE_LEN, TAG_LEN};
 use seal::{Cipher, Suite};
 use zeroize::Zeroizing;

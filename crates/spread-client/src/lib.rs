@@ -1,0 +1,1 @@
+//! The client of the bus, for our daemon and the original: async and blocking.

@@ -1,0 +1,1 @@
+//! The bus daemon: sockets and timers around ring and groups, client sessions, spread.conf.
