@@ -1,1 +1,3 @@
 //! The bus daemon: sockets and timers around ring and groups, client sessions, spread.conf.
+
+pub mod conf;
