@@ -83,10 +83,24 @@ pub fn read(named: Option<&Path>) -> Result<Found, FileError> {
 fn read_from(named: Option<&Path>, usual: [PathBuf; 2]) -> Result<Found, FileError> {
     let (path, text) = first(named.map(Path::to_owned).into_iter().chain(usual).collect())?;
     let missing = named.filter(|named| **named != path).map(Path::to_owned);
-    match SpreadConf::parse(&text, &mut resolve) {
-        Ok(conf) => Ok(Found { path, conf, missing }),
-        Err(mistakes) => Err(FileError::Mistaken { path, text, mistakes }),
-    }
+    parsed(&path, text).map(|conf| Found { path, conf, missing })
+}
+
+/// Reads this file and no other.
+///
+/// # Errors
+/// It is not there, cannot be read or has mistakes.
+pub fn read_only(path: &Path) -> Result<SpreadConf, FileError> {
+    let (path, text) = first(vec![path.to_owned()])?;
+    parsed(&path, text)
+}
+
+fn parsed(path: &Path, text: String) -> Result<SpreadConf, FileError> {
+    SpreadConf::parse(&text, &mut resolve).map_err(|mistakes| FileError::Mistaken {
+        path: path.to_owned(),
+        text,
+        mistakes,
+    })
 }
 
 /// Reads `spread.access_ip`, from here or else from /etc.

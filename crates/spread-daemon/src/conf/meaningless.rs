@@ -15,7 +15,7 @@ pub struct Meaningless {
 
 const BY_VIEWS: &str = "views are agreed on in another way here, which has no such time";
 
-const OPTIONS: [(&str, &str); 15] = [
+const OPTIONS: [(&str, &str); 12] = [
     ("HurryTimeout", "an idle token goes straight to whoever asks for it"),
     ("AliveTimeout", "signs of life are sent at least every 25 ms"),
     ("JoinTimeout", BY_VIEWS),
@@ -24,13 +24,7 @@ const OPTIONS: [(&str, &str); 15] = [
     ("GatherTimeout", BY_VIEWS),
     ("FormTimeout", BY_VIEWS),
     ("LookupTimeout", "whoever is not there is looked for every second"),
-    (
-        "AcceleratedRing",
-        "when the token moves on early is decided by what is measured; the option only counts in the configuration's hash",
-    ),
-    ("AcceleratedWindow", "how early the token moves on is decided by what is measured"),
-    ("Window", "the window follows loss, backlog and the number of members"),
-    ("PersonalWindow", "the window follows loss, backlog and the number of members"),
+    ("PersonalWindow", "each daemon's share of the window follows from who has something to send"),
     ("SocketPortReuse", "client ports are always opened so that a restart need not wait"),
     ("AccessControlPolicy", "PERMIT is the only policy there is"),
     (
@@ -57,10 +51,10 @@ mod tests {
     #[test]
     fn options_without_meaning_are_named_once_with_line_and_reason() {
         let conf = conf(
-            "Spread_Segment 127.0.0.255 { localhost 127.0.0.1 }\nWindow = 100\nDangerousMonitor = true\nWindow = 99\nSocketPortReuse = ON\n",
+            "Spread_Segment 127.0.0.255 { localhost 127.0.0.1 }\nPersonalWindow = 10\nDangerousMonitor = true\nPersonalWindow = 9\nSocketPortReuse = ON\n",
         );
         let named: Vec<_> = conf.meaningless().iter().map(|m| (m.name, m.line)).collect();
-        assert_eq!(named, [("Window", 2), ("SocketPortReuse", 5)]);
+        assert_eq!(named, [("PersonalWindow", 2), ("SocketPortReuse", 5)]);
         assert!(conf.meaningless().iter().all(|m| !m.reason.is_empty()));
     }
 }

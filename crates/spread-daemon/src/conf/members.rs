@@ -21,6 +21,8 @@ pub(super) struct Members<'r> {
     pub(super) daemons: Vec<Daemon>,
     pub(super) mistakes: Vec<Mistake>,
     pub(super) warnings: Vec<Warning>,
+    /// Daemons looked at, good and bad: a name may have to be looked up for each.
+    seen: usize,
     /// The version all addresses must have, once it is known.
     family: Option<Family>,
     resolve: &'r mut Resolve<'r>,
@@ -30,7 +32,7 @@ impl<'r> Members<'r> {
     pub(super) fn new(family: Option<Family>, resolve: &'r mut Resolve<'r>) -> Self {
         let (segments, daemons) = (Vec::new(), Vec::new());
         let (mistakes, warnings) = (Vec::new(), Vec::new());
-        Self { segments, daemons, mistakes, warnings, family, resolve }
+        Self { segments, daemons, mistakes, warnings, seen: 0, family, resolve }
     }
 
     fn wrong(&mut self, token: &Token<'_>, what: What) {
@@ -51,9 +53,10 @@ impl<'r> Members<'r> {
             let line = segment.head.place.line;
             self.segments.push(Segment { addresses, port, line });
             for daemon in &segment.daemons {
-                if self.daemons.len() == DAEMONS_MAX {
+                if self.seen == DAEMONS_MAX {
                     return self.wrong(&daemon.name, What::Daemons);
                 }
+                self.seen += 1;
                 if let Some(daemon) = self.daemon(daemon, i, port) {
                     self.daemons.push(daemon);
                 }

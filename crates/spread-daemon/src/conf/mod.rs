@@ -29,7 +29,7 @@ use ring::DaemonName;
 
 pub use access::{AccessList, AccessMistake};
 pub use address::{DEFAULT_PORT, Family, Reach, SegmentAddress};
-pub use find::{FileError, Found, access_file, read, resolve};
+pub use find::{FileError, Found, access_file, read, read_only, resolve};
 pub use flags::DebugFlags;
 pub use meaningless::Meaningless;
 pub use mistake::{MISTAKES_MAX, Mistake, Place, What};

@@ -100,13 +100,19 @@ pub(super) fn judge(
     warnings: &mut Vec<Warning>,
 ) -> Options {
     let mut judge = Judge { options: Options::default(), timeouts: [None; 9], precise: false };
+    let mut seen: Vec<&str> = Vec::new();
     for (i, setting) in settings.iter().enumerate() {
         let name = setting.name;
-        if let Some(later) = settings[i + 1..].iter().find(|later| later.name.text == name.text) {
-            let text = format!("{} stands here and in line {}, which counts", name.text, {
-                later.name.place.line
-            });
-            warnings.push(Warning { line: name.place.line, text });
+        // There are only so many names; the file may have many settings.
+        if !seen.contains(&name.text) {
+            seen.push(name.text);
+            let same = |other: &&Setting<'_>| other.name.text == name.text;
+            if let Some(last) = settings[i + 1..].iter().rfind(same) {
+                let line = last.name.place.line;
+                let text =
+                    format!("{} stands here and again, and counts as in line {line}", name.text);
+                warnings.push(Warning { line: name.place.line, text });
+            }
         }
         if let Err(mistake) = judge.take(setting) {
             mistakes.push(mistake);

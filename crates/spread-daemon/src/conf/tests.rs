@@ -172,6 +172,18 @@ fn limits_are_told_where_they_are_passed() {
 }
 
 #[test]
+fn no_more_names_are_looked_up_than_there_may_be_daemons() {
+    let mut asked = 0;
+    let text = format!("Spread_Segment 10.0.0.255 {{ {} }}", "nobody;".repeat(5000));
+    let mut resolve = |_: &str, _| {
+        asked += 1;
+        Err("nobody has this name".into())
+    };
+    assert!(SpreadConf::parse(&text, &mut resolve).is_err());
+    assert_eq!(asked, DAEMONS_MAX);
+}
+
+#[test]
 fn a_file_without_segment_or_daemon_is_told_so() {
     assert_eq!(kinds(""), [What::NoSegment]);
     assert_eq!(kinds("DebugFlags = { ALL }"), [What::NoSegment]);

@@ -1,0 +1,193 @@
+//! The section `[bus]` as it stands in the file.
+//!
+//! The documentation of each field is the reference page of that key. Values that can be judged on their own are
+//! judged while reading, so that the reader's error carries line and caret; what depends on several keys is judged in
+//! [`BusSection::check`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use base::AddrBlock;
+use base::units::{Size, Span};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Priority;
+use super::values::{Interface, Mode, Owner, Port, Seed, SegmentKey, SocketKey};
+
+/// The daemon through which programs on all machines send each other messages in one order, and know who is there.
+///
+/// It speaks the protocol of the Spread toolkit with its clients, so programs written for that toolkit connect to it
+/// unchanged: `4803` through the Unix socket, `4803@host` by TCP. The daemons of a cluster find each other; a fixed
+/// list, as the original had it, can be given with `spread_conf`. Without this section there is no daemon.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BusSection {
+    /// What this daemon is called. Clients see it: `#user#name` is the private group of one of its clients.
+    ///
+    /// No two daemons of a cluster have the same; the younger is refused. Members of a view are in the order of
+    /// their names, byte by byte.
+    ///
+    /// 1 to 19 characters from `$` to `~`, which leaves out space, `!`, `"` and `#`. Default: `cluster.name` or the
+    /// host's name up to its first dot; if that is too long or impossible, its first ten characters, `-`, and eight of
+    /// a hash. With `spread_conf`: the daemon of that file whose address is on this machine.
+    pub name: Option<Spanned<String>>,
+
+    /// Where clients connect by TCP: any number of `"address:port"`.
+    ///
+    /// `[]` leaves only the Unix socket. A session is not encrypted and proves nothing, so listen on the network
+    /// only where everybody in `accept_clients` may read and send.
+    ///
+    /// At most 16. Default: `["127.0.0.1:4803", "[::1]:4803"]`, with the port of the key `port`, and as far as this
+    /// machine has these addresses.
+    pub listen: Option<Vec<Spanned<SocketAddr>>>,
+
+    /// From which addresses clients may connect by TCP. The Unix socket is guarded by `socket_mode` alone.
+    ///
+    /// Each entry is one address (`10.0.5.7`), a block (`10.0.5.0/24`, `fd00::/8`) or a dotted prefix (`10.0.`).
+    /// Whoever comes from elsewhere is refused before a byte is read.
+    ///
+    /// At least one. Default: loopback, link-local and private addresses, as for `cluster.accept`.
+    pub accept_clients: Option<Vec<AddrBlock>>,
+
+    /// The Unix socket on which clients of this machine connect: an absolute path, or `"none"`.
+    ///
+    /// Programs of the toolkit look for `/tmp/PORT`, so another path is only found by programs that are told. A
+    /// socket that a dead daemon left is replaced; one that a living one listens on is a mistake.
+    ///
+    /// Default: `/tmp/` and the port of the first address in `listen`, so `/tmp/4803`.
+    pub socket: Option<Spanned<SocketKey>>,
+
+    /// Who may connect through the Unix socket: its permission bits, in octal digits.
+    ///
+    /// A client needs permission to write. `"0660"` with a group in `socket_owner` keeps everybody else out.
+    ///
+    /// Default `"0666"`, everybody on this machine, as the original has it.
+    pub socket_mode: Option<Mode>,
+
+    /// To whom the Unix socket belongs: `"user"`, `"user:group"` or `":group"`, as names or numbers.
+    ///
+    /// Names are looked up in `/etc/passwd` and `/etc/group`. Another user than the daemon's own takes root.
+    ///
+    /// Default: the user and group that the daemon runs as.
+    pub socket_owner: Option<Spanned<Owner>>,
+
+    /// The address of this machine that it speaks to the other daemons with.
+    ///
+    /// Needed when a machine has several networks and the daemons shall meet on one of them only.
+    ///
+    /// Default: every address; without a key `127.0.0.1`.
+    pub address: Option<Spanned<IpAddr>>,
+
+    /// The UDP port on which daemons hear each other. Equal on all machines that shall find each other by `segment`.
+    ///
+    /// 1 to 65535. Default 4803.
+    pub port: Port<4803>,
+
+    /// Where the daemons of one network find each other and send what is for all of them: a multicast or
+    /// broadcast address without port, or `"none"`.
+    ///
+    /// Where multicast does not get through, the daemons notice and speak to each other one by one; that costs the
+    /// network one copy for each. `"none"` does so from the start; then at least one of two daemons must have the
+    /// other among its `seeds`.
+    ///
+    /// Default: `"239.192.48.3"`, a group that no router passes on; without a key `"none"`.
+    pub segment: Option<Spanned<SegmentKey>>,
+
+    /// The interface on which the group of `segment` is joined and spoken to: a name such as `"eth1"` or one of its
+    /// addresses.
+    ///
+    /// Default: the one of `address`, else every interface that does multicast.
+    pub segment_interface: Option<Spanned<Interface>>,
+
+    /// Daemons to look for where `segment` does not reach: `"host"`, `"host:port"`, `"10.0.5.7:4803"`.
+    ///
+    /// It suffices that each daemon leads to one that leads to the others. A name is resolved again and again, so
+    /// it may follow machines that come and go; all its addresses count. Without a port, that of `port`.
+    ///
+    /// At most 64. Default: none.
+    pub seeds: Vec<Spanned<Seed>>,
+
+    /// A `spread.conf` to take the daemons from: then exactly those in this file belong, in its order, with the
+    /// addresses, ports, interfaces and limits that it says.
+    ///
+    /// An absolute path. `name` then says which of its daemons this one is. `listen`, `address`, `port`, `segment`,
+    /// `segment_interface` and `seeds` cannot stand beside it, since the file says all that.
+    ///
+    /// Default: none, daemons find each other.
+    pub spread_conf: Option<Spanned<PathBuf>>,
+
+    /// The file with the secret of the daemons, if it shall not be that of the whole cluster.
+    ///
+    /// What daemons say to each other is sealed with keys derived from it, as described at `cluster.key_file`. An
+    /// absolute path.
+    ///
+    /// Default: `cluster.key_file`. Without a key daemons speak over loopback only, unless `insecure`.
+    pub key_file: Option<Spanned<PathBuf>>,
+
+    /// Files with earlier secrets that are still believed: for changing the key without an end of service.
+    ///
+    /// First list the new key here on every machine; then make it the key on every machine and list the old one
+    /// here; then take the old one away.
+    ///
+    /// At most 4, absolute paths. Default: none.
+    pub previous_keys: Vec<Spanned<PathBuf>>,
+
+    /// Speak to other daemons on the network without a key.
+    ///
+    /// Anyone who can send a packet from an accepted address can then be a daemon, read everything and send
+    /// anything. For laboratories; every start says in the log that it is on. It has no effect when there is a key.
+    ///
+    /// Default: that of `cluster.insecure`.
+    pub insecure: Option<bool>,
+
+    /// Time between two signs of life to each other daemon.
+    ///
+    /// 5ms to 25ms. Default 25ms.
+    pub heartbeat: Option<Spanned<Span>>,
+
+    /// The shortest silence after which a daemon counts as gone.
+    ///
+    /// The silence that is allowed follows the jitter that was seen, between this and `timeout_ceiling`; all daemons of
+    /// a view use the greatest of theirs. A shorter one notices a dead machine sooner and takes a busy one for dead more
+    /// often. At least three times `heartbeat`.
+    ///
+    /// 20ms to 10s. Default 100ms.
+    pub timeout_floor: Option<Spanned<Span>>,
+
+    /// The longest silence that is allowed, whatever jitter was seen. Not less than `timeout_floor`.
+    ///
+    /// 20ms to 1m. Default 1s.
+    pub timeout_ceiling: Option<Spanned<Span>>,
+
+    /// Most clients connected at a time. One more is refused with the toolkit's own word for it.
+    ///
+    /// 1 to 100000. Default 10000.
+    pub sessions: Option<Spanned<i64>>,
+
+    /// Most bytes that may wait for a client that reads more slowly than others send. One more message, and it is
+    /// disconnected, which the others see and the log says.
+    ///
+    /// 256KiB to 4GiB. Default 16MiB.
+    pub backlog: Option<Spanned<Size>>,
+
+    /// Most messages that may wait for a client, besides `backlog`. The original had this limit only, at 1000.
+    ///
+    /// 1 to 1000000000. Default: as many as `backlog` holds.
+    pub backlog_messages: Option<Spanned<i64>>,
+
+    /// How long something may wait for a client that takes nothing at all. Then it is disconnected, as if it had crashed.
+    ///
+    /// 1s to 1d. Default 5m.
+    pub backlog_time: Option<Spanned<Span>>,
+
+    /// How the thread of the token and of the signs of life stands among other work on the machine: `"none"`,
+    /// `"nice"` or `"realtime"`.
+    ///
+    /// `"nice"` puts it before everything of normal priority, `"realtime"` before everything; clients are
+    /// always served at normal priority. Measured on small machines, `"nice"` was the better of the two for
+    /// latency. Where permission is missing it goes on without and says so.
+    ///
+    /// Default "nice".
+    pub priority: Priority,
+}

@@ -1,0 +1,314 @@
+//! The section read from real text, good and bad, and a fixed list beside it.
+
+use super::*;
+use crate::conf::SpreadConf;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    bus: BusSection,
+}
+
+fn key_of(byte: u8) -> ClusterKey {
+    ClusterKey::from_bytes([byte; 32])
+}
+
+/// A key file is any whose name begins with `/key`.
+fn read_key(path: &Path) -> Result<ClusterKey, KeyFault> {
+    let fault = KeyFault { message: "there is no such file".into(), remedy: "make one".into() };
+    if path.starts_with("/keys") { Ok(key_of(7)) } else { Err(fault) }
+}
+
+fn check_around(text: &str, key: Option<&ClusterKey>) -> Result<DaemonConfig, String> {
+    let file: File =
+        toml::from_str(&format!("[bus]\n{text}")).map_err(|e| e.message().to_owned())?;
+    let here = ["10.0.0.132", "10.0.5.1"]
+        .map(|ip| LocalAddress { interface: "eth0".into(), ip: ip.parse().unwrap() });
+    let accept = AddrBlocks(nearby());
+    let around = Around {
+        name: "web1.example.net",
+        here: &here,
+        key,
+        insecure: false,
+        accept: &accept,
+        read_key: &read_key,
+    };
+    file.bus.check(&around).map_err(|problems| problems.iter().map(|p| format!("{p}\n")).collect())
+}
+
+/// Without a key.
+fn alone(text: &str) -> Result<DaemonConfig, String> {
+    check_around(text, None)
+}
+
+/// With a key of the cluster.
+fn keyed(text: &str) -> Result<DaemonConfig, String> {
+    check_around(text, Some(&key_of(1)))
+}
+
+fn socket(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn an_empty_section_without_a_key_stays_on_this_machine_and_says_so() {
+    let config = alone("").unwrap();
+    assert!(matches!(config.protection, Protection::Loopback));
+    assert_eq!(config.membership, Membership::Found { segment: None, seeds: Vec::new() });
+    assert_eq!(config.data.addresses, [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+    assert!(config.accepts([127, 0, 0, 9].into()) && !config.accepts([10, 0, 0, 1].into()));
+    assert_eq!(config.clients.listen, [socket("127.0.0.1:4803"), socket("[::1]:4803")]);
+    assert!(config.clients.listen_is_assumed);
+    let unix = config.clients.socket.unwrap();
+    assert_eq!((unix.path.to_str().unwrap(), unix.mode), ("/tmp/4803", 0o666));
+    assert_eq!((config.name.as_str(), config.clients.sessions), ("web1", 10_000));
+    assert_eq!(config.timing, Timing::default());
+    assert!(
+        config.assumed.iter().any(|said| said.contains("loopback only")),
+        "{:?}",
+        config.assumed
+    );
+}
+
+#[test]
+fn a_key_opens_the_network() {
+    let config = keyed("").unwrap();
+    let Membership::Found { segment: Some(segment), .. } = &config.membership else { panic!() };
+    assert_eq!((segment.to, segment.reach), (socket("239.192.48.3:4803"), Reach::Multicast));
+    assert!(config.data.addresses.is_empty() && config.accepts([10, 0, 0, 1].into()));
+    assert!(!config.accepts([203, 0, 113, 1].into()), "only what the cluster accepts");
+    let Protection::Key { previous, .. } = &config.protection else { panic!() };
+    assert!(previous.is_empty());
+}
+
+#[test]
+fn a_section_with_everything_is_read() {
+    let config = keyed(
+        r#"
+        name = "db-1"
+        listen = ["10.0.5.1:4900"]
+        accept_clients = ["10.0."]
+        socket_mode = "0660"
+        socket_owner = "root:0"
+        address = "10.0.5.1"
+        port = 4901
+        segment = "10.0.5.63"
+        seeds = ["web2", "[fd00::7]:4803"]
+        key_file = "/keys/bus"
+        previous_keys = ["/keys/old"]
+        heartbeat = "10ms"
+        timeout_floor = "30ms"
+        timeout_ceiling = "500ms"
+        sessions = 5
+        backlog = "1MiB"
+        backlog_messages = 1000
+        backlog_time = "30s"
+        priority = "realtime"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.name.as_str(), "db-1");
+    let Membership::Found { segment: Some(segment), seeds } = &config.membership else { panic!() };
+    assert_eq!((segment.to, segment.reach), (socket("10.0.5.63:4901"), Reach::Broadcast));
+    let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
+    assert_eq!(seeds, ["web2:4901", "[fd00::7]:4803"]);
+    let Protection::Key { previous, .. } = &config.protection else { panic!() };
+    assert_eq!(previous.len(), 1);
+    let unix = config.clients.socket.unwrap();
+    assert_eq!(unix.path.to_str(), Some("/tmp/4900"));
+    assert_eq!((unix.mode, unix.user, unix.group), (0o660, Some(0), Some(0)));
+    let time = Duration::from_secs(30);
+    let backlog = Backlog { bytes: 1 << 20, messages: Some(1000), time };
+    assert_eq!(config.clients.backlog, backlog);
+    assert_eq!((config.clients.sessions, config.priority), (5, Priority::Realtime));
+    assert!(!config.clients.listen_is_assumed && config.assumed.is_empty());
+}
+
+#[test]
+fn without_a_key_the_network_is_refused_at_each_place() {
+    for text in [
+        "address = \"10.0.5.1\"",
+        "segment = \"239.192.48.3\"",
+        "seeds = [\"web2\"]",
+        "seeds = [\"10.0.5.2:4803\"]",
+    ] {
+        let error = alone(text).unwrap_err();
+        assert!(error.contains("no key; set cluster.key_file"), "{text}: {error}");
+        assert!(keyed(text).is_ok() && alone(&format!("{text}\ninsecure = true")).is_ok());
+    }
+    let here = "seeds = [\"127.0.0.2:4900\", \"localhost:4901\"]\nsegment = \"127.0.0.255\"";
+    assert!(alone(here).is_ok());
+    let insecure = alone("insecure = true").unwrap();
+    assert!(matches!(insecure.protection, Protection::Insecure));
+}
+
+#[test]
+fn every_mistake_names_what_to_write_instead() {
+    for (text, reason) in [
+        ("nmae = \"x\"", "unknown field `nmae`"),
+        ("name = \"web 1\"", "byte 0x20 at position 3"),
+        ("name = \"a-very-long-machine-name\"", "has 24 bytes"),
+        ("listen = [\"10.0.0.1\"]", "invalid socket address"),
+        ("listen = [\"127.0.0.1:0\"]", "port 0"),
+        ("listen = [\"127.0.0.1:1\", \"127.0.0.1:1\"]", "bus.listen[1]: 127.0.0.1:1 stands twice"),
+        ("listen = []\nsocket = \"none\"", "no client could connect"),
+        ("accept_clients = []", "nobody is accepted"),
+        ("socket = \"tmp/4803\"", "write it from the root"),
+        ("socket_mode = \"rw\"", "three or four octal digits"),
+        ("socket_owner = \"no such\"", "names no user"),
+        ("socket_owner = \"nosuchuser\"", "there is no user \"nosuchuser\" on this machine"),
+        ("port = 0", "0 is not a port"),
+        ("address = \"239.1.1.1\"", "not an address of one machine"),
+        ("segment = \"fd00::1\"", "neither a multicast nor a broadcast address"),
+        ("address = \"10.0.5.1\"\nsegment = \"ff05::1\"", "cannot be reached from bus.address"),
+        ("segment_interface = \"eth1\"\nsegment = \"none\"", "no multicast group for it"),
+        ("seeds = [\"web 2\"]", "is no host"),
+        ("key_file = \"key\"", "is relative"),
+        ("key_file = \"/absent\"", "no such file; make one"),
+        (
+            "previous_keys = [\"/keys/1\", \"/absent\"]",
+            "bus.previous_keys[1]: there is no such file",
+        ),
+        ("heartbeat = \"26ms\"", "26ms is not between 5ms and 25ms"),
+        ("heartbeat = 5", "invalid type"),
+        ("timeout_floor = \"50ms\"", "less than three times bus.heartbeat; write 75ms or more"),
+        ("timeout_ceiling = \"80ms\"", "80ms is less than bus.timeout_floor, 100ms"),
+        ("timeout_floor = \"2s\"", "2s is more than bus.timeout_ceiling, 1s; write both"),
+        ("sessions = 0", "0 is not between 1 and 100000"),
+        ("backlog = \"1KiB\"", "1KiB is not between 256KiB and 4GiB"),
+        ("backlog_messages = 0", "not between 1 and 1000000000"),
+        ("priority = \"high\"", "unknown variant `high`"),
+    ] {
+        let error = keyed(text).unwrap_err();
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+    let told = alone("key_file = \"/absent\"\naddress = \"10.0.5.1\"").unwrap_err();
+    assert_eq!(
+        told.lines().count(),
+        1,
+        "what follows from a key that cannot be read is not told: {told}"
+    );
+    let orphans = alone("previous_keys = [\"/keys/old\"]").unwrap_err();
+    assert!(orphans.contains("there is no key"), "{orphans}");
+}
+
+const TWO: &str = include_str!("../../tests/conf/appendix-two-daemons.conf");
+const EVERYTHING: &str = include_str!("../../tests/conf/everything.conf");
+
+fn parse(text: &str) -> SpreadConf {
+    SpreadConf::parse(text, &mut |_, _| Ok([10, 0, 0, 7].into())).unwrap()
+}
+
+fn with_key() -> Secrets {
+    Secrets { key: Some(key_of(1)), ..Secrets::default() }
+}
+
+#[test]
+fn a_list_of_two_is_taken_in_its_order() {
+    let config = DaemonConfig::from_conf(&parse(TWO), 1, with_key()).unwrap();
+    assert_eq!(config.name.as_str(), "www-0-2");
+    let Membership::Fixed(list) = &config.membership else { panic!() };
+    let members: Vec<_> = list.members.iter().map(|m| (m.name.as_str(), m.address)).collect();
+    let [first, second] = ["10.0.0.132:4913", "10.0.0.133:4913"].map(socket);
+    assert_eq!(members, [("www-0-1", first), ("www-0-2", second)]);
+    assert_eq!((list.me, list.wide_area, list.hash), (1, false, parse(TWO).hash()));
+    assert_eq!(list.segments[0][0].to, socket("10.0.0.255:4913"));
+    assert_eq!(config.clients.listen, [socket("0.0.0.0:4913")]);
+    assert_eq!(config.clients.socket.as_ref().unwrap().path.to_str(), Some("/tmp/4913"));
+    assert_eq!(config.clients.backlog.messages, Some(1000));
+    assert!(config.dangerous_monitor && config.data.addresses.is_empty());
+    assert!(config.accepts(first.ip()) && !config.accepts([10, 0, 0, 134].into()));
+    assert!(config.clients.accept.contains([203, 0, 113, 1].into()), "as the original");
+    let privileges = config.privileges.unwrap();
+    assert_eq!((privileges.user.as_str(), privileges.group.as_str()), ("spread", "spread"));
+}
+
+#[test]
+fn interfaces_ids_windows_and_methods_are_taken_from_the_file() {
+    let config = DaemonConfig::from_conf(&parse(EVERYTHING), 0, with_key()).unwrap();
+    assert_eq!(config.clients.listen, [socket("10.1.5.1:4803")]);
+    assert_eq!(config.data.addresses, ["10.0.5.1".parse::<IpAddr>().unwrap()]);
+    let Membership::Fixed(list) = &config.membership else { panic!() };
+    assert_eq!((list.members[0].id, list.members.len()), (17, 4));
+    assert_eq!(list.segments[0].len(), 2, "everything goes to both addresses");
+    assert_eq!(config.flow, Flow { window: Some(80), accelerated: Some(10) });
+    assert_eq!(config.timing.ceiling, Duration::from_secs(5));
+    assert_eq!(config.clients.auth.required, [AuthMethod::Ip]);
+    let said = config.warnings.join("\n");
+    assert!(
+        said.contains("lets nobody in") && said.contains("HurryTimeout changes nothing here"),
+        "{said}"
+    );
+}
+
+#[test]
+fn segments_of_one_daemon_and_addresses_of_one_machine_are_no_targets() {
+    let text = "Spread_Segment 10.0.0.255 { a 10.0.0.1 }\nSpread_Segment 10.1.0.1 { b 10.1.0.1 c 10.1.0.2 }";
+    let config = DaemonConfig::from_conf(&parse(text), 0, with_key()).unwrap();
+    let Membership::Fixed(list) = &config.membership else { panic!() };
+    assert_eq!(list.segments, [vec![], vec![]]);
+    assert!(list.wide_area && list.members[2].segment == 1);
+}
+
+#[test]
+fn a_regular_ring_is_asked_for_with_false() {
+    let flow = |options: &str| {
+        let text = format!("Spread_Segment 127.0.0.255 {{ a 127.0.0.1 }} {options}");
+        DaemonConfig::from_conf(&parse(&text), 0, Secrets::default()).unwrap().flow.accelerated
+    };
+    assert_eq!(flow(""), None);
+    assert_eq!(flow("AcceleratedRing = false AcceleratedWindow = 9"), Some(0));
+    assert_eq!(flow("AcceleratedRing = true"), Some(15));
+}
+
+#[test]
+fn a_list_on_the_network_needs_a_key_and_the_ways_out_are_named() {
+    let error =
+        DaemonConfig::from_conf(&parse(TWO), 0, Secrets::default()).unwrap_err().to_string();
+    for way in [
+        "10.0.0.132 is on the network",
+        "backhand key > /etc/backhand/cluster.key",
+        "--key-file",
+        "--insecure",
+        "loopback",
+    ] {
+        assert!(error.contains(way), "{error}");
+    }
+    let insecure = Secrets { insecure: true, ..Secrets::default() };
+    let config = DaemonConfig::from_conf(&parse(TWO), 0, insecure).unwrap();
+    assert!(matches!(config.protection, Protection::Insecure));
+    let local = parse("Spread_Segment 127.0.0.255 { a 127.0.0.1 }");
+    let config = DaemonConfig::from_conf(&local, 0, Secrets::default()).unwrap();
+    assert!(matches!(config.protection, Protection::Loopback));
+}
+
+#[test]
+fn a_section_may_name_a_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("spread.conf");
+    std::fs::write(&path, TWO).unwrap();
+    let named = format!("spread_conf = {path:?}\n");
+    let config = keyed(&format!("{named}backlog = \"1MiB\"\nsocket = \"/run/bus\"")).unwrap();
+    assert_eq!(config.name.as_str(), "www-0-1");
+    assert_eq!(
+        (config.clients.backlog.bytes, config.clients.backlog.messages),
+        (1 << 20, Some(1000))
+    );
+    assert_eq!(config.clients.socket.unwrap().path.to_str(), Some("/run/bus"));
+    let error = alone(&named).unwrap_err();
+    assert!(error.contains("10.0.0.132 is on the network but there is no key"), "{error}");
+    let error = keyed(&format!("{named}name = \"www-0-2\"")).unwrap_err();
+    assert!(error.contains("bus.name: www-0-2 has the address 10.0.0.133"), "{error}");
+    let error = keyed(&format!("{named}port = 4803\nseeds = [\"a\"]")).unwrap_err();
+    assert!(error.contains("bus.port: bus.spread_conf says this") && error.contains("bus.seeds: "));
+    std::fs::write(&path, "Spread_Segment 10.0.0.255 {\n a 10.0.0.300\n b\n}\n").unwrap();
+    let error = keyed(&named).unwrap_err();
+    assert!(
+        error.contains(
+            "spread.conf: line 2, column 4: \"10.0.0.300\": this is not an address; write"
+        ),
+        "{error}"
+    );
+    let error = keyed("spread_conf = \"spread.conf\"").unwrap_err();
+    assert!(error.contains("is relative"), "{error}");
+}
