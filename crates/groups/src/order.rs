@@ -88,7 +88,7 @@ impl Groups {
         self.parts.clear();
         if let Some(exchange) = self.exchange.take() {
             self.counters.cut_off += 1;
-            self.handle_waiting(exchange);
+            self.handle_waiting(exchange, false);
         }
         self.view = Some(view.clone());
         self.transitional = false;
@@ -123,20 +123,21 @@ impl Groups {
         self.counters.exchanges += 1;
         let view = exchange.view().clone();
         self.complete(&view, exchange.mine(), others);
-        self.handle_waiting(exchange);
+        self.handle_waiting(exchange, true);
         self.update_pause();
     }
 
-    /// Handles what came during an exchange, in its order.
-    fn handle_waiting(&mut self, mut exchange: Exchange) {
+    /// Handles what came during an exchange, in its order; `completed` if that was not cut off.
+    fn handle_waiting(&mut self, mut exchange: Exchange, completed: bool) {
         let last = exchange.waiting.iter().rposition(|one| matches!(one, Waiting::Message(..)));
         for (at, one) in exchange.waiting.drain(..).enumerate() {
             match one {
                 Waiting::Message(daemon, message) => self.handle(daemon, Place::MAX, &message),
                 Waiting::Transitional(together) => {
-                    // Nothing comes between this loss and the next view: one word about both is enough.
+                    // If nothing comes between this loss and the next view, and the one before was not completed either,
+                    // one word about both is enough.
                     let followed = last.is_some_and(|last| last > at);
-                    self.lose(&together, followed);
+                    self.lose(&together, completed || followed);
                 }
             }
         }
