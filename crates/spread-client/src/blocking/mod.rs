@@ -1,0 +1,8 @@
+//! The client for threads.
+
+pub mod connection;
+pub mod session;
+mod stream;
+
+pub use connection::{Connection, ReceiveHalf, SendHalf};
+pub use session::Session;

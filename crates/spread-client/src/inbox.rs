@@ -1,0 +1,78 @@
+//! What was received and not taken yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use spread_wire::client::{Decoder, Event};
+
+use crate::error::Error;
+use crate::flow::Flow;
+
+/// Bytes that an event takes beside what it carries.
+const EVENT_BYTES: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    decoder: Decoder,
+    /// Bytes that are no whole message yet, or several.
+    pub(crate) buffer: BytesMut,
+    /// Events that came while this program was sending.
+    waiting: VecDeque<Event>,
+    waiting_bytes: usize,
+    waiting_max: usize,
+    flow: Arc<Flow>,
+}
+
+impl Inbox {
+    pub(crate) fn new(decoder: Decoder, first: &[u8], waiting_max: usize, flow: Arc<Flow>) -> Self {
+        let buffer = BytesMut::from(first);
+        Self { decoder, buffer, waiting: VecDeque::new(), waiting_bytes: 0, waiting_max, flow }
+    }
+
+    /// The next event, if it has come.
+    pub(crate) fn next(&mut self) -> Result<Option<Event>, Error> {
+        if let Some(event) = self.waiting.pop_front() {
+            self.waiting_bytes -= size(&event);
+            return Ok(Some(event));
+        }
+        self.decode()
+    }
+
+    /// Puts aside what has come, so that more can be received.
+    ///
+    /// # Errors
+    /// Too much waits already.
+    pub(crate) fn put_aside(&mut self) -> Result<(), Error> {
+        while self.waiting_bytes < self.waiting_max {
+            let Some(event) = self.decode()? else { return Ok(()) };
+            self.waiting_bytes += size(&event);
+            self.waiting.push_back(event);
+        }
+        Err(Error::Unread { bytes: self.waiting_bytes })
+    }
+
+    /// How many bytes to make room for before the next read.
+    pub(crate) fn room(&self) -> usize {
+        self.decoder.room(self.buffer.len())
+    }
+
+    fn decode(&mut self) -> Result<Option<Event>, Error> {
+        let event = self.decoder.decode(&mut self.buffer)?;
+        if let Some(event) = &event {
+            self.flow.received(event);
+        }
+        Ok(event)
+    }
+}
+
+fn size(event: &Event) -> usize {
+    EVENT_BYTES
+        + match event {
+            Event::Regular(message) => message.encoded_len(),
+            // The sets repeat members.
+            Event::Membership(view) => 2 * view.members.as_bytes().len(),
+            Event::Reject(reject) => reject.body.len() + reject.groups.as_bytes().len(),
+            Event::Transitional(_) | Event::SelfLeave(_) => 0,
+        }
+}
