@@ -228,3 +228,101 @@ impl Exchange {
         missing.filter(|(told, _)| !**told).map(|(_, daemon)| daemon)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::Boot;
+    use ring::DaemonName;
+
+    /// Four daemons: the first two and the last two came together.
+    fn view() -> View {
+        let daemon =
+            |name: &[u8]| Daemon { name: DaemonName::new(name).unwrap(), boot: Boot([1; 16]) };
+        let ring = |counter| RingId { counter, founder: 7 };
+        View {
+            id: ring(3),
+            members: [b"a", b"b", b"c", b"d"].map(|name| daemon(name)).into(),
+            previous: [1, 1, 2, 2].map(ring).into(),
+            time: 1,
+        }
+    }
+
+    fn part(set: &[Place], state: &[u8]) -> Bytes {
+        parts(view().id, set, state).remove(0)
+    }
+
+    const EMPTY: [u8; 4] = [0; 4];
+
+    #[test]
+    fn an_exchange_is_over_when_everybody_was_spoken_for() {
+        let mut exchange = Exchange::new(view(), 0);
+        assert_eq!(exchange.part(2, &part(&[2, 3], &EMPTY)), Ok(Some(())));
+        assert!(!exchange.is_complete());
+        let missing: Vec<&str> = exchange.missing().map(|daemon| daemon.name.as_str()).collect();
+        assert_eq!(missing, ["a", "b"]);
+        assert_eq!(exchange.part(0, &part(&[0, 1], &EMPTY)), Ok(Some(())));
+        assert!(exchange.is_complete());
+        let (states, wrong) = exchange.states();
+        assert_eq!((states.len(), wrong), (1, 0), "our own we know");
+    }
+
+    #[test]
+    fn nobody_speaks_for_daemons_that_are_not_its_own() {
+        let mut exchange = Exchange::new(view(), 0);
+        let wrong: [(Place, &[Place]); 6] =
+            [(0, &[0, 2]), (1, &[0, 1]), (1, &[1, 0]), (2, &[]), (2, &[2, 2]), (2, &[2, 9])];
+        for (sender, set) in wrong {
+            assert_eq!(exchange.part(sender, &part(set, &EMPTY)), Err(Malformed), "{set:?}");
+        }
+        assert_eq!(exchange.part(9, &part(&[9], &EMPTY)), Err(Malformed));
+        assert_eq!(exchange.part(0, &part(&[0, 1], &EMPTY)), Ok(Some(())));
+        assert_eq!(exchange.part(1, &part(&[1], &EMPTY)), Err(Malformed), "the first has");
+    }
+
+    #[test]
+    fn parts_come_in_order_and_end_with_the_last() {
+        let state = vec![9; 3 * PART_BYTES_MAX];
+        let all = parts(view().id, &[2, 3], &state);
+        assert_eq!(all.len(), 4);
+        assert!(all.iter().all(|part| part.len() <= PART_BYTES_MAX));
+        let mut exchange = Exchange::new(view(), 0);
+        assert_eq!(exchange.part(2, &all[1]), Err(Malformed), "the first is missing");
+        assert_eq!(exchange.part(2, &all[0]), Ok(Some(())));
+        assert_eq!(exchange.part(2, &all[2]), Err(Malformed), "one is missing");
+        assert_eq!(exchange.part(2, &all[0]), Err(Malformed), "twice");
+        for part in &all[1..] {
+            assert_eq!(exchange.part(2, part), Ok(Some(())));
+        }
+        let mut more = all[3].to_vec();
+        more[PART_HEAD - 5] += 1;
+        assert_eq!(exchange.part(2, &more), Err(Malformed), "it was the last");
+        assert_eq!(
+            exchange.telling[2].as_ref().map(|telling| telling.bytes.len()),
+            Some(state.len())
+        );
+    }
+
+    #[test]
+    fn who_tells_too_much_told_nothing() {
+        let mut exchange = Exchange::new(view(), 0);
+        let all = parts(view().id, &[2], &vec![0; STATE_BYTES_PER_DAEMON + 1]);
+        for part in &all {
+            assert_eq!(exchange.part(2, part), Ok(Some(())));
+            let held = exchange.telling[2].as_ref().map_or(0, |telling| telling.bytes.len());
+            assert!(held <= STATE_BYTES_PER_DAEMON);
+        }
+        assert_eq!(exchange.states().1, 1);
+    }
+
+    #[test]
+    fn too_much_that_waits_is_dropped_but_for_what_everybody_needs() {
+        let mut exchange = Exchange::new(view(), 0);
+        let sender = view().members[1];
+        let large = Bytes::from(vec![0; WAITING_BYTES_MAX]);
+        assert!(exchange.wait(sender, large.clone(), false));
+        assert!(!exchange.wait(sender, Bytes::from_static(b"x"), false));
+        assert!(exchange.wait(sender, Bytes::from_static(b"x"), true));
+        assert_eq!(exchange.waiting.len(), 2);
+    }
+}

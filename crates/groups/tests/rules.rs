@@ -75,6 +75,21 @@ fn who_discards_its_own_is_skipped_but_not_its_neighbours() {
 }
 
 #[test]
+fn only_the_sender_itself_discards_not_one_of_the_same_name_elsewhere() {
+    let mut net = Net::new(&["alpha", "beta"]);
+    net.heal();
+    let here = net.connect(0, "ann", false);
+    let there = net.connect(1, "ann", false);
+    net.join(0, here, "room");
+    net.join(1, there, "room");
+    net.settle();
+    net.say(0, here, multicast(AGREED | ServiceType::SELF_DISCARD, &["room"], "hello"));
+    net.settle();
+    assert_eq!(net.told(0, here), []);
+    assert_eq!(net.told(1, there).len(), 1);
+}
+
+#[test]
 fn joining_twice_and_leaving_what_one_is_not_in_is_nothing() {
     let (mut net, ann) = alone();
     net.join(0, ann, "room");
@@ -195,8 +210,13 @@ fn clients_are_paused_while_much_waits_for_the_ring() {
     let mut net = Net::new(&["alpha"]);
     std::mem::swap(&mut net.nodes[0].groups, &mut groups);
     net.nodes[0].daemon = daemon("alpha", 1);
-    net.heal();
-    assert!(!net.nodes[0].groups.is_paused());
+    net.change(&[0], &mut base::Random::new(1));
+    // Half of it must be gone before clients are read again.
+    for paused in [true, false] {
+        assert!(net.pull(0));
+        assert_eq!(net.nodes[0].groups.is_paused(), paused);
+    }
+    net.settle();
     assert_eq!(causes(&net.told(0, ann)), [("room".into(), Cause::Join, 1)]);
 }
 

@@ -177,9 +177,14 @@ fn the_two_parts_of_a_network_never_use_the_same_id() {
         }
     }
     let before = net.nodes[0].groups.group(&group("net")).unwrap().id;
+    // One that only gamma hears of while all are still together.
+    let early = net.connect(2, "early", true);
+    let early = said(&mut net, 2, early, ClientMessage::Join(group("new")));
+    deliver(&mut net, &early, &[2]);
+    let first = net.nodes[2].groups.group(&group("new")).unwrap().id;
     transitional(&mut net, &[0, 1]);
     transitional(&mut net, &[2]);
-    let mut ids = vec![(group("net"), before)];
+    let mut ids = vec![(group("net"), before), (group("new"), first)];
     for (node, message) in &joins {
         deliver(&mut net, message, &[*node]);
     }
@@ -194,8 +199,8 @@ fn the_two_parts_of_a_network_never_use_the_same_id() {
     }
     ids.sort_unstable();
     ids.dedup();
-    // Before, and on each side one of net and one of new.
-    assert_eq!(ids.len(), 5, "{ids:?}");
+    // Of net one before and one on each side; of new, two at gamma's and one at alpha's.
+    assert_eq!(ids.len(), 6, "{ids:?}");
 }
 
 #[test]
@@ -234,16 +239,48 @@ fn a_loss_during_the_exchange_is_signalled_only_to_who_gets_something_after_it()
 
 #[test]
 fn a_further_loss_is_not_signalled_twice() {
-    let (mut net, [ann, _, _]) = three();
-    net.change(&[0, 0, 1], &mut Random::new(1));
-    net.change(&[0, 1, 0], &mut Random::new(1));
+    let mut net = Net::new(&["alpha", "beta", "delta", "gamma"]);
+    net.change(&[0, 0, 0, 1], &mut Random::new(1));
+    for (node, name) in [(0, "ann"), (1, "ben"), (2, "dan")] {
+        let session = net.connect(node, name, true);
+        net.join(node, session, "net");
+    }
+    net.settle();
+    let ann = net.sessions[&(0, "ann".to_owned())];
+    let talk = said(&mut net, 0, ann, multicast(ServiceType::SAFE_MESS, &["net"], "late"));
     net.inbox(0, ann);
-    transitional(&mut net, &[0]);
-    assert_eq!(net.told(0, ann), [], "the exchange with gamma is not over");
-    net.change(&[0, 1, 2], &mut Random::new(1));
+    // Delta is lost and gamma comes; before that exchange is over, beta is lost as well.
+    net.change(&[0, 0, 1, 0], &mut Random::new(1));
+    assert!(is_transition(&net.told(0, ann)[0], group("net")));
+    transitional(&mut net, &[0, 3]);
+    deliver(&mut net, &talk, &[0, 3]);
+    net.change(&[0, 1, 2, 0], &mut Random::new(1));
+    net.settle();
     let told = net.told(0, ann);
-    assert_eq!(told.len(), 1);
-    assert_eq!(names(&network(&told[0]).members), ["#ann#alpha"]);
+    assert!(matches!(&told[0], Told::Regular(talk) if &talk.body[..] == b"late"), "{told:?}");
+    assert_eq!(names(&network(&told[1]).members), ["#ann#alpha"]);
+    assert_eq!(told.len(), 2);
+}
+
+#[test]
+fn members_follow_a_new_order_of_the_daemons() {
+    let (mut net, [ann, ben, cat]) = three();
+    let old = net.rings[0].view.clone();
+    let mut members = old.members.to_vec();
+    members.reverse();
+    let previous = vec![old.id; 3].into();
+    let id = ring::RingId { counter: 9, founder: 9 };
+    let view = ring::View { id, members: members.into(), previous, time: 9 };
+    transitional(&mut net, &[0, 1, 2]);
+    for node in 0..3 {
+        net.event(node, &Event::Installed(view.clone()));
+    }
+    let leave = said(&mut net, 1, ben, ClientMessage::Leave(group("net")));
+    deliver(&mut net, &leave, &[0, 1, 2]);
+    let told = [net.told(0, ann), net.told(2, cat)];
+    assert_eq!(told[0], told[1]);
+    let [Told::Membership(left)] = &told[0][..] else { panic!("{told:?}") };
+    assert_eq!(names(&left.members), ["#cat#gamma", "#ann#alpha"]);
 }
 
 #[test]
