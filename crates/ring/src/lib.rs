@@ -15,10 +15,24 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod bits;
 pub mod event;
+mod membership;
 pub mod name;
+pub mod notice;
+mod order;
+mod outbox;
+mod ring;
+pub mod settings;
 pub mod view;
+mod wire;
 
 pub use event::{Event, Service};
 pub use name::{DaemonName, NameError};
+pub use notice::Notice;
+pub use order::{Counters, SubmitError};
+pub use outbox::{To, Transmit};
+pub use ring::Ring;
+pub use settings::{Settings, Surroundings};
 pub use view::{Daemon, RingId, View};
+pub use wire::Tag;

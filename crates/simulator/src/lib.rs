@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bus;
 pub mod checks;
 pub mod machine;
 pub mod measure;

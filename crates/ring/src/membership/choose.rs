@@ -1,0 +1,281 @@
+//! The judgement: is our view still one, and which would be better?
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use base::Instant;
+
+use super::{Bound, Graph, Key, ME};
+use crate::bits::Bits;
+use crate::notice::{Notice, Why};
+use crate::outbox::Fan;
+use crate::ring::Ring;
+use crate::wire::{Message, Tag};
+
+/// A daemon that starts waits so long for an invitation before it forms a view alone.
+pub(crate) const INVITATION: Duration = Duration::from_millis(150);
+/// A standing view is not joined with another before it is so old.
+const YOUNG: Duration = Duration::from_millis(50);
+/// A leader waits so long for free neighbours that follow nobody yet, before it goes on without them.
+const CALM: Duration = Duration::from_millis(40);
+/// A member of a new view that has not said so after this time did not come along.
+const STRAGGLER: Duration = Duration::from_millis(300);
+/// A daemon that hears us without being heard is told of in the log after this time.
+const DEAF: Duration = Duration::from_secs(3);
+
+/// What this daemon would lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    pub(crate) number: u64,
+    pub(crate) set: Bits,
+    pub(crate) since: Instant,
+}
+
+impl Ring {
+    /// Draws the consequences of everything that was heard.
+    pub(crate) fn evaluate(&mut self, now: Instant) {
+        self.dirty = false;
+        self.judge_silence(now);
+        self.judge_name();
+        let mut graph = self.graph(now);
+        if let Some(why) = self.flaw(now, &graph) {
+            self.break_ring(now, why);
+            graph = self.graph(now);
+        }
+        if self.bound.is_some() {
+            self.judge_bound(now);
+        }
+        if self.bound.is_none() {
+            self.choose(now, &graph);
+        }
+        self.note_settled(now);
+        self.state(now);
+        self.refan(now);
+        if self.bound.is_none() && self.is_followed(now, &graph) {
+            self.commit(now);
+        }
+        self.note_peers(now);
+    }
+
+    /// Of two daemons with one name, or two names with one virtual id, the younger stays outside.
+    fn judge_name(&mut self) {
+        let id = self.settings.me.name.virtual_id();
+        let born = i64::try_from(self.born.as_nanos()).unwrap_or(i64::MAX);
+        let older = self.peers.iter().filter(|(_, peer)| peer.heard && !peer.statement.refused);
+        let older = older
+            .filter(|(_, peer)| peer.daemon.name.virtual_id() == id)
+            .find(|(_, peer)| (peer.started, peer.tag) < (born, self.tag));
+        let older = older.map(|(_, peer)| peer.daemon);
+        if older.is_some() != self.refused.is_some() {
+            match older {
+                Some(older) => self.tell(Notice::Refused { older }),
+                None => self.tell(Notice::Admitted),
+            }
+        }
+        self.refused = older;
+    }
+
+    /// What is wrong with our ring, if it stands.
+    fn flaw(&self, now: Instant, graph: &Graph) -> Option<Why> {
+        let order = self.order.as_ref().filter(|_| self.broken.is_none())?;
+        if let Some(older) = self.refused {
+            return Some(Why::Told(older));
+        }
+        let ring = self.ring_places();
+        for (at, peer) in self.peers.iter().filter(|(at, _)| ring.has(*at)) {
+            let daemon = peer.daemon;
+            if peer.left {
+                return Some(Why::Left(daemon));
+            }
+            if !peer.heard {
+                return Some(match peer.hinted {
+                    Some(_) => Why::Unreachable(daemon),
+                    None => Why::Silent(daemon),
+                });
+            }
+            let said = &peer.statement;
+            let gone = said.ring == order.ring && !said.intact
+                || said.ring != order.ring
+                    && (said.ring.counter > order.ring.counter
+                        || now.since(self.installed) > STRAGGLER);
+            if gone || said.refused {
+                return Some(Why::Told(daemon));
+            }
+            if !graph.mutual(ME, at) {
+                return Some(Why::Deaf(self.settings.me, daemon));
+            }
+        }
+        let name = |at: usize| self.peers.at(at).map_or(self.settings.me, |peer| peer.daemon);
+        for a in ring.iter() {
+            if let Some(b) = ring.iter().find(|&b| b > a && !graph.mutual(a, b)) {
+                return Some(Why::Deaf(name(a), name(b)));
+            }
+        }
+        order.is_token_lost(now).then_some(Why::Token)
+    }
+
+    pub(crate) fn break_ring(&mut self, now: Instant, reason: Why) {
+        if self.is_intact() {
+            self.broken = Some(now);
+            self.tell(Notice::Broken { view: self.ring_id(), reason });
+        }
+    }
+
+    /// Whose proposal is the best, our own among them.
+    fn choose(&mut self, now: Instant, graph: &Graph) {
+        let base = self.base();
+        let waits = self.is_fresh(now)
+            || self.refused.is_some()
+            || self.is_intact() && now.since(self.installed) < YOUNG;
+        let own = if waits { None } else { graph.propose(base) };
+        let own = own.filter(|set| !self.is_intact() || set.len() > base.len());
+        match own {
+            Some(set) if self.proposal.is_none_or(|p| p.set != set) => {
+                self.proposals += 1;
+                self.proposal = Some(Proposal { number: self.proposals, set, since: now });
+            }
+            Some(_) => {}
+            None => self.proposal = None,
+        }
+        let mine = graph.nodes[ME].as_ref().map(|node| node.key);
+        let mut best: Option<(Key, (Tag, u64))> = None;
+        if let (Some(key), Some(proposal)) = (mine, self.proposal) {
+            best = Some((key, (self.tag, proposal.number)));
+        }
+        if self.refused.is_none() {
+            for (at, peer) in self.peers.iter().filter(|(_, peer)| peer.heard) {
+                let Some((key, _)) = graph.acceptable(at, base) else { continue };
+                let offer = peer.statement.follows.filter(|(leader, _)| *leader == peer.tag);
+                if let Some(offer) = offer
+                    && best.is_none_or(|(than, _)| key < than)
+                {
+                    best = Some((key, offer));
+                }
+            }
+        }
+        self.follows = best.map(|(_, offer)| offer);
+    }
+
+    /// Whether everybody we propose follows us, and nobody else is about to.
+    fn is_followed(&self, now: Instant, graph: &Graph) -> bool {
+        let Some(proposal) = self.proposal.filter(|_| self.leads()) else { return false };
+        let follows = |at: usize| {
+            let peer = self.peers.at(at).filter(|peer| peer.heard);
+            peer.is_some_and(|p| p.statement.follows == Some((self.tag, proposal.number)))
+        };
+        let all = proposal.set.iter().filter(|&at| at != ME).all(follows);
+        let undecided = |at: &usize| {
+            let node = graph.nodes.get(*at).and_then(Option::as_ref);
+            node.is_some_and(|n| n.intact.is_none() && !n.barred && n.follows.is_none())
+                && graph.mutual(ME, *at)
+        };
+        let calm = (1..self.peers.end()).find(undecided).is_none();
+        all && (calm || now.since(proposal.since) >= CALM)
+    }
+
+    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
+        self.order.is_none() && now.since(self.born) < INVITATION
+    }
+
+    /// Says what changed, to everybody who lives.
+    fn state(&mut self, now: Instant) {
+        let statement = self.compose(now);
+        if statement == self.statement {
+            return;
+        }
+        self.statement = statement;
+        self.statement.number += 1;
+        let datagram = bytes::Bytes::from(Message::Statement(self.statement.clone()).encode());
+        let ring = self.ring_places();
+        let tags: Vec<Tag> = self
+            .peers
+            .iter()
+            .filter(|(at, peer)| !peer.left && (peer.heard || ring.has(*at)))
+            .map(|(_, peer)| peer.tag)
+            .collect();
+        for tag in tags {
+            self.outbox.put(crate::outbox::To::Peer(tag), datagram.clone());
+        }
+    }
+
+    fn note_settled(&mut self, now: Instant) {
+        let settled = self.is_intact() && self.bound.is_none() && self.follows.is_none();
+        self.unsettled_since = match (settled, self.unsettled_since) {
+            (true, _) => None,
+            (false, None) => Some(now),
+            (false, since) => since,
+        };
+    }
+
+    /// How data reaches the members: by multicast to those who said that they hear ours.
+    fn refan(&mut self, now: Instant) {
+        let ring = self.ring_places();
+        let members = self.peers.iter().filter(|(at, _)| ring.has(*at));
+        let (hear, deaf): (Vec<_>, Vec<_>) = members.partition(|(_, peer)| {
+            self.settings.group && peer.statement.heard(self.tag).is_some_and(|me| me.multicast)
+        });
+        let tags = |list: &[(usize, &super::Peer)]| list.iter().map(|(_, p)| p.tag).collect();
+        self.fan = if hear.len() >= 2 {
+            Fan { group: true, singly: tags(&deaf) }
+        } else {
+            let all: Vec<_> = hear.iter().chain(&deaf).copied().collect();
+            Fan { group: false, singly: tags(&all) }
+        };
+        let late = self.settings.group && now.since(self.installed) > DEAF;
+        let told: Vec<(usize, crate::view::Daemon)> = deaf
+            .iter()
+            .filter(|(_, peer)| late && !peer.told_multicast)
+            .map(|(at, peer)| (*at, peer.daemon))
+            .collect();
+        for (at, daemon) in told {
+            if let Some(peer) = self.peers.at_mut(at) {
+                peer.told_multicast = true;
+            }
+            self.tell(Notice::NoMulticast { daemon });
+        }
+    }
+
+    /// Who hears us not, and who keeps us out.
+    fn note_peers(&mut self, now: Instant) {
+        let mut notices = Vec::new();
+        let tag = self.tag;
+        let mut kept_out = None;
+        for (_, peer) in self.peers.iter_mut() {
+            let deaf = peer.heard && peer.statement.number > 0 && !peer.hears.has(ME);
+            peer.deaf_since = if deaf { peer.deaf_since.or(Some(now)) } else { None };
+            if peer.deaf_since.is_some_and(|since| now.since(since) > DEAF) && !peer.told_deaf {
+                peer.told_deaf = true;
+                notices.push(Notice::OneWay { daemon: peer.daemon });
+            }
+            peer.told_deaf &= deaf;
+            if peer.heard && peer.statement.heard(tag).is_some_and(|me| me.kept_out) {
+                kept_out = kept_out.or(Some(peer.daemon));
+            }
+        }
+        if let Some(by) = kept_out
+            && self.kept_out_by.is_none()
+        {
+            notices.push(Notice::KeptOut { by });
+        }
+        self.kept_out_by = kept_out;
+        notices.into_iter().for_each(|notice| self.tell(notice));
+    }
+
+    /// Moments at which something must be judged again without any word.
+    pub(crate) fn choose_deadline(&self, now: Instant) -> Option<Instant> {
+        let fresh = self.is_fresh(now).then(|| self.born + INVITATION);
+        let young =
+            (self.is_intact() && now.since(self.installed) < YOUNG).then(|| self.installed + YOUNG);
+        let straggler = (self.is_intact() && now.since(self.installed) <= STRAGGLER)
+            .then(|| self.installed + STRAGGLER + Duration::from_nanos(1));
+        let calm = self
+            .proposal
+            .filter(|_| self.leads() && self.bound.is_none())
+            .map(|proposal| proposal.since + CALM)
+            .filter(|at| *at > now);
+        let released =
+            self.peers.iter().map(|(_, peer)| peer.kept_out).filter(|at| *at > now).min();
+        let bound = self.bound.as_ref().map(Bound::deadline);
+        [fresh, young, straggler, calm, released, bound].into_iter().flatten().min()
+    }
+}

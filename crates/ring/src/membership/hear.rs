@@ -1,0 +1,294 @@
+//! Getting known, heartbeats, and who counts as heard.
+
+use core::time::Duration;
+
+use base::{Boot, Instant};
+
+use super::{ME, Peer};
+use crate::bits::Bits;
+use crate::notice::Notice;
+use crate::outbox::To;
+use crate::ring::Ring;
+use crate::settings::MINOR_MIN;
+use crate::wire::{Card, Heartbeat, Message, Nonce, Tag};
+
+/// How long a daemon that the network calls unreachable has to say a word, before it counts as gone.
+pub(crate) const HINT_PATIENCE: Duration = Duration::from_millis(10);
+/// Daemons outside of the ring count as heard for so many beacons.
+const BEACONS: u32 = 3;
+/// The timeout is so many times the longest silence seen lately.
+const SILENCES: u32 = 3;
+/// Up to so many members everybody sends to everybody at each heartbeat; beyond, only to the next few in the ring, and to the others in turns.
+const EVERYBODY: usize = 16;
+const NEIGHBOURS: usize = 2;
+/// Daemons silent for so long get no signs any more, and are forgotten when there is need.
+const GIVEN_UP: Duration = Duration::from_secs(600);
+/// Beacons at the start come closer together, so that a daemon is found at once.
+const FIRST_BEACONS: Duration = Duration::from_millis(40);
+const FIRST_SPAN: Duration = Duration::from_millis(400);
+
+impl Ring {
+    pub(crate) fn card(&self, now: Instant) -> Card {
+        Card {
+            name: self.settings.me.name,
+            minor_min: MINOR_MIN,
+            minor_max: self.settings.minor,
+            configuration: self.settings.configuration,
+            age: now.since(self.born).as_millis() as u64,
+        }
+    }
+
+    /// A stranger has to prove that it lives before anything it says counts.
+    pub(crate) fn ask_stranger(&mut self, now: Instant, boot: &Boot) {
+        let surroundings = &mut self.surroundings;
+        let mut random = |out: &mut [u8]| surroundings.random(out);
+        if let Some(nonce) = self.peers.question(now, boot, &mut random) {
+            self.outbox.send(Tag::from(boot), &Message::Challenge { nonce });
+        }
+    }
+
+    pub(crate) fn answer_challenge(&mut self, now: Instant, boot: &Boot, nonce: Nonce) {
+        let card = self.card(now);
+        self.outbox.send(Tag::from(boot), &Message::Proof { nonce, card });
+    }
+
+    pub(crate) fn handle_proof(&mut self, now: Instant, boot: &Boot, nonce: Nonce, card: Card) {
+        if !self.peers.proves(boot, &nonce) {
+            return;
+        }
+        if let Some(notice) = self.unfit(&card) {
+            self.tell(notice);
+            return;
+        }
+        let needed = self.needed();
+        let Some(place) = self.peers.admit(now, *boot, card, needed) else { return };
+        self.resolve_all();
+        if let Some(peer) = self.peers.at(place) {
+            let (name, tag) = (peer.daemon, peer.tag);
+            self.tell(Notice::Met { daemon: name });
+            self.suspect_namesakes(now, place);
+            // It learns at once what everybody else knows of us.
+            self.outbox.send(tag, &Message::Statement(self.statement.clone()));
+        }
+        self.dirty = true;
+    }
+
+    /// Why a daemon can never be in a view with this one.
+    fn unfit(&self, card: &Card) -> Option<Notice> {
+        let name = card.name;
+        if card.configuration != self.settings.configuration {
+            return Some(Notice::OtherConfiguration { name });
+        }
+        if self.settings.fixed.as_ref().is_some_and(|list| !list.contains(&name)) {
+            return Some(Notice::NotListed { name });
+        }
+        let apart = card.minor_min > self.settings.minor || card.minor_max < MINOR_MIN;
+        apart.then_some(Notice::OtherVersion { name })
+    }
+
+    /// A new boot of a name that is in our ring: the old one has to show at once that it lives.
+    fn suspect_namesakes(&mut self, now: Instant, place: usize) {
+        let Some(name) = self.peers.at(place).map(|peer| peer.daemon.name) else { return };
+        let same = |(at, peer): (usize, &Peer)| {
+            (at != place && peer.daemon.name == name && peer.heard).then_some(peer.tag)
+        };
+        let old: alloc::vec::Vec<Tag> = self.peers.iter().filter_map(same).collect();
+        old.into_iter().for_each(|tag| self.handle_unreachable(now, tag));
+    }
+
+    /// The network says that nobody is at this daemon's address. It may lie, so a word in time clears it.
+    pub(crate) fn hint(&mut self, now: Instant, tag: Tag) {
+        let Some(place) = self.peers.place(tag) else { return };
+        if let Some(peer) = self.peers.at_mut(place)
+            && peer.heard
+            && peer.hinted.is_none()
+        {
+            peer.hinted = Some(now);
+            self.send_heartbeat(now, place, true);
+        }
+    }
+
+    /// A word from `place` to us alone: it lives and we hear it.
+    pub(crate) fn heard(&mut self, now: Instant, place: usize) {
+        let Some(peer) = self.peers.at_mut(place) else { return };
+        peer.last = now;
+        peer.hinted = None;
+        if !peer.heard && !peer.left {
+            peer.heard = true;
+            peer.heartbeat = now;
+            self.dirty = true;
+        }
+    }
+
+    pub(crate) fn handle_heartbeat(&mut self, now: Instant, place: usize, heartbeat: &Heartbeat) {
+        let ring = self.ring_id();
+        let mine = self.statement.number;
+        let stride = (self.ring_places().len() + 1).div_ceil(EVERYBODY) as u32;
+        let Some(peer) = self.peers.at_mut(place) else { return };
+        let gap = now.since(peer.heartbeat);
+        peer.heartbeat = now;
+        let planned = self.settings.heartbeat * (stride - 1);
+        if gap < self.settings.timeout_ceiling && !heartbeat.ping {
+            peer.jitter.record(now, gap.saturating_sub(planned));
+        }
+        peer.stamp = (heartbeat.stamp, now);
+        peer.has = heartbeat.has;
+        if heartbeat.echo != 0 {
+            let sent = Instant::from_nanos(heartbeat.echo.saturating_mul(1000));
+            let away = now.since(sent);
+            peer.round_trip = away.checked_sub(Duration::from_micros(heartbeat.held));
+            if heartbeat.ring == ring {
+                peer.confirmed = peer.confirmed.max(sent);
+            }
+        }
+        let tag = peer.tag;
+        let stale = peer.has < mine;
+        if heartbeat.ring == ring && self.is_intact() {
+            self.with_order(now, |order, step| order.handle_heartbeat(heartbeat, step));
+        }
+        if stale {
+            self.outbox.send(tag, &Message::Statement(self.statement.clone()));
+        }
+        if heartbeat.ping {
+            self.send_heartbeat(now, place, false);
+        }
+    }
+
+    pub(crate) fn send_heartbeat(&mut self, now: Instant, place: usize, ping: bool) {
+        let Some(peer) = self.peers.at(place) else { return };
+        let (stamp, came) = peer.stamp;
+        let order = self.order.as_ref().filter(|_| self.broken.is_none());
+        let heartbeat = Heartbeat {
+            ring: self.ring_id(),
+            token: order.map_or(0, |order| order.top()),
+            stable: order.map_or(0, |order| order.stable),
+            holds: order.is_some_and(|order| order.holds()),
+            ping,
+            statement: self.statement.number,
+            has: peer.statement.number,
+            stamp: (now.as_nanos() / 1000).max(1),
+            echo: stamp,
+            held: now.since(came).as_micros() as u64,
+        };
+        self.outbox.send(peer.tag, &Message::Heartbeat(heartbeat));
+    }
+
+    /// The heartbeat tick: to the ring, and while nothing is settled to everybody heard.
+    pub(crate) fn beat(&mut self, now: Instant) {
+        self.beats = self.beats.wrapping_add(1);
+        let ring = self.ring_places();
+        let settled = self.is_settled();
+        let count = ring.len() + 1;
+        let stride = if settled { count.div_ceil(EVERYBODY) } else { 1 };
+        let my_rank = self.peers_rank();
+        let targets: alloc::vec::Vec<(usize, bool)> = self
+            .peers
+            .iter()
+            .filter_map(|(at, peer)| {
+                if peer.left {
+                    return None;
+                }
+                let member = ring.has(at);
+                if !member {
+                    let recent = now.since(peer.last) < 4 * self.settings.timeout_ceiling;
+                    return (!settled && recent).then_some((at, true));
+                }
+                let distance = (self.rank_of(at) + count - my_rank) % count;
+                let turn = (self.beats as usize + distance).is_multiple_of(stride);
+                (distance <= NEIGHBOURS || turn).then_some((at, !settled && !peer.heard))
+            })
+            .collect();
+        for (at, ping) in targets {
+            self.send_heartbeat(now, at, ping);
+        }
+    }
+
+    /// The beacon: strangers learn of us, and those who were cut off get a chance to hear us again.
+    pub(crate) fn beacon(&mut self, now: Instant) {
+        let card = self.card(now);
+        if self.settings.group {
+            let hello = Message::Hello { card, to_group: true };
+            self.outbox.put(To::Group, hello.encode().into());
+        }
+        let hello = Message::Hello { card, to_group: false };
+        self.outbox.put(To::Seeds, hello.encode().into());
+        let statement = Message::Statement(self.statement.clone());
+        let datagram = bytes::Bytes::from(statement.encode());
+        let near = |peer: &Peer| !peer.left && now.since(peer.last) < GIVEN_UP;
+        let tags = self.peers.iter().filter(|(_, peer)| near(peer)).map(|(_, peer)| peer.tag);
+        let tags: alloc::vec::Vec<Tag> = tags.collect();
+        tags.into_iter().for_each(|tag| self.outbox.put(To::Peer(tag), datagram.clone()));
+        let early = now.since(self.born) < FIRST_SPAN;
+        let next = if early { FIRST_BEACONS } else { self.settings.beacon };
+        // A tenth up or down, so that many daemons do not speak at once.
+        let jitter = next.mul_f64(0.9 + 0.2 * self.dice.unit());
+        self.beacon_at = now + jitter;
+    }
+
+    /// How long a peer may be silent.
+    pub(crate) fn patience(&self, place: usize) -> Duration {
+        let ring = self.ring_places();
+        let timeout = self.timeout();
+        if ring.has(place) {
+            let stride = (ring.len() + 1).div_ceil(EVERYBODY) as u32;
+            timeout + self.settings.heartbeat * (stride - 1)
+        } else if self.is_settled() {
+            (self.settings.beacon * BEACONS).max(timeout)
+        } else {
+            timeout
+        }
+    }
+
+    /// Who was silent for too long. `true` if anybody is not heard any more.
+    pub(crate) fn judge_silence(&mut self, now: Instant) -> bool {
+        let since = self.unsettled_since.unwrap_or(Instant::ORIGIN);
+        let ring = self.ring_places();
+        let mut changed = false;
+        for place in 1..self.peers.end() {
+            let patience = self.patience(place);
+            let Some(peer) = self.peers.at_mut(place) else { continue };
+            // Strangers to the ring were not asked to speak often before it broke.
+            let from = if ring.has(place) { peer.last } else { peer.last.max(since) };
+            let silent = now.since(from) > patience;
+            let denied = peer.hinted.is_some_and(|at| now.since(at) >= HINT_PATIENCE);
+            if peer.heard && (peer.left || silent || denied) {
+                peer.heard = false;
+                changed = true;
+            }
+        }
+        self.dirty |= changed;
+        changed
+    }
+
+    /// When the next peer will have been silent for too long.
+    pub(crate) fn silence_deadline(&self) -> Option<Instant> {
+        let since = self.unsettled_since.unwrap_or(Instant::ORIGIN);
+        let ring = self.ring_places();
+        let heard = self.peers.iter().filter(|(_, peer)| peer.heard);
+        let deadline = |(at, peer): (usize, &Peer)| {
+            let from = if ring.has(at) { peer.last } else { peer.last.max(since) };
+            let silence = from + self.patience(at) + Duration::from_nanos(1);
+            peer.hinted.map_or(silence, |hinted| silence.min(hinted + HINT_PATIENCE))
+        };
+        heard.map(deadline).min()
+    }
+
+    /// The timeout this daemon would like: what it has seen of its ring's heartbeats, within floor and ceiling.
+    pub(crate) fn wish(&mut self, now: Instant) -> Duration {
+        let ring = self.ring_places();
+        let members = self.peers.iter_mut().filter(|(at, _)| ring.has(*at));
+        let longest = members.map(|(_, peer)| peer.jitter.longest(now)).max().unwrap_or_default();
+        (longest * SILENCES).clamp(self.settings.timeout_floor, self.settings.timeout_ceiling)
+    }
+
+    /// The timeout in force: the ring's, or our own wish where there is none.
+    pub(crate) fn timeout(&self) -> Duration {
+        let ring = self.order.as_ref().map_or(self.settings.timeout_floor, |order| order.timeout);
+        ring.clamp(self.settings.timeout_floor, self.settings.timeout_ceiling)
+    }
+
+    /// Peers that must not be forgotten.
+    fn needed(&self) -> Bits {
+        self.ring_places() | self.bound_places() | Bits::one(ME)
+    }
+}

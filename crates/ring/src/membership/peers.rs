@@ -1,0 +1,232 @@
+//! The other daemons: who has proven to live, who is heard, and what they said last.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use base::{Boot, Instant};
+
+use crate::bits::Bits;
+use crate::settings::PEERS_MAX;
+use crate::view::Daemon;
+use crate::wire::{Card, Nonce, Statement, Tag};
+
+/// Strangers of whom a proof was asked, at most.
+const STRANGERS_MAX: usize = 64;
+/// How long an unanswered request for a proof stands before it is made again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a request for a proof can be answered.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// The time over which the longest silence of a living peer is remembered; at least one, at most two of it.
+const JITTER_SPAN: Duration = Duration::from_secs(30);
+
+/// The longest recent silence between two heartbeats of a living peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Jitter {
+    now: Duration,
+    before: Duration,
+    since: Instant,
+}
+
+impl Jitter {
+    pub(crate) fn record(&mut self, now: Instant, gap: Duration) {
+        self.turn(now);
+        self.now = self.now.max(gap);
+    }
+
+    fn turn(&mut self, now: Instant) {
+        if now.since(self.since) >= JITTER_SPAN {
+            (self.before, self.now, self.since) = (self.now, Duration::ZERO, now);
+        }
+    }
+
+    pub(crate) fn longest(&mut self, now: Instant) -> Duration {
+        self.turn(now);
+        self.now.max(self.before)
+    }
+}
+
+/// A daemon whose boot has proven to live.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) daemon: Daemon,
+    pub(crate) tag: Tag,
+    pub(crate) card: Card,
+    /// When it started, in nanoseconds of our clock; before our own start that is negative.
+    pub(crate) started: i64,
+    /// It is heard: a word of its own to us came lately.
+    pub(crate) heard: bool,
+    /// When the last came.
+    pub(crate) last: Instant,
+    /// When its last sign by multicast came.
+    pub(crate) multicast: Option<Instant>,
+    /// The network said that nobody is there; a word proves otherwise.
+    pub(crate) hinted: Option<Instant>,
+    /// It said that it goes.
+    pub(crate) left: bool,
+    pub(crate) statement: Statement,
+    /// Whom it hears, and whom it proposes, by place here.
+    pub(crate) hears: Bits,
+    pub(crate) proposes: Option<Bits>,
+    /// The newest statement of ours that it has.
+    pub(crate) has: u64,
+    pub(crate) jitter: Jitter,
+    pub(crate) heartbeat: Instant,
+    /// Its newest stamp, and when it came.
+    pub(crate) stamp: (u64, Instant),
+    /// The last stamp of ours that it returned from within our ring: it was alive there then.
+    pub(crate) confirmed: Instant,
+    pub(crate) round_trip: Option<Duration>,
+    /// Views with it did not last: how often in a row, when last, and until when it is kept out.
+    pub(crate) breaks: u8,
+    pub(crate) broke: Instant,
+    pub(crate) kept_out: Instant,
+    /// Since when it is heard without hearing us.
+    pub(crate) deaf_since: Option<Instant>,
+    /// What was said about it in the log already.
+    pub(crate) told_deaf: bool,
+    pub(crate) told_multicast: bool,
+}
+
+#[derive(Debug)]
+struct Stranger {
+    boot: Boot,
+    nonce: Nonce,
+    asked: Instant,
+}
+
+/// All of them. Places are stable while a peer is remembered; place 0 is this daemon and never in here.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    slots: Vec<Option<Peer>>,
+    places: BTreeMap<Tag, usize>,
+    strangers: Vec<Stranger>,
+}
+
+/// The place of this daemon.
+pub(crate) const ME: usize = 0;
+
+impl Peers {
+    pub(crate) fn place(&self, tag: Tag) -> Option<usize> {
+        self.places.get(&tag).copied()
+    }
+
+    pub(crate) fn at(&self, place: usize) -> Option<&Peer> {
+        self.slots.get(place)?.as_ref()
+    }
+
+    pub(crate) fn at_mut(&mut self, place: usize) -> Option<&mut Peer> {
+        self.slots.get_mut(place)?.as_mut()
+    }
+
+    pub(crate) fn tagged(&mut self, tag: Tag) -> Option<&mut Peer> {
+        self.at_mut(self.place(tag)?)
+    }
+
+    /// One more than the highest place in use.
+    pub(crate) fn end(&self) -> usize {
+        self.slots.len().max(1)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Peer)> {
+        self.slots.iter().enumerate().filter_map(|(at, peer)| Some((at, peer.as_ref()?)))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Peer)> {
+        self.slots.iter_mut().enumerate().filter_map(|(at, peer)| Some((at, peer.as_mut()?)))
+    }
+
+    /// What to ask a stranger, unless it was asked a moment ago.
+    pub(crate) fn question(
+        &mut self,
+        now: Instant,
+        boot: &Boot,
+        random: &mut dyn FnMut(&mut [u8]),
+    ) -> Option<Nonce> {
+        if let Some(stranger) = self.strangers.iter_mut().find(|s| s.boot == *boot) {
+            if now.since(stranger.asked) < ASK_AGAIN {
+                return None;
+            }
+            if now.since(stranger.asked) < ANSWER_WITHIN {
+                // The same number once more: the answer to the first may be on its way.
+                stranger.asked = now;
+                return Some(stranger.nonce);
+            }
+        }
+        self.strangers.retain(|s| s.boot != *boot && now.since(s.asked) < ANSWER_WITHIN);
+        if self.strangers.len() >= STRANGERS_MAX {
+            return None;
+        }
+        let mut nonce = Nonce::default();
+        random(&mut nonce);
+        self.strangers.push(Stranger { boot: *boot, nonce, asked: now });
+        Some(nonce)
+    }
+
+    /// Whether this answers what was asked of `boot`; good once.
+    pub(crate) fn proves(&mut self, boot: &Boot, nonce: &Nonce) -> bool {
+        let found = self.strangers.iter().position(|s| s.boot == *boot && s.nonce == *nonce);
+        found.map(|at| self.strangers.swap_remove(at)).is_some()
+    }
+
+    /// Remembers a proven daemon, instead of the longest silent one of those not in `needed` if the table is full.
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        boot: Boot,
+        card: Card,
+        needed: Bits,
+    ) -> Option<usize> {
+        let daemon = Daemon { name: card.name, boot };
+        let tag = Tag::from(&daemon);
+        if self.places.contains_key(&tag) {
+            return None;
+        }
+        let free = (1..=PEERS_MAX).find(|&at| self.at(at).is_none());
+        let place = free.or_else(|| {
+            let idle = self.iter().filter(|(at, peer)| !needed.has(*at) && !peer.heard);
+            let (at, _) = idle.min_by_key(|(_, peer)| peer.last)?;
+            self.forget(at);
+            Some(at)
+        })?;
+        if self.slots.len() <= place {
+            self.slots.resize_with(place + 1, || None);
+        }
+        let age = i64::try_from(card.age.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+        let clock = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+        self.slots[place] = Some(Peer {
+            daemon,
+            tag,
+            card,
+            started: clock.saturating_sub(age),
+            heard: true,
+            last: now,
+            multicast: None,
+            hinted: None,
+            left: false,
+            statement: Statement::default(),
+            hears: Bits::default(),
+            proposes: None,
+            has: 0,
+            jitter: Jitter { since: now, ..Jitter::default() },
+            heartbeat: now,
+            stamp: (0, now),
+            confirmed: Instant::ORIGIN,
+            round_trip: None,
+            breaks: 0,
+            broke: Instant::ORIGIN,
+            kept_out: Instant::ORIGIN,
+            deaf_since: None,
+            told_deaf: false,
+            told_multicast: false,
+        });
+        self.places.insert(tag, place);
+        Some(place)
+    }
+
+    pub(crate) fn forget(&mut self, place: usize) {
+        if let Some(peer) = self.slots.get_mut(place).and_then(Option::take) {
+            self.places.remove(&peer.tag);
+        }
+    }
+}

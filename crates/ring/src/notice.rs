@@ -1,0 +1,127 @@
+//! What an operator should read in the log. The core says each thing once for as long as it stays true.
+
+use crate::name::DaemonName;
+use crate::view::{Daemon, RingId};
+
+/// Something worth a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Notice {
+    /// A daemon proved that it lives.
+    #[error("met daemon {daemon}")]
+    Met {
+        /// Which.
+        daemon: Daemon,
+    },
+    /// A daemon with the right key but other settings.
+    #[error(
+        "daemon {name} has another configuration and is ignored; the list of daemons, their addresses and their order must be equal everywhere"
+    )]
+    OtherConfiguration {
+        /// Its name.
+        name: DaemonName,
+    },
+    /// A daemon that the fixed list does not have.
+    #[error(
+        "daemon {name} is not in the list of daemons and is ignored; add it to the configuration of all"
+    )]
+    NotListed {
+        /// Its name.
+        name: DaemonName,
+    },
+    /// A daemon that speaks no wire version in common.
+    #[error(
+        "daemon {name} speaks no version of the protocol that is spoken here; it is too old or too new to be in one ring with this one"
+    )]
+    OtherVersion {
+        /// Its name.
+        name: DaemonName,
+    },
+    /// Datagrams of another major version arrive.
+    #[error(
+        "a daemon speaks major version {major} of the protocol, this one speaks {}; they cannot be in one ring, and until it falls silent this daemon may own nothing",
+        crate::settings::MAJOR
+    )]
+    Incompatible {
+        /// What it speaks.
+        major: u8,
+    },
+    /// This daemon gave way to an older one of its name, or of a name with the same virtual id.
+    #[error(
+        "another daemon named {older} was here first; two daemons may not have one name (or two names with one virtual id): this one stays outside until the other is gone"
+    )]
+    Refused {
+        /// The older one.
+        older: Daemon,
+    },
+    /// This daemon is not refused any more.
+    #[error("the other daemon of this name is gone")]
+    Admitted,
+    /// Views with this daemon did not last, so others do not take it for a while.
+    #[error(
+        "kept out by {by}, because views with this daemon did not last; it may own nothing meanwhile"
+    )]
+    KeptOut {
+        /// Who says so.
+        by: Daemon,
+    },
+    /// A daemon is kept out by this one.
+    #[error("keeping {daemon} out for {seconds} s: the last {breaks} views with it did not last")]
+    KeepsOut {
+        /// Whom.
+        daemon: Daemon,
+        /// For how long.
+        seconds: u64,
+        /// How many views in a row it broke.
+        breaks: u8,
+    },
+    /// A daemon that is heard does not hear this one.
+    #[error(
+        "{daemon} is heard but does not hear this daemon: a firewall may let UDP through in one direction only; allow the bus port both ways"
+    )]
+    OneWay {
+        /// Which.
+        daemon: Daemon,
+    },
+    /// Multicast does not reach a daemon that unicast reaches.
+    #[error(
+        "{daemon} hears this daemon by unicast but not by multicast; it is sent to singly, which costs more. Check IGMP snooping on the switch, or a firewall"
+    )]
+    NoMulticast {
+        /// Which.
+        daemon: Daemon,
+    },
+    /// The view ended.
+    #[error("view {view} is over: {reason}")]
+    Broken {
+        /// Which.
+        view: RingId,
+        /// Why.
+        reason: Why,
+    },
+}
+
+/// Why a view ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// A member was silent for too long.
+    #[error("{0} is silent")]
+    Silent(Daemon),
+    /// The network says that nobody is there.
+    #[error("nobody is at the address of {0} any more")]
+    Unreachable(Daemon),
+    /// A member said that it goes.
+    #[error("{0} leaves")]
+    Left(Daemon),
+    /// A member says that the view is over, or is in another.
+    #[error("{0} says so")]
+    Told(Daemon),
+    /// Two members do not hear each other.
+    #[error("{0} and {1} do not hear each other")]
+    Deaf(Daemon, Daemon),
+    /// The token did not come back although everybody lives.
+    #[error("the token is lost")]
+    Token,
+    /// A greater view is formed.
+    #[error("it joins another")]
+    Joining,
+}

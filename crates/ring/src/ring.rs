@@ -1,0 +1,374 @@
+//! The whole of one daemon's part in the ring: words in, words out.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::fmt;
+use core::time::Duration;
+
+use base::{Boot, Instant, Random};
+use bytes::Bytes;
+
+use crate::bits::Bits;
+use crate::event::{Event, Service};
+use crate::membership::{Bound, ME, Peers, Proposal};
+use crate::notice::{Notice, Why};
+use crate::order::{Counters, Order, Queue, SubmitError};
+use crate::outbox::{Fan, Outbox, To, Transmit};
+use crate::settings::{QUEUE_BYTES_MAX, Settings, Surroundings};
+use crate::view::{Daemon, RingId, View};
+use crate::wire::{Malformed, Message, Statement, Tag};
+
+/// Notices kept until they are fetched; beyond, the oldest are dropped.
+const NOTICES_MAX: usize = 256;
+
+/// One daemon.
+///
+/// The driver hands in every datagram with the boot that sealed it, calls [`handle_timeout`](Self::handle_timeout) when
+/// [`next_timeout`](Self::next_timeout) has come, and after each call fetches what is to be sent and what happened.
+pub struct Ring {
+    pub(crate) settings: Settings,
+    pub(crate) surroundings: Box<dyn Surroundings + Send>,
+    pub(crate) tag: Tag,
+    pub(crate) born: Instant,
+    pub(crate) dice: Random,
+    pub(crate) peers: Peers,
+    pub(crate) outbox: Outbox,
+    pub(crate) events: VecDeque<Event>,
+    notices: VecDeque<Notice>,
+    pub(crate) queue: Queue,
+    /// The last installed ring, at work or over.
+    pub(crate) order: Option<Order>,
+    pub(crate) view: Option<View>,
+    /// Its other members, by place.
+    pub(crate) members_at: Bits,
+    pub(crate) installed: Instant,
+    /// The proposal it was installed from.
+    pub(crate) installed_number: u64,
+    /// Since when it is over.
+    pub(crate) broken: Option<Instant>,
+    pub(crate) unsettled_since: Option<Instant>,
+    pub(crate) bound: Option<Bound>,
+    pub(crate) statement: Statement,
+    pub(crate) proposal: Option<Proposal>,
+    pub(crate) proposals: u64,
+    pub(crate) follows: Option<(Tag, u64)>,
+    pub(crate) refused: Option<Daemon>,
+    pub(crate) kept_out_by: Option<Daemon>,
+    /// Members of the old ring whose messages are owed even behind a gap.
+    pub(crate) obligations: Bits,
+    /// The greatest counter of any ring, and the greatest time of any view, known here.
+    pub(crate) counter: u64,
+    pub(crate) time: u32,
+    pub(crate) fan: Fan,
+    pub(crate) beats: u64,
+    beat_at: Instant,
+    pub(crate) beacon_at: Instant,
+    /// Something changed that has to be judged.
+    pub(crate) dirty: bool,
+    pub(crate) views: u64,
+    pub(crate) past: Counters,
+    /// When a datagram of another major version came last.
+    incompatible: Option<Instant>,
+    gone: bool,
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("me", &self.settings.me)
+            .field("ring", &self.ring_id())
+            .field("broken", &self.broken)
+            .field("bound", &self.bound)
+            .field("follows", &self.follows)
+            .field("order", &self.order)
+            .field("queued", &self.queue.messages())
+            .field("statement", &self.statement)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ring {
+    /// A daemon that starts now. `seed` is for dice that need no secrecy.
+    pub fn new(
+        now: Instant,
+        settings: Settings,
+        surroundings: Box<dyn Surroundings + Send>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            tag: Tag::from(&settings.me),
+            settings,
+            surroundings,
+            born: now,
+            dice: Random::new(seed),
+            peers: Peers::default(),
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            notices: VecDeque::new(),
+            queue: Queue::default(),
+            order: None,
+            view: None,
+            members_at: Bits::default(),
+            installed: now,
+            installed_number: 0,
+            broken: None,
+            unsettled_since: Some(now),
+            bound: None,
+            statement: Statement::default(),
+            proposal: None,
+            proposals: 0,
+            follows: None,
+            refused: None,
+            kept_out_by: None,
+            obligations: Bits::default(),
+            counter: 0,
+            time: 0,
+            fan: Fan::default(),
+            beats: 0,
+            beat_at: now,
+            beacon_at: now,
+            dirty: true,
+            views: 0,
+            past: Counters::default(),
+            incompatible: None,
+            gone: false,
+        }
+    }
+
+    /// A datagram that `boot` sealed, which the driver has checked. Returns whether it was one of ours.
+    pub fn handle_datagram(&mut self, now: Instant, boot: &Boot, datagram: &[u8]) -> bool {
+        let tag = Tag::from(boot);
+        if self.gone || tag == self.tag {
+            return true;
+        }
+        let message = match Message::decode(datagram) {
+            Ok(message) => message,
+            Err(Malformed::Version(major)) => {
+                if self.incompatible.is_none() {
+                    self.tell(Notice::Incompatible { major });
+                }
+                self.incompatible = Some(now);
+                return false;
+            }
+            Err(Malformed::Unknown | Malformed::Bad) => return false,
+        };
+        match message {
+            Message::Challenge { nonce } => self.answer_challenge(now, boot, nonce),
+            Message::Proof { nonce, card } => self.handle_proof(now, boot, nonce, card),
+            message => {
+                match self
+                    .peers
+                    .place(tag)
+                    .filter(|&at| self.peers.at(at).is_some_and(|peer| peer.daemon.boot == *boot))
+                {
+                    Some(place) => self.dispatch(now, place, tag, message),
+                    None => self.ask_stranger(now, boot),
+                }
+            }
+        }
+        if self.dirty {
+            self.evaluate(now);
+        }
+        true
+    }
+
+    fn dispatch(&mut self, now: Instant, place: usize, tag: Tag, message: Message<'_>) {
+        let by_group =
+            matches!(message, Message::Hello { .. } | Message::Data(_) | Message::Rest(_));
+        if !by_group {
+            self.heard(now, place);
+        }
+        let intact = self.is_intact();
+        if let Some((short, ring)) = self.awaited()
+            && match &message {
+                Message::Data(data) => data.ring == short,
+                Message::Rest(rest) => rest.ring == short,
+                Message::Token(token) => token.ring == short,
+                _ => false,
+            }
+        {
+            self.handle_go(now, ring);
+        }
+        let works = intact || self.is_intact();
+        match message {
+            Message::Hello { to_group, .. } => self.note_hello(now, place, to_group),
+            Message::Heartbeat(heartbeat) => self.handle_heartbeat(now, place, &heartbeat),
+            Message::Statement(statement) => self.handle_statement(now, place, statement),
+            Message::Commit(commit) => self.handle_commit(now, tag, &commit),
+            Message::Ready(ready) => self.handle_ready(now, tag, ready),
+            Message::Install(install) => self.handle_install(now, tag, install),
+            Message::Recovered { proposal } => self.handle_recovered(now, tag, proposal),
+            Message::Go { ring } => self.handle_go(now, ring),
+            Message::Missing(missing) => self.handle_missing(tag, &missing),
+            Message::Leave => self.note_leave(place),
+            Message::Data(data) if data.recovery => self.handle_recovery(now, &data),
+            // A ring that is over still receives until it is accounted for, but sends no more.
+            Message::Data(data) if self.bound.is_none() => {
+                self.with_order(now, |order, step| order.handle_data(&data, step));
+            }
+            Message::Token(token) if works => {
+                let again = self.with_order(now, |order, step| order.handle_token(token, step));
+                if again == Some(true) {
+                    self.send_heartbeat(now, place, false);
+                }
+            }
+            Message::Rest(rest) if works => {
+                self.with_order(now, |order, step| order.handle_rest(tag, rest, step));
+            }
+            Message::Want { ring } if works => {
+                self.with_order(now, |order, step| order.handle_want(tag, ring, step));
+            }
+            _ => {}
+        }
+    }
+
+    fn note_hello(&mut self, now: Instant, place: usize, to_group: bool) {
+        if let Some(peer) = self.peers.at_mut(place).filter(|_| to_group) {
+            self.dirty |= peer.multicast.is_none();
+            peer.multicast = Some(now);
+        }
+    }
+
+    fn note_leave(&mut self, place: usize) {
+        if let Some(peer) = self.peers.at_mut(place) {
+            peer.left = true;
+            self.dirty = true;
+        }
+    }
+
+    fn handle_statement(&mut self, now: Instant, place: usize, statement: Statement) {
+        let Some(peer) = self.peers.at_mut(place) else { return };
+        if statement.number <= peer.statement.number {
+            return;
+        }
+        self.counter = self.counter.max(statement.ring.counter);
+        let ring = statement.ring;
+        peer.statement = statement;
+        self.resolve(place);
+        self.dirty = true;
+        self.handle_go(now, ring);
+    }
+
+    /// The network says that nobody listens at the address of this daemon.
+    pub fn handle_unreachable(&mut self, now: Instant, tag: Tag) {
+        self.hint(now, tag);
+    }
+
+    /// Puts a message into the queue. Call [`handle_submitted`](Self::handle_submitted) after one or several.
+    ///
+    /// # Errors
+    /// [`SubmitError`] if it is too long or too much waits.
+    pub fn submit(&mut self, message: Bytes, service: Service) -> Result<(), SubmitError> {
+        self.queue.push(message, service)
+    }
+
+    /// Sends what was submitted, as far as that is possible now.
+    pub fn handle_submitted(&mut self, now: Instant) {
+        if self.is_intact() {
+            self.with_order(now, Order::handle_queued);
+        }
+    }
+
+    /// Bytes that may still be submitted.
+    pub fn room(&self) -> usize {
+        QUEUE_BYTES_MAX.saturating_sub(self.queue.bytes())
+    }
+
+    /// Messages waiting to be sent.
+    pub fn queued(&self) -> usize {
+        self.queue.messages()
+    }
+
+    /// Tells the others that this daemon goes; nothing is heard or said after that.
+    pub fn leave(&mut self) {
+        let heard = self.peers.iter().filter(|(_, peer)| peer.heard).map(|(_, peer)| peer.tag);
+        let tags: alloc::vec::Vec<Tag> = heard.collect();
+        tags.into_iter().for_each(|tag| self.outbox.send(tag, &Message::Leave));
+        self.gone = true;
+    }
+
+    /// When something has to be done without any datagram.
+    pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.gone {
+            return None;
+        }
+        let order = self.order.as_ref().filter(|_| self.is_intact());
+        let times = [
+            Some(self.beat_at),
+            Some(self.beacon_at),
+            self.dirty.then_some(now),
+            self.silence_deadline(),
+            self.choose_deadline(now),
+            order.and_then(Order::next_timeout),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// Does what has become due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.gone {
+            return;
+        }
+        if self.beacon_at <= now {
+            self.beacon(now);
+        }
+        if self.beat_at <= now {
+            // A daemon that was stopped for a while does not make up for the beats it missed.
+            self.beat_at = now + self.settings.heartbeat;
+            self.beat(now);
+            let wish = self.wish(now);
+            if let Some(order) = &mut self.order {
+                order.wish = wish;
+            }
+            let ceiling = self.settings.timeout_ceiling * 4;
+            self.incompatible = self.incompatible.filter(|at| now.since(*at) < ceiling);
+        }
+        if self.is_intact() {
+            self.with_order(now, Order::handle_timeout);
+        }
+        self.form_timeout(now);
+        self.evaluate(now);
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.outbox.pop()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next thing worth a line in the log.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    pub(crate) fn tell(&mut self, notice: Notice) {
+        if self.notices.len() >= NOTICES_MAX {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(notice);
+    }
+
+    /// The view this daemon is in, or was in last.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
+    /// Whether the view stands: nobody in it is known to be gone and the token goes round.
+    pub fn stands(&self) -> bool {
+        self.is_intact() && self.bound.is_none()
+    }
+
+    /// Who keeps this daemon out, or was here first: then it may own nothing.
+    pub fn excluded_by(&self) -> Option<Daemon> {
+        self.refused.or(self.kept_out_by)
+    }
+
+    /// Whether a daemon of another major version is heard: then this one may own nothing.
+    pub fn hears_incompatible(&self) -> bool {
+        self.incompatible.is_some()
+    }
+}

@@ -1,0 +1,82 @@
+//! Runs faulty histories of rings and checks each: `bus-histories --seed 1 --count 100000`.
+
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use clap::Parser;
+use simulator::bus::{Plan, Summary, World, checks, run};
+
+/// Runs faulty histories of rings of daemons and checks extended virtual synchrony in each.
+#[derive(Debug, Parser)]
+#[command(name = "bus-histories")]
+struct Arguments {
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seeds, from the first on.
+    #[arg(long, default_value_t = 1000)]
+    count: u64,
+    /// Go on after a history that failed, and count.
+    #[arg(long)]
+    keep_going: bool,
+    /// Tell everything that happens in the first history.
+    #[arg(long)]
+    loud: bool,
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.loud {
+        let plan = Plan::new(arguments.seed);
+        println!("{plan:#?}");
+        let mut world = World::new(&plan);
+        world.loud = true;
+        let calm = world.run();
+        println!("{calm:?}; {:?}", checks::all(&world.traces));
+        return std::process::ExitCode::SUCCESS;
+    }
+    let begin = Instant::now();
+    let (mut total, mut failed, mut calm) = (Summary::default(), 0_u64, Vec::new());
+    for seed in arguments.seed..arguments.seed.saturating_add(arguments.count) {
+        let before = Instant::now();
+        let result = run(&Plan::new(seed));
+        if before.elapsed().as_secs_f64() > 2.0 {
+            eprintln!("seed {seed} took {:.1} s", before.elapsed().as_secs_f64());
+        }
+        match result {
+            Ok(summary) => {
+                total.views += summary.views;
+                total.delivered += summary.delivered;
+                total.sent += summary.sent;
+                total.lives += summary.lives;
+                calm.extend(summary.calm_after);
+            }
+            Err(what) => {
+                failed += 1;
+                println!("{what}");
+                if !arguments.keep_going {
+                    return std::process::ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+    calm.sort_unstable();
+    let of = |share: f64| calm.get((share * (calm.len().max(1) - 1) as f64) as usize);
+    println!(
+        "{} histories in {:.1} s: {} lives, {} views, {} messages sent, {} delivered; {failed} failed",
+        arguments.count,
+        begin.elapsed().as_secs_f64(),
+        total.lives,
+        total.views,
+        total.sent,
+        total.delivered
+    );
+    println!(
+        "at rest after the last fault: median {:?}, 99 % {:?}, last {:?}",
+        of(0.5),
+        of(0.99),
+        of(1.0)
+    );
+    std::process::ExitCode::from(u8::from(failed > 0))
+}
