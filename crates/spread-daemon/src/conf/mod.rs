@@ -180,6 +180,12 @@ impl SpreadConf {
         self.options.wide_area_network.unwrap_or(self.segments.len() > 1)
     }
 
+    /// Whether clients may or must prove themselves with `method`. For [`AuthMethod::Ip`] [`access_file`] is needed.
+    pub fn uses(&self, method: AuthMethod) -> bool {
+        let Options { allowed_auth_methods, required_auth_methods, .. } = &self.options;
+        allowed_auth_methods.contains(&method) || required_auth_methods.contains(&method)
+    }
+
     /// The version of the internet protocol that the daemons speak.
     pub fn family(&self) -> Family {
         let first = self.daemons.first().map_or(Family::V4, |daemon| Family::of(daemon.ip));

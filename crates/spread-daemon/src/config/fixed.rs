@@ -58,10 +58,7 @@ impl DaemonConfig {
                 .iter()
                 .map(|m| format!("line {}: {} changes nothing here: {}", m.line, m.name, m.reason)),
         );
-        let methods = options.allowed_auth_methods.iter().chain(&options.required_auth_methods);
-        if methods.into_iter().any(|method| *method == conf::AuthMethod::Ip)
-            && secrets.access == AccessList::default()
-        {
+        if conf.uses(conf::AuthMethod::Ip) && secrets.access == AccessList::default() {
             warnings.push(
                 "the method IP is allowed or required, and spread.access_ip lets nobody in".into(),
             );

@@ -9,6 +9,8 @@
 mod accounts;
 mod check;
 mod fixed;
+mod found;
+mod meeting;
 mod section;
 #[cfg(test)]
 mod tests;
