@@ -17,17 +17,8 @@ impl Bits {
         bits
     }
 
-    /// `0..n`.
-    pub(crate) fn first(n: usize) -> Self {
-        (0..n).collect()
-    }
-
     pub(crate) fn insert(&mut self, i: usize) {
         self.0[i / 64 % 4] |= 1 << (i % 64);
-    }
-
-    pub(crate) fn remove(&mut self, i: usize) {
-        self.0[i / 64 % 4] &= !(1 << (i % 64));
     }
 
     pub(crate) fn has(&self, i: usize) -> bool {
@@ -36,10 +27,6 @@ impl Bits {
 
     pub(crate) fn len(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0 == [0; 4]
     }
 
     pub(crate) fn is_subset(&self, of: &Self) -> bool {

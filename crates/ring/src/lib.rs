@@ -24,6 +24,7 @@ mod order;
 mod outbox;
 mod ring;
 pub mod settings;
+pub mod status;
 pub mod view;
 mod wire;
 
@@ -34,5 +35,6 @@ pub use order::{Counters, SubmitError};
 pub use outbox::{To, Transmit};
 pub use ring::Ring;
 pub use settings::{Settings, Surroundings};
+pub use status::{PeerStatus, Status};
 pub use view::{Daemon, RingId, View};
 pub use wire::Tag;

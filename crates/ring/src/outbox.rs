@@ -61,8 +61,4 @@ impl Outbox {
     pub(crate) fn pop(&mut self) -> Option<Transmit> {
         self.waiting.pop_front()
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
 }

@@ -3,19 +3,18 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::fmt;
-use core::time::Duration;
 
 use base::{Boot, Instant, Random};
 use bytes::Bytes;
 
 use crate::bits::Bits;
 use crate::event::{Event, Service};
-use crate::membership::{Bound, ME, Peers, Proposal};
-use crate::notice::{Notice, Why};
+use crate::membership::{Bound, Peers, Proposal};
+use crate::notice::Notice;
 use crate::order::{Counters, Order, Queue, SubmitError};
-use crate::outbox::{Fan, Outbox, To, Transmit};
+use crate::outbox::{Fan, Outbox, Transmit};
 use crate::settings::{QUEUE_BYTES_MAX, Settings, Surroundings};
-use crate::view::{Daemon, RingId, View};
+use crate::view::{Daemon, View};
 use crate::wire::{Malformed, Message, Statement, Tag};
 
 /// Notices kept until they are fetched; beyond, the oldest are dropped.

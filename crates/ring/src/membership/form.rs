@@ -28,6 +28,7 @@ const PART: usize = 1100;
 pub(crate) struct Bound {
     pub(crate) leader: Tag,
     pub(crate) number: u64,
+    minor: u8,
     /// In member order.
     pub(crate) members: Vec<Daemon>,
     tags: Vec<Tag>,
@@ -75,6 +76,10 @@ impl Bound {
 
     pub(crate) fn places(&self) -> Bits {
         self.places
+    }
+
+    pub(crate) fn minor(&self) -> u8 {
+        self.minor
     }
 
     pub(crate) fn tags(&self) -> &[Tag] {
@@ -166,19 +171,14 @@ impl Ring {
     }
 
     pub(crate) fn handle_commit(&mut self, now: Instant, from: Tag, commit: &Commit) {
-        match &self.bound {
-            Some(bound) if bound.leader == from && bound.number == commit.proposal => {
-                if bound.target.is_none() {
-                    self.say_ready(now);
-                }
+        let answers = match &self.bound {
+            Some(bound) => {
+                bound.leader == from && bound.number == commit.proposal && bound.target.is_none()
             }
-            Some(_) => {}
-            None if self.follows == Some((from, commit.proposal)) => {
-                if self.bind(now, from, commit) {
-                    self.say_ready(now);
-                }
-            }
-            None => {}
+            None => self.follows == Some((from, commit.proposal)) && self.bind(now, from, commit),
+        };
+        if answers {
+            self.say_ready(now);
         }
     }
 
@@ -206,6 +206,7 @@ impl Ring {
         self.bound = Some(Bound {
             leader,
             number: commit.proposal,
+            minor: commit.minor,
             tags: commit.members.clone(),
             members,
             me,
@@ -523,7 +524,7 @@ impl Ring {
         for (rank, tag) in bound.tags.iter().enumerate().filter(|(_, tag)| **tag != self.tag) {
             if lead.infos[rank].is_none() {
                 let members = bound.tags.clone();
-                let commit = Commit { proposal: bound.number, minor: self.settings.minor, members };
+                let commit = Commit { proposal: bound.number, minor: bound.minor, members };
                 again.push((*tag, Message::Commit(commit)));
             } else if !lead.recovered.has(rank) {
                 again.extend(lead.installs.iter().map(|i| (*tag, Message::Install(i.clone()))));

@@ -82,8 +82,8 @@ impl Ring {
         if self.settings.fixed.as_ref().is_some_and(|list| !list.contains(&name)) {
             return Some(Notice::NotListed { name });
         }
-        let apart = card.minor_min > self.settings.minor || card.minor_max < MINOR_MIN;
-        apart.then_some(Notice::OtherVersion { name })
+        let common = self.settings.minor.min(card.minor_max);
+        (common < card.minor_min.max(MINOR_MIN)).then_some(Notice::OtherVersion { name })
     }
 
     /// A new boot of a name that is in our ring: the old one has to show at once that it lives.
@@ -138,7 +138,7 @@ impl Ring {
             let away = now.since(sent);
             peer.round_trip = away.checked_sub(Duration::from_micros(heartbeat.held));
             if heartbeat.ring == ring {
-                peer.confirmed = peer.confirmed.max(sent);
+                peer.confirmed = peer.confirmed.max(Some(sent));
             }
         }
         let tag = peer.tag;

@@ -66,8 +66,10 @@ impl Ring {
             bound.my_rank(),
             timeout,
             bound.leader == self.tag,
+            bound.minor(),
             &self.settings,
         ));
+        self.peers.iter_mut().for_each(|(_, peer)| peer.confirmed = None);
         self.members_at = bound.places().iter().filter(|at| *at != ME).collect();
         self.counter = self.counter.max(target.ring.counter);
         self.time = target.time;

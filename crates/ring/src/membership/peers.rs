@@ -40,6 +40,11 @@ impl Jitter {
         }
     }
 
+    /// The same without looking whether it is old by now.
+    pub(crate) fn longest_known(&self) -> Duration {
+        self.now.max(self.before)
+    }
+
     pub(crate) fn longest(&mut self, now: Instant) -> Duration {
         self.turn(now);
         self.now.max(self.before)
@@ -74,8 +79,8 @@ pub(crate) struct Peer {
     pub(crate) heartbeat: Instant,
     /// Its newest stamp, and when it came.
     pub(crate) stamp: (u64, Instant),
-    /// The last stamp of ours that it returned from within our ring: it was alive there then.
-    pub(crate) confirmed: Instant,
+    /// The last stamp of ours that it returned from within our ring: it was alive there then. A new view begins without.
+    pub(crate) confirmed: Option<Instant>,
     pub(crate) round_trip: Option<Duration>,
     /// Views with it did not last: how often in a row, when last, and until when it is kept out.
     pub(crate) breaks: u8,
@@ -211,7 +216,7 @@ impl Peers {
             jitter: Jitter { since: now, ..Jitter::default() },
             heartbeat: now,
             stamp: (0, now),
-            confirmed: Instant::ORIGIN,
+            confirmed: None,
             round_trip: None,
             breaks: 0,
             broke: Instant::ORIGIN,

@@ -108,6 +108,10 @@ pub(crate) struct Order {
     /// The timeout this member would like.
     pub(crate) wish: Duration,
     pub(crate) counters: Counters,
+    /// The minor wire version spoken in this ring.
+    pub(crate) minor: u8,
+    /// The window, when the token was here last.
+    pub(crate) window: u16,
     /// How long the token was away the last time it went round.
     pub(crate) rotation: Option<Duration>,
     /// The token, while it is here.
@@ -137,6 +141,7 @@ pub(crate) struct Order {
 
 impl Order {
     /// A ring that was just installed. `first`: the token begins here.
+    #[allow(clippy::too_many_arguments)] // Each is a word of the install.
     pub(crate) fn new(
         now: Instant,
         ring: RingId,
@@ -144,6 +149,7 @@ impl Order {
         me: usize,
         timeout: Duration,
         first: bool,
+        minor: u8,
         settings: &Settings,
     ) -> Self {
         let n = members.len();
@@ -166,6 +172,8 @@ impl Order {
             timeout,
             wish: timeout,
             counters: Counters::default(),
+            minor,
+            window: token.window,
             rotation: None,
             token: first.then_some(token),
             top: 0,
@@ -197,10 +205,6 @@ impl Order {
     /// The highest token number known here, for heartbeats.
     pub(crate) fn top(&self) -> u64 {
         self.top
-    }
-
-    pub(crate) fn window(&self) -> Option<u16> {
-        self.token.as_ref().map(|token| token.window)
     }
 
     fn alone(&self) -> bool {
@@ -292,10 +296,11 @@ impl Order {
 
     /// Somebody has something to send: it gets the token if it is here and nothing else is to be done with it.
     pub(crate) fn handle_want(&mut self, from: Tag, ring: u64, step: &mut Step<'_>) {
-        if ring == self.short && self.members.contains(&from) {
-            if let Some(token) = self.token.take() {
-                self.pass(token, from, step);
-            }
+        if ring == self.short
+            && self.members.contains(&from)
+            && let Some(token) = self.token.take()
+        {
+            self.pass(token, from, step);
         }
     }
 

@@ -112,6 +112,7 @@ impl Order {
     /// Sends what the windows allow, then keeps the token, lets it rest, or passes it on.
     pub(super) fn send_and_decide(&mut self, mut token: Token, step: &mut Step<'_>) {
         token.window = token.window.clamp(1, step.settings.window.max(1));
+        self.window = token.window;
         if self.alone() {
             return self.send_alone(token, step);
         }
