@@ -9,6 +9,7 @@ mod logging;
 mod output;
 mod run;
 mod signals;
+mod spread;
 
 use std::process::ExitCode;
 
@@ -22,12 +23,19 @@ pub(crate) const MISTAKE: u8 = 2;
 fn main() -> ExitCode {
     // The demonstration's helpers are this same binary started again: nothing may come before this.
     lab::init();
+    if let Some(words) = spread::words() {
+        return finish(spread::run(words));
+    }
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args.file),
         Command::Check(args) => check::check(&args.file),
         Command::Key => key::print(),
         Command::Demo(args) => demo::run(&args),
     };
+    finish(result)
+}
+
+fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
     logging::finish();
     result.unwrap_or_else(|error| {
         logging::say(&format!("backhand: {error:#}\n"));

@@ -1,5 +1,6 @@
 //! The cipher suite, and the operating system's randomness.
 
+pub mod key_file;
 mod suite;
 
 pub use suite::{Aes, Ring};

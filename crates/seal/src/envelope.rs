@@ -23,8 +23,11 @@ use crate::suite::{Cipher, NONCE_LEN, Purpose, Speaker, Suite, TAG_LEN};
 pub const HEADER_LEN: usize = 48;
 /// Bytes a sealed datagram is longer than its text.
 pub const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
-/// The longest datagram sent or accepted: what IPv6 passes on any link (1,280) less its headers.
+/// The longest datagram sent or accepted: what IPv6 passes on any link (1,280) less its headers. The bus knows its links
+/// and may send longer ones, up to [`MAX_BUS_DATAGRAM`].
 pub const MAX_DATAGRAM: usize = 1232;
+/// The longest datagram of the bus: what UDP over IPv4 can carry.
+pub const MAX_BUS_DATAGRAM: usize = 65_507;
 /// The version of the envelope that is spoken here.
 pub const VERSION: u8 = 1;
 
@@ -47,7 +50,7 @@ pub struct Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Refusal {
     /// Shorter or longer than any sealed datagram.
-    #[error("a datagram of {length} bytes, where {min} to {MAX_DATAGRAM} were expected", min = OVERHEAD)]
+    #[error("a datagram of {length} bytes; those of its kind have {OVERHEAD} to {MAX_DATAGRAM}, of the bus to {MAX_BUS_DATAGRAM}")]
     Length {
         /// Bytes received.
         length: usize,
@@ -87,7 +90,7 @@ impl Header {
     /// [`Refusal`], the cheapest reason that applies.
     pub fn read(datagram: &[u8]) -> Result<Self, Refusal> {
         let length = datagram.len();
-        if !(OVERHEAD..=MAX_DATAGRAM).contains(&length) {
+        if !(OVERHEAD..=MAX_BUS_DATAGRAM).contains(&length) {
             return Err(Refusal::Length { length });
         }
         let Some(header) = datagram.first_chunk::<HEADER_LEN>() else {
@@ -100,6 +103,9 @@ impl Header {
             return Err(Refusal::Version { version: header[2] });
         }
         let purpose = Purpose::of_datagram(header[3]).ok_or(Refusal::Purpose)?;
+        if length > longest(purpose) {
+            return Err(Refusal::Length { length });
+        }
         if header[6..8] != [0, 0] {
             return Err(Refusal::Foreign);
         }
@@ -124,6 +130,13 @@ impl Header {
         header[24..40].copy_from_slice(&self.speaker.boot.0);
         header[40..].copy_from_slice(&self.counter.to_be_bytes());
         header
+    }
+}
+
+const fn longest(purpose: Purpose) -> usize {
+    match purpose {
+        Purpose::Bus => MAX_BUS_DATAGRAM,
+        Purpose::Announce | Purpose::Exchange | Purpose::Peer => MAX_DATAGRAM,
     }
 }
 
@@ -165,9 +178,9 @@ impl<S: Suite> Sealer<S> {
 
     /// Writes the sealed form of `text` into `out`, replacing what was there.
     ///
-    /// The caller keeps `text` within [`MAX_DATAGRAM`] − [`OVERHEAD`] bytes; receivers refuse more.
+    /// The caller keeps `text` within [`MAX_DATAGRAM`] (the bus: [`MAX_BUS_DATAGRAM`]) − [`OVERHEAD`] bytes; receivers refuse more.
     pub fn seal(&mut self, text: &[u8], out: &mut Vec<u8>) {
-        debug_assert!(text.len() + OVERHEAD <= MAX_DATAGRAM);
+        debug_assert!(text.len() + OVERHEAD <= longest(self.header.purpose));
         // 2⁶⁴ datagrams at a million a second take half a million years.
         self.header.counter += 1;
         let header = self.header.write();
@@ -206,7 +219,11 @@ mod tests {
     fn a_header_is_refused_for_its_cheapest_reason() {
         let mut datagram = [0u8; OVERHEAD];
         assert_eq!(Header::read(&datagram[1..]), Err(Refusal::Length { length: OVERHEAD - 1 }));
-        assert_eq!(Header::read(&[0; 1233]), Err(Refusal::Length { length: 1233 }));
+        let mut long = [0; 1233];
+        long[..4].copy_from_slice(b"BH\x01\x01");
+        assert_eq!(Header::read(&long), Err(Refusal::Length { length: 1233 }));
+        long[3] = Purpose::Bus as u8;
+        assert!(Header::read(&long).is_ok());
         assert_eq!(Header::read(&datagram), Err(Refusal::Foreign));
         datagram[..3].copy_from_slice(b"BH\x02");
         assert_eq!(Header::read(&datagram), Err(Refusal::Version { version: 2 }));

@@ -37,7 +37,7 @@ mod test_suite;
 pub mod window;
 
 pub use challenge::Challenges;
-pub use envelope::{Header, MAX_DATAGRAM, OVERHEAD, Refusal, Sealer};
+pub use envelope::{Header, MAX_BUS_DATAGRAM, MAX_DATAGRAM, OVERHEAD, Refusal, Sealer};
 pub use key::{ClusterKey, KeyError};
 pub use opener::{Opened, Opener};
 pub use suite::{Cipher, Entropy, Purpose, Speaker, Suite};

@@ -1,5 +1,21 @@
 //! The bus daemon: sockets and timers around ring and groups, client sessions, spread.conf.
+//!
+//! - [`conf`]: `spread.conf` as the original reads it. [`config`]: the section `[bus]`, and what both become.
+//! - [`daemon`]: the thread that does everything. `poll`: what it waits for.
+//! - [`link`]: the wires to other daemons. `listen`, `session`: the clients.
+//!
+//! Not here: what is agreed and how (`ring`), what groups are (`groups`), the bytes of clients (`spread-wire`).
 
+mod clock;
 pub mod command_line;
 pub mod conf;
 pub mod config;
+pub mod daemon;
+pub mod error;
+pub mod link;
+mod listen;
+mod poll;
+mod session;
+
+pub use daemon::{Daemon, Stopper};
+pub use error::StartError;

@@ -52,7 +52,7 @@ impl Log {
 }
 
 /// The parts of the program that say something.
-const PARTS: [&str; 3] = ["resources", "balancer", "backhand"];
+const PARTS: [&str; 4] = ["resources", "balancer", "spread_daemon", "backhand"];
 
 /// A part, or a module of one.
 fn is_part(name: &str) -> bool {

@@ -5,7 +5,6 @@
 //! of everything that is wrong.
 
 mod advertised;
-mod key;
 mod sections;
 mod target;
 #[cfg(test)]
@@ -21,7 +20,7 @@ use base::{AddrBlocks, Problem};
 use seal::ClusterKey;
 
 pub use advertised::{Advertised, AdvertisedError, NAME_MAX, is_host_name};
-pub use key::{KeyFileError, read_key};
+pub use crypto::key_file::{KeyFileError, read_key};
 pub use sections::{
     Announce, Cluster, Interval, IntervalError, Measure, Name, NameError, Port, Scope,
 };

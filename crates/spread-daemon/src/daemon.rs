@@ -1,0 +1,292 @@
+//! The daemon: one thread that moves words between the other daemons, the groups and the clients.
+//!
+//! A hop between threads on different cores costs more than all that is done for a message, so there is one thread; what it
+//! does in one turn is bounded everywhere. What comes from daemons is taken first, then timers, then clients in turns.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use base::{Boot, Instant, Random};
+use groups::{Groups, Limits, Output};
+use ring::settings::MESSAGE_MAX;
+use ring::{Daemon as Identity, Event, Ring, Settings, Surroundings};
+
+use crate::clock;
+use crate::config::{DaemonConfig, Membership};
+use crate::error::StartError;
+use crate::link::Link;
+use crate::listen::Listeners;
+use crate::poll::{Happened, Poll, Token};
+use crate::session::Sessions;
+
+/// Batches taken from one socket before anything else is done.
+const BATCHES: usize = 8;
+/// Clients accepted before anything else is done.
+const ACCEPTS: usize = 64;
+
+struct System;
+
+impl Surroundings for System {
+    fn random(&mut self, out: &mut [u8]) {
+        crypto::random(out);
+    }
+
+    fn unix_seconds(&mut self) -> u32 {
+        clock::unix_seconds()
+    }
+}
+
+/// Stops a daemon from another thread.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    asked: Arc<AtomicBool>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Stopper {
+    /// The daemon tells the others that it goes, closes its clients and returns.
+    pub fn stop(&self) {
+        self.asked.store(true, Relaxed);
+        // A full counter wakes just as well.
+        let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+    }
+}
+
+/// A daemon with all its sockets open.
+pub struct Daemon {
+    config: DaemonConfig,
+    ring: Ring,
+    groups: Groups,
+    link: Link,
+    listeners: Listeners,
+    sessions: Sessions,
+    poll: Poll,
+    stopper: Stopper,
+    happened: Vec<Happened>,
+    accept_again: Option<Instant>,
+}
+
+impl Daemon {
+    /// Opens everything that `config` names.
+    ///
+    /// # Errors
+    /// The first thing that cannot be opened, with its remedy.
+    pub fn open(config: DaemonConfig) -> Result<Self, StartError> {
+        let mut boot = [0; 16];
+        crypto::random(&mut boot);
+        let me = Identity { name: config.name, boot: Boot(boot) };
+        let system = |what| move |error: io::Error| StartError::System { what, error };
+        let link = Link::open(&config, &me)?;
+        let listeners = Listeners::open(&config.clients)?;
+        let poll = Poll::new().map_err(system("watch sockets"))?;
+        for (at, socket) in link.sockets().enumerate() {
+            poll.add(socket, Token::Link(at)).map_err(system("watch a socket"))?;
+        }
+        for (at, socket) in listeners.sockets().enumerate() {
+            poll.add(socket, Token::Listener(at)).map_err(system("watch a socket"))?;
+        }
+        let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
+        let bell = rustix::event::eventfd(0, flags)
+            .map_err(|error| StartError::System { what: "make a bell", error: error.into() })?;
+        poll.add(bell.as_fd(), Token::Call).map_err(system("watch a bell"))?;
+        let stopper = Stopper { asked: Arc::new(AtomicBool::new(false)), bell: Arc::new(bell) };
+
+        let settings = settings(&config, me, &link);
+        let ring = Ring::new(clock::now(), settings, Box::new(System), crypto::seed());
+        let limits = Limits { sessions: config.clients.sessions, ..Limits::default() };
+        let sessions = Sessions::new(config.clients.clone(), Random::new(crypto::seed()));
+        for line in &config.assumed {
+            tracing::info!("{line}");
+        }
+        for line in &config.warnings {
+            tracing::warn!("{line}");
+        }
+        Ok(Self {
+            groups: Groups::new(me, limits),
+            config,
+            ring,
+            link,
+            listeners,
+            sessions,
+            poll,
+            stopper,
+            happened: Vec::new(),
+            accept_again: None,
+        })
+    }
+
+    /// What stops it.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Where clients connect by TCP.
+    pub fn addresses(&self) -> &[std::net::SocketAddr] {
+        &self.listeners.addresses
+    }
+
+    /// Works until it is stopped.
+    ///
+    /// # Errors
+    /// The system does not let it wait any more.
+    pub fn run(mut self) -> io::Result<()> {
+        let name = self.config.name;
+        tracing::info!(%name, clients = ?self.listeners.addresses, "the bus daemon is ready");
+        self.pump(clock::now());
+        while !self.stopper.asked.load(Relaxed) {
+            let now = clock::now();
+            let most = self.wait(now);
+            let mut happened = std::mem::take(&mut self.happened);
+            self.poll.wait(most, &mut happened)?;
+            let now = clock::now();
+            for event in &happened {
+                self.handle(now, event);
+            }
+            self.happened = happened;
+            if self.ring.next_timeout(now).is_some_and(|at| at <= now) {
+                self.ring.handle_timeout(now);
+            }
+            self.sessions.turns(now, &mut self.groups);
+            self.sessions.sweep(now, &mut self.groups);
+            self.pump(now);
+        }
+        tracing::info!(%name, "the bus daemon leaves");
+        self.ring.leave();
+        self.pump(clock::now());
+        Ok(())
+    }
+
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        if self.sessions.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let times = [self.ring.next_timeout(now), self.sessions.next_sweep(), self.accept_again];
+        times.into_iter().flatten().min().map(|at| at.since(now))
+    }
+
+    fn handle(&mut self, now: Instant, event: &Happened) {
+        match event.token {
+            Token::Link(at) => {
+                if event.error {
+                    while let Some(tag) = self.link.unreachable(at) {
+                        tag.into_iter().for_each(|tag| self.ring.handle_unreachable(now, tag));
+                    }
+                }
+                for _ in 0..BATCHES {
+                    let (config, ring) = (&self.config, &mut self.ring);
+                    let more = self.link.receive(
+                        now,
+                        at,
+                        |ip| config.accepts(ip.to_canonical()),
+                        |boot, text| {
+                            ring.handle_datagram(now, &boot, text);
+                        },
+                    );
+                    if !more {
+                        break;
+                    }
+                }
+                if let Some(from) = self.link.stranger.take() {
+                    tracing::warn!(%from, "datagrams come that no key here opens: a daemon of another cluster, or one with another key; they are ignored");
+                }
+            }
+            Token::Listener(at) => self.accept(now, at),
+            Token::Session(at) => {
+                self.sessions.notice(at, event.readable, event.writable, event.ended)
+            }
+            Token::Call => {
+                let mut count = [0; 8];
+                let _ = rustix::io::read(&*self.stopper.bell, &mut count);
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Instant, at: usize) {
+        if self.accept_again.is_some_and(|again| now < again) {
+            return;
+        }
+        self.accept_again = None;
+        for _ in 0..ACCEPTS {
+            match self.listeners.accept(at) {
+                Ok(Some((socket, peer))) => self.sessions.accept(now, &self.poll, socket, peer),
+                Ok(None) => return,
+                Err(error) => {
+                    // No descriptors, no memory: those who wait are looked at again in a while.
+                    tracing::warn!(%error, "a client cannot be accepted");
+                    self.accept_again = Some(now + Duration::from_millis(100));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Moves on everything that can be moved on now.
+    fn pump(&mut self, now: Instant) {
+        loop {
+            let mut moved = false;
+            while let Some(event) = self.ring.poll_event() {
+                self.tell(&event);
+                self.groups.handle_event(&event);
+                moved = true;
+            }
+            while self.ring.room() > MESSAGE_MAX
+                && let Some(submission) = self.groups.poll_submission()
+            {
+                if let Err(error) = self.ring.submit(submission.message, submission.service) {
+                    tracing::error!(%error, "a message cannot be ordered and is lost");
+                }
+                moved = true;
+            }
+            if !moved {
+                break;
+            }
+            self.ring.handle_submitted(now);
+        }
+        while let Some(notice) = self.ring.poll_notice() {
+            tracing::info!("{notice}");
+        }
+        while let Some(transmit) = self.ring.poll_transmit() {
+            self.link.queue(&transmit);
+        }
+        self.link.flush();
+        while let Some(output) = self.groups.poll_output() {
+            match output {
+                Output::Deliver { session, message } => self.sessions.deliver(session, message),
+                Output::Close { session } => self.sessions.end(now, &mut self.groups, session),
+                Output::Pause => self.sessions.paused = true,
+                Output::Resume => self.sessions.paused = false,
+            }
+        }
+        self.sessions.flush(now, &mut self.groups);
+    }
+
+    fn tell(&self, event: &Event) {
+        if let Event::Installed(view) = event {
+            let members: Vec<&str> = view.members.iter().map(|m| m.name.as_str()).collect();
+            tracing::info!(view = %view.id, ?members, "a view is installed");
+        }
+    }
+}
+
+fn settings(config: &DaemonConfig, me: Identity, link: &Link) -> Settings {
+    let mut settings = Settings::new(me);
+    if let Membership::Fixed(list) = &config.membership {
+        settings.fixed = Some(list.members.iter().map(|member| member.name).collect());
+        settings.configuration = list.hash;
+    }
+    settings.heartbeat = config.timing.heartbeat;
+    settings.timeout_floor = config.timing.floor;
+    settings.timeout_ceiling = config.timing.ceiling;
+    settings.group = link.has_group();
+    settings.datagram = link.room();
+    if let Some(window) = config.flow.window {
+        settings.window = window.clamp(1, ring::settings::UNSTABLE_MAX as u32) as u16;
+    }
+    if let Some(accelerated) = config.flow.accelerated {
+        settings.accelerated = u16::try_from(accelerated).unwrap_or(u16::MAX);
+    }
+    settings
+}

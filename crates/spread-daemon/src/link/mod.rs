@@ -1,0 +1,352 @@
+//! The wires to the other daemons: sockets, envelopes, and where everybody is.
+
+mod batch;
+mod envelope;
+pub mod interfaces;
+mod seeds;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use base::{Boot, Instant};
+use ring::{Daemon, Tag, To, Transmit};
+use socket2::SockAddr;
+
+use self::batch::{BATCH, Inbox};
+use self::envelope::{Envelope, Unopened};
+use self::interfaces::InterfaceAddress;
+use self::seeds::Seeds;
+use self::socket::Udp;
+use crate::conf::Reach;
+use crate::config::{DaemonConfig, Interface, Membership, SegmentTarget};
+use crate::error::StartError;
+
+/// Daemons whose address is remembered.
+const BOOK_MAX: usize = 1024;
+/// Bytes of a datagram that pass an Ethernet in one piece, IPv6 header and all.
+const FRAME: usize = 1500 - 40 - 8;
+
+/// What came and went, ever growing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounters {
+    /// Datagrams received, and their bytes.
+    pub received: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Datagrams that no key opens.
+    pub forged: u64,
+    /// Datagrams that came before.
+    pub replayed: u64,
+    /// Noise, and datagrams from addresses that nobody accepts.
+    pub refused: u64,
+    /// Datagrams that the system did not take.
+    pub unsent: u64,
+    /// Times ICMP said that nobody is there.
+    pub unreachable: u64,
+}
+
+/// Where something for all of a segment goes.
+struct Group {
+    to: SockAddr,
+    socket: usize,
+    /// The interface to send through, with its IPv4 address, if it has to be chosen.
+    through: Option<(u32, Option<Ipv4Addr>)>,
+}
+
+struct Letter {
+    socket: usize,
+    to: SockAddr,
+    through: Option<(u32, Option<Ipv4Addr>)>,
+    at: std::ops::Range<usize>,
+}
+
+/// All sockets towards daemons.
+pub(crate) struct Link {
+    envelope: Envelope,
+    /// Those bound to addresses first, then those bound to groups.
+    sockets: Vec<Udp>,
+    own: usize,
+    groups: Vec<Group>,
+    book: BTreeMap<Tag, SocketAddr>,
+    seeds: Seeds,
+    inbox: Inbox,
+    letters: Vec<Letter>,
+    sealed: Vec<u8>,
+    arena: Vec<u8>,
+    /// The last datagram that was enveloped: for many receivers once is enough.
+    last: Option<(usize, usize, std::ops::Range<usize>)>,
+    boot: Boot,
+    pub(crate) counters: LinkCounters,
+    /// An address whose datagrams no key opens, for the log; told once.
+    pub(crate) stranger: Option<SocketAddr>,
+    told_stranger: bool,
+}
+
+impl Link {
+    /// Opens everything.
+    pub(crate) fn open(config: &DaemonConfig, me: &Daemon) -> Result<Self, StartError> {
+        let envelope = Envelope::new(&config.protection, me);
+        let here = interfaces::addresses().unwrap_or_default();
+        let port = config.data.port;
+        let mut sockets = Vec::new();
+        if config.data.addresses.is_empty() {
+            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+            sockets.push(bind(any)?);
+            // A machine without IPv6 is no mistake.
+            if here.iter().any(|address| address.ip.is_ipv6()) {
+                sockets.extend(Udp::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)));
+            }
+        }
+        for ip in &config.data.addresses {
+            sockets.push(bind(SocketAddr::new(*ip, port))?);
+        }
+        let own = sockets.len();
+        let mut groups = Vec::new();
+        for target in targets(config) {
+            join(&mut sockets, own, &mut groups, target, &here)?;
+        }
+        let seeds = Seeds::new(config);
+        Ok(Self {
+            envelope,
+            sockets,
+            own,
+            groups,
+            book: BTreeMap::new(),
+            seeds,
+            inbox: Inbox::new(),
+            letters: Vec::new(),
+            sealed: Vec::new(),
+            arena: Vec::new(),
+            last: None,
+            boot: me.boot,
+            counters: LinkCounters::default(),
+            stranger: None,
+            told_stranger: false,
+        })
+    }
+
+    /// Whether there is anything that reaches all of a segment.
+    pub(crate) fn has_group(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// Bytes of a datagram of the ring.
+    pub(crate) fn room(&self) -> usize {
+        FRAME - self.envelope.overhead()
+    }
+
+    /// The sockets to wait for.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(AsFd::as_fd)
+    }
+
+    /// Takes a batch from a socket. `true` if more may wait.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        socket: usize,
+        accepts: impl Fn(IpAddr) -> bool,
+        mut take: impl FnMut(Boot, &[u8]),
+    ) -> bool {
+        let Some(udp) = self.sockets.get(socket) else { return false };
+        let count = match self.inbox.receive(udp.as_fd()) {
+            Ok(count) => count,
+            // What ICMP said about an earlier datagram; the next call gives datagrams again.
+            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        };
+        for at in 0..count {
+            let Some((from, datagram)) = self.inbox.datagram(at) else { continue };
+            self.counters.received += 1;
+            self.counters.received_bytes += datagram.len() as u64;
+            if !accepts(from.ip()) {
+                self.counters.refused += 1;
+                continue;
+            }
+            match self.envelope.take(now, from.ip(), datagram) {
+                Ok((boot, text)) if boot != self.boot => {
+                    let tag = Tag::from(&boot);
+                    if self.book.get(&tag) != Some(&from) {
+                        if self.book.len() >= BOOK_MAX {
+                            self.book.pop_first();
+                        }
+                        self.book.insert(tag, from);
+                    }
+                    take(boot, text);
+                }
+                // Our own multicast comes back.
+                Ok(_) => {}
+                Err(Unopened::Forged) => {
+                    self.counters.forged += 1;
+                    if !self.told_stranger {
+                        self.told_stranger = true;
+                        self.stranger = Some(from);
+                    }
+                }
+                Err(Unopened::Replayed) => self.counters.replayed += 1,
+                Err(Unopened::Other) => self.counters.refused += 1,
+            }
+        }
+        count == BATCH
+    }
+
+    /// Whom ICMP calls unreachable; none when all was said.
+    pub(crate) fn unreachable(&mut self, socket: usize) -> Option<Option<Tag>> {
+        let at = self.sockets.get(socket)?.unreachable()?;
+        self.counters.unreachable += 1;
+        Some(self.book.iter().find(|(_, known)| **known == at).map(|(tag, _)| *tag))
+    }
+
+    /// Puts a datagram on the pile for the next [`flush`](Self::flush).
+    pub(crate) fn queue(&mut self, transmit: &Transmit) {
+        let text = &transmit.datagram;
+        let key = (text.as_ptr() as usize, text.len());
+        let at = match &self.last {
+            Some((pointer, length, at)) if (*pointer, *length) == key => at.clone(),
+            _ => {
+                self.envelope.put(text, &mut self.sealed);
+                let start = self.arena.len();
+                self.arena.extend_from_slice(&self.sealed);
+                start..self.arena.len()
+            }
+        };
+        self.last = Some((key.0, key.1, at.clone()));
+        match &transmit.to {
+            To::Peer(tag) => {
+                if let Some(to) = self.book.get(tag).copied() {
+                    self.letter(to, at);
+                }
+            }
+            To::Group => {
+                for group in &self.groups {
+                    let (socket, through) = (group.socket, group.through);
+                    self.letters.push(Letter {
+                        socket,
+                        to: group.to.clone(),
+                        through,
+                        at: at.clone(),
+                    });
+                }
+            }
+            To::Seeds => {
+                for to in self.seeds.addresses() {
+                    self.letter(to, at.clone());
+                }
+            }
+        }
+    }
+
+    fn letter(&mut self, to: SocketAddr, at: std::ops::Range<usize>) {
+        let fits = |udp: &Udp| udp.at.is_ipv4() == to.is_ipv4();
+        if let Some(socket) = self.sockets[..self.own].iter().position(fits) {
+            self.letters.push(Letter { socket, to: to.into(), through: None, at });
+        }
+    }
+
+    /// Sends the pile, in its order.
+    pub(crate) fn flush(&mut self) {
+        let letters = std::mem::take(&mut self.letters);
+        let mut rest = &letters[..];
+        while let Some(first) = rest.first() {
+            let same = |l: &&Letter| l.socket == first.socket && l.through == first.through;
+            let count = rest.iter().take(BATCH).take_while(same).count();
+            let socket = &self.sockets[first.socket];
+            if let Some((interface, address)) = first.through {
+                let _ = socket.send_through(interface, address);
+            }
+            let run: Vec<(SockAddr, &[u8])> = rest[..count]
+                .iter()
+                .map(|letter| (letter.to.clone(), &self.arena[letter.at.clone()]))
+                .collect();
+            let (mut sent, error) = batch::send(socket.as_fd(), &run);
+            if error.is_some() {
+                // An error of an earlier datagram is told once; one of this datagram costs this datagram.
+                let (again, error) = batch::send(socket.as_fd(), &run);
+                sent = again;
+                if error.is_some() {
+                    self.counters.unsent += 1;
+                    sent = 1;
+                }
+            }
+            self.counters.sent += sent as u64;
+            self.counters.sent_bytes +=
+                run[..sent].iter().map(|(_, b)| b.len() as u64).sum::<u64>();
+            rest = &rest[sent.max(1)..];
+        }
+        self.letters = letters;
+        self.letters.clear();
+        self.arena.clear();
+        self.last = None;
+    }
+}
+
+fn bind(at: SocketAddr) -> Result<Udp, StartError> {
+    Udp::bind(at).map_err(|error| StartError::bus(at, error))
+}
+
+fn targets(config: &DaemonConfig) -> Vec<SegmentTarget> {
+    match &config.membership {
+        Membership::Found { segment, .. } => segment.iter().cloned().collect(),
+        Membership::Fixed(list) => {
+            let segment = list.members.get(list.me).map_or(0, |member| member.segment);
+            list.segments.get(segment).cloned().unwrap_or_default()
+        }
+    }
+}
+
+/// Makes a target one that is heard and spoken to here.
+fn join(
+    sockets: &mut Vec<Udp>,
+    own: usize,
+    groups: &mut Vec<Group>,
+    target: SegmentTarget,
+    here: &[InterfaceAddress],
+) -> Result<(), StartError> {
+    let to = target.to;
+    let Some(sender) = sockets[..own].iter().position(|udp| udp.at.is_ipv4() == to.is_ipv4())
+    else {
+        return Ok(());
+    };
+    let wildcard =
+        sockets[sender].at.ip().is_unspecified() && sockets[sender].at.port() == to.port();
+    if !wildcard {
+        sockets.push(Udp::bind_group(to).map_err(|error| StartError::bus(to, error))?);
+    }
+    let listener = if wildcard { sender } else { sockets.len() - 1 };
+    if target.reach != Reach::Multicast {
+        groups.push(Group { to: to.into(), socket: sender, through: None });
+        return Ok(());
+    }
+    let bound = sockets[sender].at.ip();
+    let chosen = |address: &&InterfaceAddress| {
+        address.ip.is_ipv4() == to.is_ipv4()
+            && match &target.interface {
+                Some(Interface::Name(name)) => address.name == *name,
+                Some(Interface::Address(ip)) => address.ip == *ip,
+                None if bound.is_unspecified() => address.multicast && !address.ip.is_loopback(),
+                None => address.ip == bound,
+            }
+    };
+    let mut seen = Vec::new();
+    for address in here.iter().filter(chosen) {
+        if seen.contains(&address.index) {
+            continue;
+        }
+        seen.push(address.index);
+        sockets[listener]
+            .join(to.ip(), address.index)
+            .map_err(|error| StartError::group(to, &address.name, error))?;
+        let v4 = match address.ip {
+            IpAddr::V4(v4) => Some(v4),
+            IpAddr::V6(_) => None,
+        };
+        groups.push(Group { to: to.into(), socket: sender, through: Some((address.index, v4)) });
+    }
+    Ok(())
+}

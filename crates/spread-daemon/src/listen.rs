@@ -1,0 +1,135 @@
+//! Where clients come in.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::{Clients, UnixSocket};
+use crate::error::StartError;
+
+/// Connections the system keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// One listening socket.
+enum Listener {
+    Tcp(Socket),
+    Unix(UnixListener),
+}
+
+/// All of them. The Unix socket's file goes with this, if it is still the same.
+pub(crate) struct Listeners {
+    all: Vec<Listener>,
+    file: Option<(PathBuf, u64)>,
+    /// Where clients connect by TCP.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+impl Listeners {
+    pub(crate) fn open(clients: &Clients) -> Result<Self, StartError> {
+        let mut listeners = Self { all: Vec::new(), file: None, addresses: Vec::new() };
+        for at in &clients.listen {
+            match tcp(*at) {
+                Ok(socket) => {
+                    let bound = socket.local_addr().ok().and_then(|address| address.as_socket());
+                    listeners.addresses.push(bound.unwrap_or(*at));
+                    listeners.all.push(Listener::Tcp(socket));
+                }
+                Err(error)
+                    if clients.listen_is_assumed
+                        && error.kind() == io::ErrorKind::AddrNotAvailable => {}
+                Err(error) => return Err(StartError::Listen { at: *at, error }),
+            }
+        }
+        if let Some(socket) = &clients.socket {
+            let listener = unix(socket)?;
+            let inode = std::fs::metadata(&socket.path).map(|meta| meta.ino()).unwrap_or(0);
+            listeners.file = Some((socket.path.clone(), inode));
+            listeners.all.push(Listener::Unix(listener));
+        }
+        Ok(listeners)
+    }
+
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.all.iter().map(|listener| match listener {
+            Listener::Tcp(socket) => socket.as_fd(),
+            Listener::Unix(socket) => socket.as_fd(),
+        })
+    }
+
+    /// The next connection at a socket, and from where it comes by TCP.
+    pub(crate) fn accept(&self, at: usize) -> io::Result<Option<(OwnedFd, Option<IpAddr>)>> {
+        let Some(listener) = self.all.get(at) else { return Ok(None) };
+        let (socket, tcp) = match listener {
+            Listener::Tcp(socket) => (socket.as_fd(), true),
+            Listener::Unix(socket) => (socket.as_fd(), false),
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (connection, from) = match rustix::net::acceptfrom_with(socket, flags) {
+            Ok(accepted) => accepted,
+            Err(rustix::io::Errno::AGAIN) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let peer = from.and_then(|from| SocketAddr::try_from(from).ok());
+        if tcp {
+            // As the original has it; a connection on which that fails has ended already.
+            let _ = rustix::net::sockopt::set_tcp_nodelay(&connection, true);
+            let _ = rustix::net::sockopt::set_socket_keepalive(&connection, true);
+        }
+        Ok(Some((connection, peer.filter(|_| tcp).map(|peer| peer.ip().to_canonical()))))
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        if let Some((path, inode)) = &self.file
+            && std::fs::metadata(path).is_ok_and(|meta| meta.ino() == *inode)
+        {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn tcp(at: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Connections of the daemon before this one may still be ending.
+    socket.set_reuse_address(true)?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// Replaces what a dead daemon left; a living one is a mistake.
+fn unix(socket: &UnixSocket) -> Result<UnixListener, StartError> {
+    let path = &socket.path;
+    let fault = |error| StartError::Socket { path: path.clone(), error };
+    match UnixStream::connect(path) {
+        Ok(_) => return Err(StartError::SocketInUse { path: path.clone() }),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            let meta = std::fs::symlink_metadata(path).map_err(fault)?;
+            if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) {
+                std::fs::remove_file(path).map_err(fault)?;
+            }
+        }
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).map_err(fault)?;
+    listener.set_nonblocking(true).map_err(fault)?;
+    let mode = std::fs::Permissions::from_mode(socket.mode);
+    std::fs::set_permissions(path, mode).map_err(fault)?;
+    if socket.user.is_some() || socket.group.is_some() {
+        std::os::unix::fs::chown(path, socket.user, socket.group).map_err(fault)?;
+    }
+    // The original's backlog of 5 is short for a thousand clients that come back together.
+    let _ = rustix::net::listen(&listener, BACKLOG);
+    Ok(listener)
+}

@@ -1,0 +1,430 @@
+//! The clients: from the first byte to the last, each for itself.
+//!
+//! Every socket is watched once, for both directions, edge by edge; who can be read stands in one list and is read in
+//! turns, a bounded piece each, so that nobody's flood is another's drought. While the groups say that clients are to
+//! wait, the list waits. What a client does wrong ends that client.
+
+mod connection;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use base::{Instant, Random};
+use bytes::Bytes;
+use groups::{Departure, Groups, SessionId};
+use spread_wire::PrivateName;
+use spread_wire::client_message::Decoder;
+use spread_wire::server::{Handshake, Methods, Policy, Refusal, Step};
+
+use self::connection::{Connection, Read, Stage};
+use crate::conf::AuthMethod;
+use crate::config::Clients;
+use crate::poll::{Poll, Token};
+
+/// How long a client may take to say who it is.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a connection that is over may take what still waits for it.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Bytes read from one client in its turn.
+const PIECE: usize = 64 << 10;
+/// Turns between two looks at the other daemons.
+const TURNS: usize = 16;
+/// Connections that have not said who they are yet, besides the sessions.
+const SHAKING_MAX: usize = 1024;
+
+/// What sessions did, ever growing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SessionCounters {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Sessions begun.
+    pub begun: u64,
+    /// Handshakes refused.
+    pub refused: u64,
+    /// Sessions ended because they broke a rule of the protocol.
+    pub violations: u64,
+    /// Sessions ended because they did not read.
+    pub slow: u64,
+    /// Messages taken from clients, and their bytes.
+    pub messages: u64,
+    /// Messages given to clients.
+    pub delivered: u64,
+    /// Bytes given to clients.
+    pub delivered_bytes: u64,
+}
+
+/// All connections of clients.
+pub(crate) struct Sessions {
+    config: Clients,
+    policy: Policy,
+    slots: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    by_id: BTreeMap<SessionId, usize>,
+    /// Who can be read, in turns.
+    ready: VecDeque<usize>,
+    /// Who has something to be written.
+    dirty: Vec<usize>,
+    scratch: Vec<u8>,
+    dice: Random,
+    shaking: usize,
+    swept: Instant,
+    pub(crate) paused: bool,
+    pub(crate) counters: SessionCounters,
+}
+
+impl Sessions {
+    pub(crate) fn new(config: Clients, dice: Random) -> Self {
+        let methods = |list: &[AuthMethod]| Methods {
+            null: list.contains(&AuthMethod::Null),
+            ip: list.contains(&AuthMethod::Ip),
+        };
+        let policy = Policy {
+            allowed: methods(&config.auth.allowed),
+            required: methods(&config.auth.required),
+        };
+        Self {
+            config,
+            policy,
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: BTreeMap::new(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            scratch: vec![0; PIECE],
+            dice,
+            shaking: 0,
+            swept: Instant::ORIGIN,
+            paused: false,
+            counters: SessionCounters::default(),
+        }
+    }
+
+    /// Connections, those included that have not said who they are.
+    pub(crate) fn connections(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// A client has connected.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        poll: &Poll,
+        socket: OwnedFd,
+        peer: Option<IpAddr>,
+    ) {
+        self.counters.connections += 1;
+        if peer.is_some_and(|ip| !self.config.accept.contains(ip)) {
+            tracing::debug!(?peer, "a client's address is not among accept_clients");
+            self.counters.refused += 1;
+            return;
+        }
+        // As the original: one byte before anything is read (REJECT_QUOTA).
+        let full = self.connections() - self.shaking >= self.config.sessions;
+        if full || self.shaking >= SHAKING_MAX {
+            let _ = rustix::net::send(&socket, &[-3_i8 as u8], rustix::net::SendFlags::NOSIGNAL);
+            self.counters.refused += 1;
+            return;
+        }
+        let handshake = Box::new(Handshake::new(self.policy));
+        let stage = Stage::Shaking { handshake, session: None, until: now + HANDSHAKE };
+        let connection = Connection::new(socket, peer, stage);
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        if let Err(error) = poll.add_edges(connection.socket(), Token::Session(at)) {
+            tracing::warn!(%error, "a client cannot be watched and is turned away");
+            self.free.push(at);
+            return;
+        }
+        self.shaking += 1;
+        self.slots[at] = Some(connection);
+    }
+
+    /// The kernel says that something is possible.
+    pub(crate) fn notice(&mut self, at: usize, readable: bool, writable: bool, ended: bool) {
+        let Some(connection) = self.slots.get_mut(at).and_then(Option::as_mut) else { return };
+        connection.finished |= ended;
+        if readable {
+            connection.readable = true;
+            if !connection.listed {
+                connection.listed = true;
+                self.ready.push_back(at);
+            }
+        }
+        if writable {
+            connection.writable = true;
+            if !connection.dirty {
+                connection.dirty = true;
+                self.dirty.push(at);
+            }
+        }
+    }
+
+    /// Whether somebody can be read now.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.paused && !self.ready.is_empty()
+    }
+
+    /// Reads whose turn it is. Returns after a bounded number of turns.
+    pub(crate) fn turns(&mut self, now: Instant, groups: &mut Groups) {
+        for _ in 0..TURNS.min(self.ready.len()) {
+            if self.paused || groups.is_paused() {
+                return;
+            }
+            let Some(at) = self.ready.pop_front() else { return };
+            let Some(connection) = self.slots[at].as_mut() else { continue };
+            connection.listed = false;
+            if !connection.readable {
+                continue;
+            }
+            match connection.read(&mut self.scratch) {
+                Read::Some => self.digest(now, groups, at),
+                Read::Nothing => {}
+                Read::End => self.lose(groups, at, "the client closed its connection"),
+            }
+            if let Some(connection) = self.slots[at].as_mut()
+                && connection.readable
+                && !connection.listed
+            {
+                connection.listed = true;
+                self.ready.push_back(at);
+            }
+        }
+    }
+
+    /// Makes something of the bytes that came.
+    fn digest(&mut self, now: Instant, groups: &mut Groups, at: usize) {
+        let Some(connection) = self.slots[at].as_mut() else { return };
+        if let Stage::Shaking { .. } = connection.stage {
+            self.shake(now, groups, at);
+        }
+        let Some(connection) = self.slots[at].as_mut() else { return };
+        if let Stage::Closing { .. } = connection.stage {
+            connection.input.clear();
+            return;
+        }
+        let Stage::Open { session, decoder } = &mut connection.stage else { return };
+        let session = *session;
+        let mut broken = None;
+        loop {
+            match decoder.decode(&mut connection.input) {
+                Ok(Some(message)) => {
+                    self.counters.messages += 1;
+                    groups.handle_client(session, message);
+                }
+                Ok(None) => break,
+                Err(violation) => {
+                    broken = Some(violation);
+                    break;
+                }
+            }
+        }
+        if connection.input.is_empty() {
+            // An idle session keeps no buffer.
+            connection.input = bytes::BytesMut::new();
+        }
+        if let Some(violation) = broken {
+            self.counters.violations += 1;
+            self.lose(groups, at, &violation.to_string());
+        }
+    }
+
+    fn shake(&mut self, now: Instant, groups: &mut Groups, at: usize) {
+        loop {
+            let Some(connection) = self.slots[at].as_mut() else { return };
+            let peer = connection.peer;
+            let Stage::Shaking { handshake, session, .. } = &mut connection.stage else { return };
+            let mut input = &connection.input[..];
+            let before = input.len();
+            let step = handshake.receive(&mut input);
+            let used = before - input.len();
+            bytes::Buf::advance(&mut connection.input, used);
+            match step {
+                Step::Wait => return,
+                Step::Name(wanted) => {
+                    let name = wanted.or_else(|| invent(&mut self.dice, groups));
+                    let answer = match name.map(|name| groups.connect(name, false)) {
+                        Some(Ok(id)) => {
+                            *session = Some(id);
+                            name.map(|name| groups.private_group(&name)).ok_or(Refusal::Quota)
+                        }
+                        Some(Err(groups::Refusal::Taken(_))) => Err(Refusal::NotUnique),
+                        _ => Err(Refusal::Quota),
+                    };
+                    handshake.answer_name(answer);
+                }
+                Step::Address => {
+                    let allowed = self.config.auth.list.allows(peer);
+                    handshake.answer_address(allowed);
+                }
+                Step::Send(reply) => connection.queue(reply.into()),
+                Step::Accepted(reply, accepted) => {
+                    let Some(id) = *session else { return };
+                    connection.queue(reply.into());
+                    let decoder = Box::new(Decoder::new(accepted.group));
+                    connection.stage = Stage::Open { session: id, decoder };
+                    self.shaking -= 1;
+                    self.by_id.insert(id, at);
+                    self.counters.begun += 1;
+                    groups.set_wants_membership(id, accepted.membership);
+                    tracing::debug!(group = %accepted.group, version = %accepted.version, "a session begins");
+                    self.touch(at);
+                    return;
+                }
+                Step::Refused(reply, refusal) => {
+                    connection.queue(reply.into());
+                    tracing::debug!(?peer, %refusal, "a client is refused");
+                    self.counters.refused += 1;
+                    self.close(now, groups, at, Departure::Lost);
+                    self.touch(at);
+                    return;
+                }
+            }
+            self.touch(at);
+        }
+    }
+
+    fn touch(&mut self, at: usize) {
+        if let Some(connection) = self.slots[at].as_mut().filter(|c| !c.dirty) {
+            connection.dirty = true;
+            self.dirty.push(at);
+        }
+    }
+
+    /// Gives a message to a session.
+    pub(crate) fn deliver(&mut self, session: SessionId, message: Bytes) {
+        let Some(&at) = self.by_id.get(&session) else { return };
+        let Some(connection) = self.slots[at].as_mut() else { return };
+        self.counters.delivered += 1;
+        self.counters.delivered_bytes += message.len() as u64;
+        connection.queue(message);
+        if !connection.dirty {
+            connection.dirty = true;
+            self.dirty.push(at);
+        }
+    }
+
+    /// The session is over; what waits for it is written first.
+    pub(crate) fn end(&mut self, now: Instant, groups: &mut Groups, session: SessionId) {
+        if let Some(at) = self.by_id.get(&session).copied() {
+            self.close(now, groups, at, Departure::Asked);
+            self.touch(at);
+        }
+    }
+
+    /// Writes what waits, and drops who is gone or too slow.
+    pub(crate) fn flush(&mut self, now: Instant, groups: &mut Groups) {
+        let dirty = std::mem::take(&mut self.dirty);
+        for at in dirty {
+            let Some(connection) = self.slots[at].as_mut() else { continue };
+            connection.dirty = false;
+            let gone = connection.flush(now).is_err();
+            let (bytes, messages) = connection.backlog();
+            let limit = &self.config.backlog;
+            let much = bytes as u64 > limit.bytes || limit.messages.is_some_and(|m| messages > m);
+            if gone {
+                self.lose(groups, at, "the client is gone");
+            } else if much && matches!(connection.stage, Stage::Open { .. }) {
+                self.drop_slow(groups, at, bytes, messages, Duration::ZERO);
+            } else if bytes == 0 && matches!(connection.stage, Stage::Closing { .. }) {
+                self.remove(at);
+            }
+        }
+    }
+
+    fn drop_slow(
+        &mut self,
+        groups: &mut Groups,
+        at: usize,
+        bytes: usize,
+        messages: usize,
+        time: Duration,
+    ) {
+        let who = self.slots[at].as_ref().and_then(Connection::session);
+        self.counters.slow += 1;
+        tracing::warn!(
+            session = ?who,
+            bytes,
+            messages,
+            waited = ?time,
+            "a client does not read and is disconnected; raise bus.backlog if it is to be waited for"
+        );
+        self.lose(groups, at, "it did not read");
+    }
+
+    /// Everything whose time has come; cheap enough to be called often.
+    pub(crate) fn sweep(&mut self, now: Instant, groups: &mut Groups) {
+        if now.since(self.swept) < Duration::from_millis(100) {
+            return;
+        }
+        self.swept = now;
+        for at in 0..self.slots.len() {
+            let Some(connection) = self.slots[at].as_ref() else { continue };
+            match connection.stage {
+                Stage::Shaking { until, .. } if until <= now => {
+                    self.counters.refused += 1;
+                    self.lose(groups, at, "it did not say who it is");
+                }
+                Stage::Closing { until } if until <= now => self.remove(at),
+                Stage::Open { .. } if connection.stuck_for(now) > self.config.backlog.time => {
+                    let (bytes, messages) = connection.backlog();
+                    let time = connection.stuck_for(now);
+                    self.drop_slow(groups, at, bytes, messages, time);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// When [`sweep`](Self::sweep) is due.
+    pub(crate) fn next_sweep(&self) -> Option<Instant> {
+        let waits = self.shaking > 0 || self.connections() > self.by_id.len() + self.shaking;
+        let stuck = || self.slots.iter().flatten().any(|c| c.stuck_since.is_some());
+        (waits || stuck()).then(|| self.swept + Duration::from_millis(100))
+    }
+
+    /// The connection ends without what still waits.
+    fn lose(&mut self, groups: &mut Groups, at: usize, why: &str) {
+        let Some(connection) = self.slots[at].as_ref() else { return };
+        if let Some(session) = connection.session() {
+            tracing::debug!(?session, why, "a session ends");
+            groups.disconnect(session, Departure::Lost);
+            self.by_id.remove(&session);
+        }
+        self.remove(at);
+    }
+
+    /// The connection ends once what waits is written.
+    fn close(&mut self, now: Instant, groups: &mut Groups, at: usize, departure: Departure) {
+        let Some(connection) = self.slots[at].as_mut() else { return };
+        if let Some(session) = connection.session() {
+            groups.disconnect(session, departure);
+            self.by_id.remove(&session);
+        }
+        if matches!(connection.stage, Stage::Shaking { .. }) {
+            self.shaking -= 1;
+        }
+        connection.stage = Stage::Closing { until: now + FAREWELL };
+    }
+
+    fn remove(&mut self, at: usize) {
+        if let Some(connection) = self.slots[at].take() {
+            if matches!(connection.stage, Stage::Shaking { .. }) {
+                self.shaking -= 1;
+            }
+            self.free.push(at);
+        }
+    }
+}
+
+/// A name for a client that said none, as the original makes them.
+fn invent(dice: &mut Random, groups: &Groups) -> Option<PrivateName> {
+    (0..1000).find_map(|_| {
+        let text = format!("r{}-{}", dice.below(9999), dice.below(9999));
+        let name = PrivateName::new(text.as_bytes().get(..9.min(text.len()))?).ok()?;
+        (!groups.is_taken(&name)).then_some(name)
+    })
+}
