@@ -200,6 +200,8 @@ impl Ring {
             Message::Go { ring } => self.handle_go(now, ring),
             Message::Missing(missing) => self.handle_missing(tag, &missing),
             Message::Leave => self.note_leave(place),
+            Message::Where { tag: about } => self.handle_where(tag, about),
+            Message::Introduce { tag, address } => self.handle_introduce(now, place, tag, address),
             Message::Data(data) if data.recovery => self.handle_recovery(now, &data),
             // A ring that is over still receives until it is accounted for, but sends no more.
             Message::Data(data) if self.bound.is_none() => {
@@ -238,6 +240,9 @@ impl Ring {
     fn handle_statement(&mut self, now: Instant, place: usize, statement: Statement) {
         let Some(peer) = self.peers.at_mut(place) else { return };
         if statement.number <= peer.statement.number {
+            if statement.number == peer.statement.number {
+                self.ask_where(place);
+            }
             return;
         }
         self.counter = self.counter.max(statement.ring.counter);

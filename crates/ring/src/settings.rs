@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::name::DaemonName;
 use crate::view::Daemon;
+use crate::wire::Tag;
 
 /// Most members of a view.
 pub const MEMBERS_MAX: usize = 128;
@@ -17,6 +18,8 @@ pub const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most numbered packets that may be on their way to becoming known everywhere. What a daemon misses is
 /// therefore listed in at most half as many ranges, which fit a datagram.
 pub const UNSTABLE_MAX: u64 = 512;
+/// The longest address that a driver may give, in bytes.
+pub const ADDRESS_MAX: usize = 64;
 /// The wire version spoken here: only daemons with the same one form a ring.
 pub const MAJOR: u8 = 1;
 /// The oldest minor wire version understood here.
@@ -80,4 +83,16 @@ pub trait Surroundings {
     fn random(&mut self, out: &mut [u8]);
     /// Seconds since 1970 by this machine's clock; only for the time that clients see, compared with nothing.
     fn unix_seconds(&mut self) -> u32;
+    /// Where `daemon` was last heard from, in bytes that the driver of another daemon understands, at most
+    /// [`ADDRESS_MAX`]; empty if that is not known. Members tell it to each other, so that two find each other who both
+    /// know a third, but whose multicast does not reach the other.
+    fn address(&mut self, daemon: Tag) -> Vec<u8> {
+        let _ = daemon;
+        Vec::new()
+    }
+    /// Another daemon says that `daemon` is at `address`. What comes for it next may be sent there, unless it was heard
+    /// from by now. Called only for daemons that another one hears and this one does not know.
+    fn introduce(&mut self, daemon: Tag, address: &[u8]) {
+        let _ = (daemon, address);
+    }
 }

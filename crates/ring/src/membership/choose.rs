@@ -16,7 +16,8 @@ use crate::wire::{Message, Tag};
 pub(crate) const INVITATION: Duration = Duration::from_millis(150);
 /// A standing view is not joined with another before it is so old.
 const YOUNG: Duration = Duration::from_millis(50);
-/// A leader waits so long for free neighbours that follow nobody yet, before it goes on without them.
+/// A leader waits so long for neighbours without a view whom it would leave out: words about what just broke cross each
+/// other, and a moment later all may agree on more.
 const CALM: Duration = Duration::from_millis(40);
 /// A member of a new view that has not said so after this time did not come along.
 const STRAGGLER: Duration = Duration::from_millis(300);
@@ -166,8 +167,9 @@ impl Ring {
         let all = proposal.set.iter().filter(|&at| at != ME).all(follows);
         let undecided = |at: &usize| {
             let node = graph.nodes.get(*at).and_then(Option::as_ref);
-            node.is_some_and(|n| n.intact.is_none() && !n.barred && n.follows.is_none())
+            node.is_some_and(|n| n.intact.is_none() && !n.barred)
                 && graph.mutual(ME, *at)
+                && !proposal.set.has(*at)
         };
         let calm = (1..self.peers.end()).find(undecided).is_none();
         all && (calm || now.since(proposal.since) >= CALM)

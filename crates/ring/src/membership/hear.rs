@@ -9,7 +9,7 @@ use crate::bits::Bits;
 use crate::notice::Notice;
 use crate::outbox::To;
 use crate::ring::Ring;
-use crate::settings::MINOR_MIN;
+use crate::settings::{ADDRESS_MAX, MINOR_MIN};
 use crate::wire::{Card, Heartbeat, Message, Nonce, Tag};
 
 /// How long a daemon that the network calls unreachable has to say a word, before it counts as gone.
@@ -21,6 +21,8 @@ const SILENCES: u32 = 3;
 /// Up to so many members everybody sends to everybody at each heartbeat; beyond, only to the next few in the ring, and to the others in turns.
 const EVERYBODY: usize = 16;
 const NEIGHBOURS: usize = 2;
+/// Unknown daemons asked for after one beacon.
+const WHERE_MAX: usize = 8;
 /// Daemons silent for so long get no signs any more, and are forgotten when there is need.
 const GIVEN_UP: Duration = Duration::from_secs(600);
 /// Beacons at the start come closer together, so that a daemon is found at once.
@@ -73,6 +75,41 @@ impl Ring {
         self.dirty = true;
     }
 
+    /// A beacon says again what was said before: whom the speaker hears, and who is still not known here, it can introduce.
+    pub(crate) fn ask_where(&mut self, place: usize) {
+        let Some(peer) = self.peers.at(place) else { return };
+        let unknown = |tag: &Tag| *tag != self.tag && self.peers.place(*tag).is_none();
+        let tags = peer.statement.hears.iter().map(|heard| heard.tag).filter(unknown);
+        let tags: alloc::vec::Vec<Tag> = tags.take(WHERE_MAX).collect();
+        let to = peer.tag;
+        tags.into_iter().for_each(|tag| self.outbox.send(to, &Message::Where { tag }));
+    }
+
+    pub(crate) fn handle_where(&mut self, from: Tag, tag: Tag) {
+        if self.peers.place(tag).is_none() {
+            return;
+        }
+        let address = self.surroundings.address(tag);
+        if !address.is_empty() && address.len() <= ADDRESS_MAX {
+            self.outbox.send(from, &Message::Introduce { tag, address: &address });
+        }
+    }
+
+    pub(crate) fn handle_introduce(
+        &mut self,
+        now: Instant,
+        place: usize,
+        tag: Tag,
+        address: &[u8],
+    ) {
+        let heard = self.peers.at(place).is_some_and(|peer| peer.statement.heard(tag).is_some());
+        if heard && tag != self.tag && self.peers.place(tag).is_none() {
+            self.surroundings.introduce(tag, address);
+            let card = self.card(now);
+            self.outbox.send(tag, &Message::Hello { card, to_group: false });
+        }
+    }
+
     /// Why a daemon can never be in a view with this one.
     fn unfit(&self, card: &Card) -> Option<Notice> {
         let name = card.name;
@@ -83,7 +120,11 @@ impl Ring {
             return Some(Notice::NotListed { name });
         }
         let common = self.settings.minor.min(card.minor_max);
-        (common < card.minor_min.max(MINOR_MIN)).then_some(Notice::OtherVersion { name })
+        #[expect(
+            clippy::absurd_extreme_comparisons,
+            reason = "the oldest version is 0 only as yet"
+        )]
+        (common < card.minor_min || common < MINOR_MIN).then_some(Notice::OtherVersion { name })
     }
 
     /// A new boot of a name that is in our ring: the old one has to show at once that it lives.

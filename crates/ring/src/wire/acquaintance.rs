@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 
 use super::bytes::{Put, Reader};
-use super::{Message, put_ring_id, ring_id};
+use super::{Message, Tag, put_ring_id, ring_id};
 use crate::name::{DaemonName, NAME_MAX};
+use crate::settings::ADDRESS_MAX;
 use crate::view::RingId;
 
 /// 128 bits that nobody can guess.
@@ -48,6 +49,12 @@ pub(super) fn hello(r: &mut Reader<'_>) -> Option<Message<'static>> {
 
 pub(super) fn proof(r: &mut Reader<'_>) -> Option<Message<'static>> {
     Some(Message::Proof { nonce: r.array16()?, card: Card::decode(r)? })
+}
+
+pub(super) fn introduce<'a>(r: &mut Reader<'a>) -> Option<Message<'a>> {
+    let tag = Tag(r.u64()?);
+    let length = r.count(1, ADDRESS_MAX)?;
+    Some(Message::Introduce { tag, address: r.take(length)? })
 }
 
 /// A sign of life, always to one daemon.

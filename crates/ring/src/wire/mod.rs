@@ -81,6 +81,10 @@ pub(crate) enum Message<'a> {
     Want { ring: u64 },
     /// I am going away now.
     Leave,
+    /// You hear this daemon and I do not know it: where is it?
+    Where { tag: Tag },
+    /// It is there, in words of the drivers.
+    Introduce { tag: Tag, address: &'a [u8] },
 }
 
 mod kind {
@@ -100,6 +104,8 @@ mod kind {
     pub(super) const REST: u8 = 14;
     pub(super) const WANT: u8 = 15;
     pub(super) const LEAVE: u8 = 16;
+    pub(super) const WHERE: u8 = 17;
+    pub(super) const INTRODUCE: u8 = 18;
 }
 
 /// Why a datagram is no message.
@@ -138,6 +144,8 @@ impl<'a> Message<'a> {
             kind::REST => Rest::decode(&mut r).map(Self::Rest),
             kind::WANT => r.u64().map(|ring| Self::Want { ring }),
             kind::LEAVE => Some(Self::Leave),
+            kind::WHERE => r.u64().map(|tag| Self::Where { tag: Tag(tag) }),
+            kind::INTRODUCE => acquaintance::introduce(&mut r),
             _ => return Err(Malformed::Unknown),
         };
         message.ok_or(Malformed::Bad)
@@ -210,6 +218,16 @@ impl<'a> Message<'a> {
                 out.put_u64(*ring);
             }
             Self::Leave => head(kind::LEAVE),
+            Self::Where { tag } => {
+                head(kind::WHERE);
+                out.put_u64(tag.0);
+            }
+            Self::Introduce { tag, address } => {
+                head(kind::INTRODUCE);
+                out.put_u64(tag.0);
+                out.put_var(address.len() as u64);
+                out.extend_from_slice(address);
+            }
         }
         out
     }

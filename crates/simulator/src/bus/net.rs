@@ -17,6 +17,65 @@ pub struct Weather {
     pub jitter: Duration,
 }
 
+/// Which machines reach each other, by a figure.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// Each reaches its neighbours in a row.
+    Path,
+    /// Each reaches its neighbours in a circle.
+    Circle,
+    /// All reach this one, and no two others each other.
+    Star(usize),
+    /// Two groups that share this one only.
+    Bridge(usize, Vec<bool>),
+    /// In a circle each reaches the next, which does not reach it.
+    OneWayCircle,
+    /// From the first to the second nothing passes, by pairs.
+    Without(Vec<(usize, usize)>),
+}
+
+impl Shape {
+    /// Some figure for so many machines.
+    pub fn draw(dice: &mut Random, machines: usize) -> Self {
+        let n = machines as u32;
+        let one = dice.below(n) as usize;
+        match dice.below(8) {
+            0 => Self::Path,
+            1 => Self::Circle,
+            2 => Self::Star(one),
+            3 => Self::Bridge(one, (0..n).map(|_| dice.below(2) == 0).collect()),
+            4 => Self::OneWayCircle,
+            pairs => {
+                let chance = dice.unit();
+                let directed = pairs == 5;
+                let mut cut = Vec::new();
+                for a in 0..machines {
+                    for b in (0..machines).filter(|&b| b > a || directed && b != a) {
+                        if dice.unit() < chance {
+                            cut.push((a, b));
+                            cut.extend((!directed).then_some((b, a)));
+                        }
+                    }
+                }
+                Self::Without(cut)
+            }
+        }
+    }
+
+    fn reaches(&self, n: usize, from: usize, to: usize) -> bool {
+        match self {
+            Self::Path => from.abs_diff(to) == 1,
+            Self::Circle => [1, n - 1].contains(&from.abs_diff(to)),
+            Self::Star(center) => [from, to].contains(center),
+            Self::Bridge(shared, sides) => {
+                [from, to].contains(shared) || sides.get(from) == sides.get(to)
+            }
+            Self::OneWayCircle => (from + 1) % n == to,
+            Self::Without(cut) => !cut.contains(&(from, to)),
+        }
+    }
+}
+
 /// Which wires are whole. `from` reaches `to`, by unicast and by multicast.
 #[derive(Clone, Debug)]
 pub struct Wires {
@@ -48,6 +107,15 @@ impl Wires {
         self.multicast[from * self.machines + to] = whole;
     }
 
+    /// Makes the wires a figure.
+    pub fn shape(&mut self, shape: &Shape) {
+        for from in 0..self.machines {
+            for to in (0..self.machines).filter(|to| *to != from) {
+                self.set(from, to, shape.reaches(self.machines, from, to));
+            }
+        }
+    }
+
     /// Mends everything but multicast.
     pub fn mend(&mut self) {
         self.unicast.fill(true);
@@ -62,12 +130,11 @@ impl Wires {
 impl Weather {
     /// When copies of a datagram arrive: none, one or two times from now.
     pub fn arrivals(&self, dice: &mut Random) -> impl Iterator<Item = Duration> + use<> {
-        let lost = dice.unit() < self.loss;
-        let doubled = dice.unit() < self.doubled;
-        let count = if lost { 0 } else { 1 + usize::from(doubled) };
-        let times: Vec<Duration> = (0..count)
-            .map(|_| self.delay + self.jitter.mul_f64(-(1.0 - dice.unit()).ln()))
-            .collect();
-        times.into_iter()
+        let lost = self.loss > 0.0 && dice.unit() < self.loss;
+        let doubled = self.doubled > 0.0 && dice.unit() < self.doubled;
+        let late = |dice: &mut Random| self.delay + self.jitter.mul_f64(-(1.0 - dice.unit()).ln());
+        let first = (!lost).then(|| late(dice));
+        let second = (!lost && doubled).then(|| late(dice));
+        first.into_iter().chain(second)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::{Instant, Random};
 
-use super::net::Weather;
+use super::net::{Shape, Weather};
 
 /// What goes wrong, at a machine or between two.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub enum Fault {
     Crash(usize, Duration),
     /// The daemon says that it goes; a new one starts after this time.
     Leave(usize, Duration),
+    /// The daemon dies and starts again, so many times, so far apart.
+    Loop(usize, Duration, u8),
     /// Nothing runs on the machine for this time; datagrams wait at its door.
     Freeze(usize, Duration),
     /// As a freeze, but of a virtual machine whose clock stands still as well.
@@ -21,8 +23,12 @@ pub enum Fault {
     Partition(Vec<bool>),
     /// From the first to the second nothing passes.
     OneWay(usize, usize),
+    /// The wire between two is cut and mended by turns, so many times, so far apart.
+    Flap(usize, usize, Duration, u8),
     /// Each pair is cut with this chance, each direction for itself if the flag says so.
     Random(f64, bool),
+    /// Exactly these wires are whole.
+    Shape(Shape),
     /// All wires are whole again.
     Heal,
     /// Multicast from this machine reaches nobody.
@@ -42,18 +48,32 @@ pub struct Plan {
     pub seed: u64,
     /// Machines, with one daemon each.
     pub machines: usize,
+    /// The second has the name of the first.
+    pub twins: Option<(usize, usize)>,
+    /// The newest minor wire version of each machine, by turns.
+    pub minors: Vec<u8>,
+    /// This machine speaks another major version.
+    pub foreign: Option<usize>,
+    /// There is a fixed list of all daemons, in the opposite of the order of names.
+    pub fixed: bool,
+    /// The daemons start within this time.
+    pub gathering: Duration,
     /// The weather until the faults end.
     pub weather: Weather,
     /// The faults, by time.
     pub faults: Vec<(Instant, Fault)>,
     /// When faults end and calm begins. Wires stay as they are then unless a heal is among the faults.
     pub calm: Instant,
-    /// Mean time between two messages of one daemon.
+    /// Mean time between two messages of one daemon; zero for no messages.
     pub pace: Duration,
     /// Share of safe messages.
     pub safe: f64,
     /// The longest message in bytes.
     pub longest: usize,
+    /// Bytes of a datagram.
+    pub datagram: usize,
+    /// Packets in a rotation.
+    pub window: u16,
     /// The accelerated ring's window.
     pub accelerated: u16,
     /// There is a multicast address.
@@ -61,84 +81,94 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// So many machines on a good network, where nothing happens.
+    pub fn still(seed: u64, machines: usize) -> Self {
+        Self {
+            seed,
+            machines,
+            twins: None,
+            minors: vec![ring::settings::MINOR_MAX],
+            foreign: None,
+            fixed: false,
+            gathering: Duration::from_millis(80),
+            weather: Weather {
+                loss: 0.0,
+                doubled: 0.0,
+                delay: Duration::from_micros(100),
+                jitter: Duration::from_micros(5),
+            },
+            faults: Vec::new(),
+            calm: Instant::from_millis(1000),
+            pace: Duration::from_millis(20) * machines as u32,
+            safe: 0.3,
+            longest: 600,
+            datagram: 1400,
+            window: 256,
+            accelerated: 16,
+            group: true,
+        }
+    }
+
     /// The history of a seed.
     pub fn new(seed: u64) -> Self {
         let mut dice = Random::new(seed);
-        let machines = match dice.below(20) {
-            0 => 1,
-            1..=3 => 2,
-            4..=8 => 3,
-            9..=12 => 4,
-            13..=16 => 5,
-            17..=18 => 6 + dice.below(3) as usize,
-            _ => 9 + dice.below(8) as usize,
-        };
+        let mut plan = Self::still(seed, machines(&mut dice));
+        let n = plan.machines;
+        let some = |dice: &mut Random| dice.below(n as u32) as usize;
         let quiet = dice.unit() < 0.3;
-        let weather = Weather {
+        plan.weather = Weather {
             loss: if quiet { 0.0 } else { 0.2 * dice.unit() * dice.unit() },
             doubled: if quiet { 0.0 } else { 0.1 * dice.unit() },
             delay: Duration::from_micros(20 + u64::from(dice.below(200))),
             jitter: Duration::from_micros(if quiet { 5 } else { 5 + dice.below(1000) }.into()),
         };
         let span = Duration::from_millis(500 + u64::from(dice.below(2500)));
-        let calm = Instant::from_millis(100) + span;
-        let large = dice.below(10) == 0;
+        plan.calm = Instant::from_millis(100) + span;
         let count = dice.below(9);
         let mut faults: Vec<(Instant, Fault)> = (0..count)
-            .map(|_| {
-                let at = Instant::from_millis(50) + span.mul_f64(dice.unit());
-                (at, Self::fault(&mut dice, machines))
-            })
+            .map(|_| (Instant::from_millis(50) + span.mul_f64(dice.unit()), fault(&mut dice, n)))
             .collect();
         // Often the second fault comes in the middle of what the first one set off.
         if dice.unit() < 0.5
             && let Some((at, _)) = faults.first().cloned()
         {
             let soon = Duration::from_micros(dice.below(200_000).into());
-            faults.push((at + soon, Self::fault(&mut dice, machines)));
+            faults.push((at + soon, fault(&mut dice, n)));
         }
-        if dice.unit() < 0.6 {
-            faults.push((calm, Fault::Heal));
+        match dice.below(20) {
+            0..=11 => faults.push((plan.calm, Fault::Heal)),
+            12..=16 => faults.push((plan.calm, Fault::Shape(Shape::draw(&mut dice, n)))),
+            _ => {}
         }
-        faults.retain(|(at, _)| *at <= calm);
+        faults.retain(|(at, _)| *at <= plan.calm);
         faults.sort_by_key(|(at, _)| *at);
-        Self {
-            seed,
-            machines,
-            weather,
-            faults,
-            calm,
-            pace: Duration::from_micros(u64::from(1000 + dice.below(20_000)) * if large { 20 } else { 1 }),
-            safe: dice.unit() * 0.6,
-            longest: if large { 30_000 } else { 600 },
-            accelerated: [0, 16, 16, 4][dice.below(4) as usize],
-            group: dice.unit() < 0.7,
-        }
-    }
+        plan.faults = faults;
 
-    fn fault(dice: &mut Random, machines: usize) -> Fault {
-        let one = dice.below(machines as u32) as usize;
-        let other = dice.below(machines as u32) as usize;
-        let back = Duration::from_millis(match dice.below(3) {
-            0 => u64::from(dice.below(60)),
-            1 => u64::from(dice.below(600)),
-            _ => 20_000,
-        });
-        let sleep = Duration::from_millis(u64::from(20 + dice.below(900)));
-        match dice.below(17) {
-            0..=2 => Fault::Crash(one, back),
-            3 => Fault::Leave(one, back),
-            4 => Fault::Freeze(one, sleep),
-            5 => Fault::Pause(one, sleep),
-            6..=8 => Fault::Partition((0..machines).map(|_| dice.below(2) == 0).collect()),
-            9 => Fault::OneWay(one, other),
-            10 => Fault::Random(dice.unit() * 0.5, dice.below(2) == 0),
-            11..=12 => Fault::Heal,
-            13 => Fault::NoMulticast(one),
-            14 => Fault::Clock(one, i64::from(dice.below(2_000_000)) - 1_000_000),
-            15 => Fault::Replay(one),
-            _ => Fault::Lie(one, other),
+        let pace = 2.0 * 40_f64.powf(dice.unit()) * (n as f64 / 4.0).max(1.0);
+        let (longest, slower) = match dice.below(40) {
+            0..=3 => (30_000, 10),
+            4 => (140_000, 40),
+            _ => (600, 1),
+        };
+        plan.pace = Duration::from_secs_f64(pace / 1000.0) * slower;
+        plan.longest = longest;
+        plan.safe = dice.unit() * 0.6;
+        plan.accelerated = [0, 16, 16, 4][dice.below(4) as usize];
+        plan.group = dice.unit() < 0.7;
+        plan.datagram = [1400, 1400, 1400, 300, 8900][dice.below(5) as usize];
+        plan.window = [256, 256, 20, 3][dice.below(4) as usize];
+        plan.fixed = dice.below(8) == 0;
+        if dice.below(4) == 0 {
+            plan.minors = (0..n).map(|_| dice.below(2) as u8).collect();
         }
+        if n > 1 && dice.below(12) == 0 {
+            let one = some(&mut dice);
+            plan.twins = Some((one, (one + 1 + dice.below(n as u32 - 1) as usize) % n));
+        }
+        if n > 1 && dice.below(40) == 0 {
+            plan.foreign = Some(some(&mut dice));
+        }
+        plan
     }
 
     /// The history in a few words.
@@ -150,5 +180,48 @@ impl Plan {
             self.faults.len(),
             super::trace::seconds(self.calm)
         )
+    }
+}
+
+fn machines(dice: &mut Random) -> usize {
+    match dice.below(40) {
+        0..=1 => 1,
+        2..=7 => 2,
+        8..=17 => 3,
+        18..=25 => 4,
+        26..=33 => 5,
+        34..=37 => 6 + dice.below(3) as usize,
+        38 => 9 + dice.below(8) as usize,
+        _ => 9 + dice.below(16) as usize,
+    }
+}
+
+fn fault(dice: &mut Random, machines: usize) -> Fault {
+    let one = dice.below(machines as u32) as usize;
+    let other = dice.below(machines as u32) as usize;
+    let back = Duration::from_millis(match dice.below(3) {
+        0 => u64::from(dice.below(60)),
+        1 => u64::from(dice.below(600)),
+        _ => 20_000,
+    });
+    let sleep = Duration::from_millis(u64::from(20 + dice.below(900)));
+    let apart = Duration::from_millis(u64::from(10 + dice.below(300)));
+    let times = 2 + dice.below(6) as u8;
+    match dice.below(20) {
+        0..=2 => Fault::Crash(one, back),
+        3 => Fault::Leave(one, back),
+        4 => Fault::Freeze(one, sleep),
+        5 => Fault::Pause(one, sleep),
+        6..=8 => Fault::Partition((0..machines).map(|_| dice.below(2) == 0).collect()),
+        9 => Fault::OneWay(one, other),
+        10 => Fault::Random(dice.unit() * 0.5, dice.below(2) == 0),
+        11..=12 => Fault::Heal,
+        13 => Fault::NoMulticast(one),
+        14 => Fault::Clock(one, i64::from(dice.below(2_000_000)) - 1_000_000),
+        15 => Fault::Replay(one),
+        16 => Fault::Lie(one, other),
+        17 => Fault::Loop(one, apart, times),
+        18 => Fault::Flap(one, other, apart, times),
+        _ => Fault::Shape(Shape::draw(dice, machines)),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base::Instant;
-use ring::{Daemon, Event, Service, View};
+use ring::{Daemon, Event, Notice, Service, View};
 
 /// A message of the simulation: who sent it, as which of its messages, and what it had seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,8 +49,11 @@ impl Content {
         let word = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
         let id = MessageId { life: word(0)?, number: word(4)? };
         let service = if *bytes.get(12)? == 1 { Service::Safe } else { Service::Agreed };
-        let content = Self { id, seen: word(8)?, service, length: word(13)? as usize };
-        (content.encode() == bytes).then_some(content)
+        let length = word(13)? as usize;
+        let fill = (id.life as u8) ^ (id.number as u8);
+        let whole = bytes.len() == length.max(HEAD) && bytes[12] <= 1;
+        let sound = whole && bytes[HEAD..].iter().all(|byte| *byte == fill);
+        sound.then_some(Self { id, seen: word(8)?, service, length })
     }
 }
 
@@ -70,13 +73,23 @@ pub enum Item {
 pub struct Trace {
     /// Who.
     pub daemon: Daemon,
+    /// On which machine.
+    pub machine: usize,
+    /// When it began.
+    pub begin: Instant,
+    /// When it crashed or left.
+    pub end: Option<Instant>,
+    /// What it had to say to the operator.
+    pub notices: Vec<(Instant, Notice)>,
     /// What it was told, and when.
     pub items: Vec<(Instant, Item)>,
     /// How many messages it sent.
     pub sent: u64,
     /// Messages delivered so far.
     pub seen: u32,
-    /// It crashed or left, or was frozen to the end.
+    /// Members of its last view.
+    members: usize,
+    /// It was not found alive at the end.
     pub ended: bool,
     /// What could not be understood.
     pub corrupt: Option<String>,
@@ -84,25 +97,36 @@ pub struct Trace {
 
 impl Trace {
     /// A life that begins.
-    pub fn new(daemon: Daemon) -> Self {
-        Self { daemon, items: Vec::new(), sent: 0, seen: 0, ended: false, corrupt: None }
+    pub fn new(daemon: Daemon, machine: usize, begin: Instant) -> Self {
+        Self {
+            daemon,
+            machine,
+            begin,
+            end: None,
+            notices: Vec::new(),
+            items: Vec::new(),
+            sent: 0,
+            seen: 0,
+            members: 0,
+            ended: true,
+            corrupt: None,
+        }
     }
 
     /// Writes down an event.
     pub fn record(&mut self, now: Instant, event: Event) {
         let item = match event {
-            Event::Installed(view) => Item::Installed(view),
+            Event::Installed(view) => {
+                self.members = view.members.len();
+                Item::Installed(view)
+            }
             Event::Transitional { together } => Item::Transitional(together.to_vec()),
             Event::Delivered { sender, service, message } => {
                 let Some(content) = Content::decode(&message) else {
                     self.corrupt = Some(format!("{} bytes that were never sent", message.len()));
                     return;
                 };
-                let view = self.items.iter().rev().find_map(|(_, item)| match item {
-                    Item::Installed(view) => Some(view),
-                    _ => None,
-                });
-                if view.is_none_or(|view| sender >= view.members.len()) {
+                if sender >= self.members {
                     self.corrupt = Some(format!("a sender at place {sender} that no member has"));
                 }
                 if service != content.service {
