@@ -62,6 +62,8 @@ pub struct Ring {
     pub(crate) beats: u64,
     beat_at: Instant,
     pub(crate) beacon_at: Instant,
+    /// When something must be judged again without any word. Words only make it later, so it is worked out when judging.
+    pub(crate) judge_at: Option<Instant>,
     /// Something changed that has to be judged.
     pub(crate) dirty: bool,
     pub(crate) views: u64,
@@ -126,6 +128,7 @@ impl Ring {
             beats: 0,
             beat_at: now,
             beacon_at: now,
+            judge_at: None,
             dirty: true,
             views: 0,
             past: Counters::default(),
@@ -247,10 +250,25 @@ impl Ring {
         }
         self.counter = self.counter.max(statement.ring.counter);
         let ring = statement.ring;
+        let over = ring == self.ring_id() && !statement.intact;
         peer.statement = statement;
         self.resolve(place);
         self.dirty = true;
+        if over {
+            self.suspect_unheard(now, place);
+        }
         self.handle_go(now, ring);
+    }
+
+    /// A member says that our ring is over: whom it does not hear any more has to show that it lives, so that those who
+    /// hear less of it do not wait until they miss it themselves.
+    fn suspect_unheard(&mut self, now: Instant, by: usize) {
+        let hears = self.peers.at(by).map(|peer| peer.hears).unwrap_or_default();
+        let ring = self.ring_places();
+        let lost = ring.iter().filter(|&at| at != by && !hears.has(at));
+        let lost = lost.filter_map(|at| self.peers.at(at)).map(|peer| peer.tag);
+        let lost: alloc::vec::Vec<Tag> = lost.collect();
+        lost.into_iter().for_each(|tag| self.hint(now, tag));
     }
 
     /// The network says that nobody listens at the address of this daemon.
@@ -301,8 +319,8 @@ impl Ring {
             Some(self.beat_at),
             Some(self.beacon_at),
             self.dirty.then_some(now),
-            self.silence_deadline(),
-            self.choose_deadline(now),
+            self.judge_at,
+            self.bound.as_ref().map(Bound::deadline),
             order.and_then(Order::next_timeout),
         ];
         times.into_iter().flatten().min()
