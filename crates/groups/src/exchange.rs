@@ -109,14 +109,14 @@ impl Exchange {
         }
     }
 
-    /// Puts a message off until the tables are one; `keep` if it must not be dropped. False if it was.
-    pub(crate) fn wait(&mut self, sender: Daemon, message: Bytes, keep: bool) -> bool {
-        if !keep && self.waiting_bytes + message.len() > WAITING_BYTES_MAX {
+    /// Puts a message off until the tables are one. False if there is no room: for a client's message, `regular`, in
+    /// half of it.
+    pub(crate) fn wait(&mut self, sender: Daemon, message: Bytes, regular: bool) -> bool {
+        let bytes = self.waiting_bytes + message.len() + size_of::<Waiting>();
+        if bytes > WAITING_BYTES_MAX / if regular { 2 } else { 1 } {
             return false;
         }
-        if !keep {
-            self.waiting_bytes += message.len();
-        }
+        self.waiting_bytes = bytes;
         self.waiting.push_back(Waiting::Message(sender, message));
         true
     }
@@ -316,13 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn too_much_that_waits_is_dropped_but_for_what_everybody_needs() {
+    fn too_much_that_waits_is_dropped_clients_messages_first() {
         let mut exchange = Exchange::new(view(), 0);
         let sender = view().members[1];
-        let large = Bytes::from(vec![0; WAITING_BYTES_MAX]);
+        let large = Bytes::from(vec![0; WAITING_BYTES_MAX / 2 - 100]);
+        assert!(exchange.wait(sender, large.clone(), true));
+        assert!(!exchange.wait(sender, large.clone(), true));
         assert!(exchange.wait(sender, large.clone(), false));
-        assert!(!exchange.wait(sender, Bytes::from_static(b"x"), false));
-        assert!(exchange.wait(sender, Bytes::from_static(b"x"), true));
+        assert!(!exchange.wait(sender, large, false));
         assert_eq!(exchange.waiting.len(), 2);
     }
 }

@@ -64,7 +64,7 @@ pub struct Counters {
     pub stale: u64,
     /// States that were not well formed and counted as empty.
     pub malformed_states: u64,
-    /// Clients' messages dropped because too many waited for the end of an exchange.
+    /// Messages dropped because too many waited for the end of an exchange.
     pub dropped: u64,
     /// Joins rejected, of all daemons' sessions.
     pub rejected: u64,
@@ -127,7 +127,7 @@ impl Groups {
             me,
             limits,
             sessions: Sessions::default(),
-            roster: Roster::new(Vec::from([me]), 0, 0),
+            roster: Roster::alone(me),
             table: Table::default(),
             view: None,
             transitional: false,

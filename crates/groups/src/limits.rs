@@ -3,10 +3,10 @@
 //! What holds for all daemons of a view is a constant, for they must judge alike; what is one daemon's own affair can be
 //! configured.
 //!
-//! Memory, from these: a membership costs at most about 250 bytes (a group of its own) and typically 20 (one of many in a
-//! group), so a daemon in the view adds at most [`MEMBERSHIPS_PER_DAEMON`] times that; a session costs about 100 bytes;
-//! during an exchange each daemon of the view adds at most [`STATE_BYTES_PER_DAEMON`]; and what waits for the end of an
-//! exchange is at most [`WAITING_BYTES_MAX`]. Messages on their way are shared, not copied.
+//! Memory, from these: a membership costs about 300 bytes if it is alone in its group, 50 if ten are, 20 if many are, so a
+//! daemon in the view adds at most [`MEMBERSHIPS_PER_DAEMON`] times that; a session costs about 100 bytes; during an
+//! exchange each daemon of the view adds at most [`STATE_BYTES_PER_DAEMON`]; and what waits for the end of an exchange is at
+//! most [`WAITING_BYTES_MAX`]. Messages on their way are shared, not copied.
 
 /// Members of one group at one daemon; the next join is rejected (`spread-client-protocol.md`, 3.11).
 pub const LOCAL_MEMBERS_MAX: usize = spread_wire::limits::LOCAL_MEMBERS_MAX;
@@ -19,10 +19,9 @@ pub const PART_BYTES_MAX: usize = 100_000;
 /// Bytes of state that a daemon may announce for each daemon it speaks for: 50 for each membership in a group of its own,
 /// and room for newer versions.
 pub const STATE_BYTES_PER_DAEMON: usize = 16 << 20;
-/// Bytes of clients' messages that may wait for the end of an exchange, which hold up nothing but themselves: clients are
-/// paused then, so these are what was under way. What comes on top is dropped by all daemons of the view alike, and
-/// counted; joins, leaves and ends of sessions are never dropped.
-pub const WAITING_BYTES_MAX: usize = 64 << 20;
+/// Bytes of messages that may wait for the end of an exchange; clients' messages have half of it. Clients are paused
+/// then, so what waits is what was under way. What comes on top is dropped by all daemons of the view alike, and counted.
+pub const WAITING_BYTES_MAX: usize = 128 << 20;
 /// Messages waiting for the ring at which clients are paused (`spread-client-protocol.md`, 5).
 pub const PAUSE_MESSAGES: usize = 500;
 /// Bytes waiting for the ring at which clients are paused.

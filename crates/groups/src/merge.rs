@@ -51,16 +51,15 @@ impl Groups {
 
     /// Makes one table of our own and `others`, the tables of the other synced sets, and tells members what changed.
     pub(crate) fn complete(&mut self, view: &View, mine: Place, others: Vec<Vec<Group>>) {
-        let (leader, time) = view.client_id();
-        let id = ViewId { leader: leader as i32, time: time as i32 };
         let unchanged = others.is_empty() && self.roster.daemons() == &*view.members;
         if unchanged {
             // Nothing was lost and nobody came: the table is right as it is.
-            self.roster = Roster::new(view.members.to_vec(), mine, id.time);
+            self.roster = Roster::of(view, mine);
             return;
         }
         let own = self.own_state(view);
-        self.roster = Roster::new(view.members.to_vec(), mine, id.time);
+        self.roster = Roster::of(view, mine);
+        let id = self.roster.id();
         self.table = Table::default();
         let mut all: Vec<Group> = own;
         all.extend(others.into_iter().flatten());

@@ -16,10 +16,10 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use ring::{Daemon, Event, View};
 use spread_wire::limits::NAME_FIELD_BYTES;
-use spread_wire::{Cause, GroupName};
+use spread_wire::{Cause, GroupName, PrivateName};
 
 use crate::exchange::{self, Exchange, Waiting};
-use crate::group::{GroupId, Member, Place, TRANSITIONAL_INDEX, ViewId};
+use crate::group::{Member, Place};
 use crate::groups::{Groups, Output};
 use crate::limits::{LOCAL_MEMBERS_MAX, MEMBERSHIPS_PER_DAEMON};
 use crate::notice;
@@ -59,8 +59,8 @@ impl Groups {
             return;
         };
         if !payload::is_state(message) {
-            let keep = !matches!(payload::parse(message), Ok(Payload::Regular(_)));
-            if !exchange.wait(daemon, message.clone(), keep) {
+            let regular = payload::is_regular(message);
+            if !exchange.wait(daemon, message.clone(), regular) {
                 self.counters.dropped += 1;
             }
             return;
@@ -108,6 +108,7 @@ impl Groups {
 
     fn begin_exchange(&mut self, view: &View, mine: Place, mut set: Vec<Place>) {
         set.sort_unstable();
+        self.roster.begin(view);
         if set.first() == Some(&mine) {
             let state = crate::state::encode(&self.own_state(view), &set);
             self.parts = exchange::parts(view.id, &set, &state).into();
@@ -185,9 +186,7 @@ impl Groups {
 
     /// Gives a message to the sessions here that it is for, once to each.
     fn multicast(&mut self, daemon: &Daemon, regular: &Regular<'_>, message: &Bytes) {
-        let sender =
-            regular.sender.private().filter(|sender| sender.daemon() == daemon.name.as_bytes());
-        let Some(sender) = sender else {
+        let Some(sender) = session_at(&regular.sender, daemon) else {
             self.counters.malformed += 1;
             return;
         };
@@ -195,7 +194,8 @@ impl Groups {
         self.mark += 1;
         if regular.discards_self
             && *daemon == self.me
-            && let Some(slot) = self.sessions.slot_of(sender.private())
+            && let Ok(sender) = PrivateName::new(sender)
+            && let Some(slot) = self.sessions.slot_of(&sender)
         {
             // As if it had the message already.
             self.first_time(slot);
@@ -203,9 +203,8 @@ impl Groups {
         for field in regular.groups.chunks_exact(NAME_FIELD_BYTES) {
             let Some(name) = field.first_chunk().and_then(GroupName::from_field) else { continue };
             if field[0] == b'#' {
-                let private = name.private();
-                let here = private.filter(|to| to.daemon() == self.me.name.as_bytes());
-                let slot = here.and_then(|to| self.sessions.slot_of(to.private()));
+                let to = session_at(&name, &self.me).and_then(|to| PrivateName::new(to).ok());
+                let slot = to.and_then(|to| self.sessions.slot_of(&to));
                 slot.into_iter().for_each(|slot| self.give_once(slot, &message));
             } else if let Some(handle) = self.table.find(&name) {
                 // The list is taken out while it is gone through, which costs nothing.
@@ -243,7 +242,7 @@ impl Groups {
             return;
         }
         let local = self.local_slot(&member);
-        let handle = self.table.find_or_create(name, self.fresh_id());
+        let handle = self.table.find_or_create(name, self.roster.fresh_id());
         self.table.join(handle, member, local);
         let lost = self.roster.is_lost(member.place);
         let Some(group) = self.table.get_mut(handle) else { return };
@@ -313,17 +312,6 @@ impl Groups {
         here.then(|| self.sessions.slot_of(&member.name)).flatten()
     }
 
-    /// The id of a group that is created now, less the first join.
-    fn fresh_id(&self) -> GroupId {
-        match &self.view {
-            Some(view) if self.roster.daemons() == &*view.members && !self.transitional => {
-                let (leader, time) = view.client_id();
-                GroupId { view: ViewId { leader: leader as i32, time: time as i32 }, index: 0 }
-            }
-            _ => GroupId { view: self.roster.transitional_id(), index: TRANSITIONAL_INDEX },
-        }
-    }
-
     /// Tells the members here of one that came or went.
     fn tell_single(&mut self, handle: Handle, cause: Cause, member: &Member) {
         let Some(group) = self.table.get(handle) else { return };
@@ -388,4 +376,11 @@ impl Groups {
             group.local = local;
         }
     }
+}
+
+/// The name of the session whose private group is `group`, if it is one of `daemon`. Cheaper than taking the group apart:
+/// this is done for every message.
+fn session_at<'a>(group: &'a GroupName, daemon: &Daemon) -> Option<&'a [u8]> {
+    let name = group.as_bytes().strip_suffix(daemon.name.as_bytes())?;
+    name.strip_prefix(b"#")?.strip_suffix(b"#").filter(|name| !name.is_empty())
 }

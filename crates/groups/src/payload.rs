@@ -55,6 +55,11 @@ pub(crate) fn is_state(message: &[u8]) -> bool {
     message.first() == Some(&STATE)
 }
 
+/// Whether a message says that it is a client's.
+pub(crate) fn is_regular(message: &[u8]) -> bool {
+    message.first().is_some_and(|kind| *kind >= CLIENT)
+}
+
 /// The first byte of a part of a state.
 pub(crate) fn begin_state(out: &mut Vec<u8>) {
     out.push(STATE);

@@ -6,9 +6,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ring::Daemon;
+use ring::{Daemon, View};
 
-use crate::group::{Place, ViewId};
+use crate::group::{GroupId, Place, TRANSITIONAL_INDEX, ViewId};
 
 /// The daemons in member order, and which of them are lost.
 #[derive(Clone, Debug)]
@@ -18,12 +18,29 @@ pub(crate) struct Roster {
     mine: Place,
     /// What clients see as the time of the view.
     time: i32,
+    /// The view is over, or there was none yet.
+    transitional: bool,
 }
 
 impl Roster {
-    /// `daemons` in member order; `mine` is this daemon's place.
-    pub(crate) fn new(daemons: Vec<Daemon>, mine: Place, time: i32) -> Self {
-        Self { lost: vec![false; daemons.len()], daemons, mine, time }
+    /// The daemons of `view`, in which this daemon has the place `mine`.
+    pub(crate) fn of(view: &View, mine: Place) -> Self {
+        let daemons = view.members.to_vec();
+        let lost = vec![false; daemons.len()];
+        Self { lost, daemons, mine, time: view.time as i32, transitional: false }
+    }
+
+    /// Only this daemon, before its first view.
+    pub(crate) fn alone(me: Daemon) -> Self {
+        let daemons = Vec::from([me]);
+        Self { lost: vec![false], daemons, mine: 0, time: 0, transitional: true }
+    }
+
+    /// The first view comes while no other was complete: its time tells this life's groups from those of another.
+    pub(crate) fn begin(&mut self, view: &View) {
+        if self.time == 0 {
+            self.time = view.time as i32;
+        }
     }
 
     /// This daemon's place.
@@ -56,8 +73,9 @@ impl Roster {
         self.daemons.iter().zip(&self.lost).filter(|(_, lost)| !**lost).map(|(daemon, _)| daemon)
     }
 
-    /// Marks all as lost that are not among `together`, and returns the places newly lost. This daemon is never lost.
+    /// The view is over: marks all as lost that are not among `together`, and returns the places newly lost. This daemon is never lost.
     pub(crate) fn lose_all_but(&mut self, together: &[Daemon]) -> Vec<Place> {
+        self.transitional = true;
         let mut newly = Vec::new();
         for (place, daemon) in self.daemons.iter().enumerate() {
             let stays = place == usize::from(self.mine) || together.contains(daemon);
@@ -69,11 +87,25 @@ impl Roster {
         newly
     }
 
-    /// The id of the transitional view in which the synced set is. No view of the ring has it together with an index from
+    /// The id of the view in which the synced set is: the last completed one, or the transitional one after it.
+    pub(crate) fn id(&self) -> ViewId {
+        if self.transitional { self.transitional_id() } else { self.id_of(self.daemons.first()) }
+    }
+
+    /// The id of the transitional view. No view of the ring has it together with an index from
     /// [`crate::group::TRANSITIONAL_INDEX`] on, and no other part of the old view has the same first daemon.
     pub(crate) fn transitional_id(&self) -> ViewId {
-        let first = self.synced().next();
-        let leader = first.map_or(0, |daemon| daemon.name.virtual_id() as i32);
+        self.id_of(self.synced().next())
+    }
+
+    fn id_of(&self, leader: Option<&Daemon>) -> ViewId {
+        let leader = leader.map_or(0, |daemon| daemon.name.virtual_id() as i32);
         ViewId { leader, time: self.time }
+    }
+
+    /// The id of a group that is created now, less the first join.
+    pub(crate) fn fresh_id(&self) -> GroupId {
+        let index = if self.transitional { TRANSITIONAL_INDEX } else { 0 };
+        GroupId { view: self.id(), index }
     }
 }

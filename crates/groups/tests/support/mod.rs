@@ -71,6 +71,8 @@ pub struct Net {
     pub sessions: BTreeMap<(usize, String), SessionId>,
     /// The time of the next view.
     pub time: u32,
+    /// Whether tables are compared after each message, which takes time.
+    pub compares: bool,
     digests: BTreeMap<(usize, usize), u64>,
     boots: u8,
 }
@@ -83,6 +85,7 @@ impl Net {
             rings: Vec::new(),
             sessions: BTreeMap::new(),
             time: 1,
+            compares: true,
             digests: BTreeMap::new(),
             boots: 0,
         };
@@ -157,7 +160,7 @@ impl Net {
         let (sender, service, message) = entry.clone();
         self.event(node, &Event::Delivered { sender, service, message });
         self.nodes[node].at += 1;
-        if self.nodes[node].groups.is_settled() {
+        if self.compares && self.nodes[node].groups.is_settled() {
             let digest = self.nodes[node].groups.state_digest();
             let first = *self.digests.entry((ring, at)).or_insert(digest);
             assert_eq!(digest, first, "tables differ after message {at} of ring {ring}");
@@ -178,8 +181,7 @@ impl Net {
                     node.inbox.entry(session).or_default().push(message);
                 }
                 Output::Close { session } => node.closed.push(session),
-                Output::Pause => assert!(node.groups.is_paused() || !node.groups.is_settled()),
-                Output::Resume => {}
+                Output::Pause | Output::Resume => {}
             }
         }
     }
@@ -279,6 +281,9 @@ impl Net {
 
     /// Those that go on together have the same tables, unless they are telling them to each other.
     fn same(&self, together: &[usize]) {
+        if !self.compares {
+            return;
+        }
         let groups = together.iter().map(|node| &self.nodes[*node].groups);
         let mut groups = groups.filter(|groups| groups.missing_states().is_empty());
         if let Some(first) = groups.next() {
