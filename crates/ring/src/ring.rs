@@ -241,6 +241,7 @@ impl Ring {
     }
 
     fn handle_statement(&mut self, now: Instant, place: usize, statement: Statement) {
+        let current = self.ring_id();
         let Some(peer) = self.peers.at_mut(place) else { return };
         if statement.number <= peer.statement.number {
             if statement.number == peer.statement.number {
@@ -250,7 +251,7 @@ impl Ring {
         }
         self.counter = self.counter.max(statement.ring.counter);
         let ring = statement.ring;
-        let over = ring == self.ring_id() && !statement.intact;
+        let over = ring == current && !statement.intact;
         peer.statement = statement;
         self.resolve(place);
         self.dirty = true;
