@@ -66,6 +66,35 @@ struct Machine {
     resources: Handle,
     balancer: Running,
     console: Arc<Console>,
+    bus: Option<Bus>,
+}
+
+/// The bus daemon on its thread.
+struct Bus {
+    stopper: spread_daemon::Stopper,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Bus {
+    fn start(config: spread_daemon::config::DaemonConfig) -> Result<Self> {
+        let daemon = spread_daemon::Daemon::open(config)?;
+        let stopper = daemon.stopper();
+        let work = move || {
+            if let Err(error) = daemon.run() {
+                tracing::error!(%error, "the bus daemon cannot go on");
+            }
+        };
+        let thread = std::thread::Builder::new().name("bus".into()).spawn(work);
+        Ok(Self { stopper, thread: thread.context("no thread for the bus daemon")? })
+    }
+
+    /// Tells the other daemons, and waits until that is sent.
+    fn stop(self) {
+        self.stopper.stop();
+        if self.thread.join().is_err() {
+            warn!("the bus daemon did not end well");
+        }
+    }
 }
 
 impl Machine {
@@ -79,6 +108,7 @@ impl Machine {
             ..Setup::default()
         };
         let addresses = sockets.addresses().to_vec();
+        let bus = config.bus.map(Bus::start).transpose()?;
         let resources = Service::start(&config.resources, setup)?;
         let console = Console::start(config.console).context("no thread for the internal pages")?;
         let pages: Arc<dyn balancer::Pages> = console.clone();
@@ -88,7 +118,7 @@ impl Machine {
         for address in addresses {
             info!(%address, "serving");
         }
-        Ok(Self { resources, balancer, console })
+        Ok(Self { resources, balancer, console, bus })
     }
 
     /// Waits for the word to end; does what else is asked meanwhile.
@@ -109,7 +139,7 @@ impl Machine {
     /// Drains; a second word to end cuts it short.
     fn end(self, tell: Sender<Word>, told: &Receiver<Word>) {
         info!("draining; a second signal ends at once");
-        let Self { resources, balancer, console } = self;
+        let Self { resources, balancer, console, bus } = self;
         balancer.begin_drain();
         let drain = move || {
             balancer.drain();
@@ -133,6 +163,9 @@ impl Machine {
         // Last of those that look: the pages show the drain to its end.
         console.stop();
         resources.stop();
+        if let Some(bus) = bus {
+            bus.stop();
+        }
         info!("ended");
     }
 }

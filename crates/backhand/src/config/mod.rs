@@ -4,6 +4,7 @@
 //! the file without them, mistakes of meaning, as far as they do not merely follow from the former. Only what is no TOML at all
 //! ends the judging before it begins.
 
+mod bus;
 mod follows;
 mod place;
 
@@ -32,6 +33,7 @@ struct File {
     route: Vec<balancer::config::RouteSection>,
     access_log: balancer::config::AccessLogSection,
     status: console::Status,
+    bus: Option<spread_daemon::config::BusSection>,
     log: Log,
 }
 
@@ -41,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) resources: resources::config::Config,
     pub(crate) balancer: balancer::Config,
     pub(crate) console: console::Config,
+    /// The bus daemon, if there is to be one.
+    pub(crate) bus: Option<spread_daemon::config::DaemonConfig>,
     pub(crate) log: Log,
     /// Where it came from, or that it is the built-in one.
     pub(crate) source: String,
@@ -99,6 +103,7 @@ impl Config {
         // Without valid sections the blocks are not known; then the mistakes are told and the default does not matter.
         let accept = resources.as_ref().map(|r| r.accept.clone()).unwrap_or_default();
         let console = keep(console::Config::check(&file.status, &accept), &mut problems);
+        let bus = bus::check(file.bus.as_ref(), &file.cluster, resources.as_ref(), &mut problems);
         if let Err(message) = file.log.filter() {
             let remedy =
                 "write error, warn, info, debug, trace or off, or parts as in info,resources=debug";
@@ -109,7 +114,7 @@ impl Config {
                 if problems.is_empty() && misread.is_empty() =>
             {
                 let (log, source, text) = (file.log, name.into(), text.into());
-                Ok(Self { resources, balancer, console, log, source, text })
+                Ok(Self { resources, balancer, console, bus, log, source, text })
             }
             _ => Err(mistakes(&follows::together(text, misread, problems))),
         }
@@ -140,7 +145,8 @@ impl Config {
 
     /// What the file leaves open and is therefore assumed, one sentence each.
     pub(crate) fn assumed(&self) -> impl Iterator<Item = &str> {
-        self.resources.assumed.iter().chain(&self.balancer.assumed).map(String::as_str)
+        let bus = self.bus.iter().flat_map(|bus| &bus.assumed);
+        self.resources.assumed.iter().chain(&self.balancer.assumed).chain(bus).map(String::as_str)
     }
 }
 
