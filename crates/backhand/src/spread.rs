@@ -46,6 +46,9 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
     if let Some(missing) = missing {
         warn!(?missing, "the configuration that was named is not there; another was taken");
     }
+    for sentence in &config.assumed {
+        info!("assumed: {sentence}");
+    }
     balancer::sockets::raise_fd_limit();
     let daemon = match Daemon::open(config) {
         Ok(daemon) => daemon,

@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use base::{Boot, Instant, Random};
@@ -20,7 +21,9 @@ use crate::error::StartError;
 use crate::link::Link;
 use crate::listen::Listeners;
 use crate::poll::{Happened, Poll, Token};
+use crate::priority;
 use crate::session::Sessions;
+use crate::status::{GroupsStatus, Observer, Status};
 
 /// Batches taken from one socket before anything else is done.
 const BATCHES: usize = 8;
@@ -65,6 +68,10 @@ pub struct Daemon {
     sessions: Sessions,
     poll: Poll,
     stopper: Stopper,
+    observer: Observer,
+    asked: Receiver<Sender<Status>>,
+    begun: Instant,
+    priority: String,
     happened: Vec<Happened>,
     accept_again: Option<Instant>,
 }
@@ -92,15 +99,14 @@ impl Daemon {
         let bell = rustix::event::eventfd(0, flags)
             .map_err(|error| StartError::System { what: "make a bell", error: error.into() })?;
         poll.add(bell.as_fd(), Token::Call).map_err(system("watch a bell"))?;
-        let stopper = Stopper { asked: Arc::new(AtomicBool::new(false)), bell: Arc::new(bell) };
+        let bell = Arc::new(bell);
+        let stopper = Stopper { asked: Arc::new(AtomicBool::new(false)), bell: bell.clone() };
+        let (observer, asked) = Observer::new(bell);
 
         let settings = settings(&config, me, &link);
         let ring = Ring::new(clock::now(), settings, Box::new(System), crypto::seed());
         let limits = Limits { sessions: config.clients.sessions, ..Limits::default() };
         let sessions = Sessions::new(config.clients.clone(), Random::new(crypto::seed()));
-        for line in &config.assumed {
-            tracing::info!("{line}");
-        }
         for line in &config.warnings {
             tracing::warn!("{line}");
         }
@@ -113,6 +119,10 @@ impl Daemon {
             sessions,
             poll,
             stopper,
+            observer,
+            asked,
+            begun: clock::now(),
+            priority: String::new(),
             happened: Vec::new(),
             accept_again: None,
         })
@@ -121,6 +131,32 @@ impl Daemon {
     /// What stops it.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// What asks it how it is.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
+    fn status(&self, now: Instant) -> Status {
+        let (open, shaking) = self.sessions.counts();
+        Status {
+            name: self.config.name,
+            up: now.since(self.begun),
+            ring: self.ring.status(now),
+            groups: GroupsStatus {
+                groups: self.groups.group_count(),
+                paused: self.groups.is_paused(),
+                waiting: self.groups.waiting_submissions(),
+                counters: *self.groups.counters(),
+            },
+            sessions: self.sessions.counters,
+            open,
+            shaking,
+            slowest: self.sessions.slowest(now),
+            link: self.link.counters,
+            priority: self.priority.clone(),
+        }
     }
 
     /// Where clients connect by TCP.
@@ -134,6 +170,8 @@ impl Daemon {
     /// The system does not let it wait any more.
     pub fn run(mut self) -> io::Result<()> {
         let name = self.config.name;
+        self.priority = priority::take(self.config.priority);
+        tracing::info!("{}", self.priority);
         tracing::info!(%name, clients = ?self.listeners.addresses, "the bus daemon is ready");
         self.pump(clock::now());
         while !self.stopper.asked.load(Relaxed) {
@@ -200,6 +238,10 @@ impl Daemon {
             Token::Call => {
                 let mut count = [0; 8];
                 let _ = rustix::io::read(&*self.stopper.bell, &mut count);
+                while let Ok(tell) = self.asked.try_recv() {
+                    // Whoever asked may have given up.
+                    let _ = tell.send(self.status(now));
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 //! - [`conf`]: `spread.conf` as the original reads it. [`config`]: the section `[bus]`, and what both become.
 //! - [`daemon`]: the thread that does everything. `poll`: what it waits for.
 //! - [`link`]: the wires to other daemons. `listen`, `session`: the clients.
+//! - [`status`]: what an operator sees of it.
 //!
 //! Not here: what is agreed and how (`ring`), what groups are (`groups`), the bytes of clients (`spread-wire`).
 
@@ -15,7 +16,10 @@ pub mod error;
 pub mod link;
 mod listen;
 mod poll;
+mod priority;
 mod session;
+pub mod status;
 
 pub use daemon::{Daemon, Stopper};
 pub use error::StartError;
+pub use status::{Observer, Status};

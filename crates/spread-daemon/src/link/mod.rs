@@ -23,34 +23,12 @@ use self::socket::Udp;
 use crate::conf::Reach;
 use crate::config::{DaemonConfig, Interface, Membership, SegmentTarget};
 use crate::error::StartError;
+use crate::status::LinkCounters;
 
 /// Daemons whose address is remembered.
 const BOOK_MAX: usize = 1024;
 /// Bytes of a datagram that pass an Ethernet in one piece, IPv6 header and all.
 const FRAME: usize = 1500 - 40 - 8;
-
-/// What came and went, ever growing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LinkCounters {
-    /// Datagrams received, and their bytes.
-    pub received: u64,
-    /// Bytes received.
-    pub received_bytes: u64,
-    /// Datagrams sent.
-    pub sent: u64,
-    /// Bytes sent.
-    pub sent_bytes: u64,
-    /// Datagrams that no key opens.
-    pub forged: u64,
-    /// Datagrams that came before.
-    pub replayed: u64,
-    /// Noise, and datagrams from addresses that nobody accepts.
-    pub refused: u64,
-    /// Datagrams that the system did not take.
-    pub unsent: u64,
-    /// Times ICMP said that nobody is there.
-    pub unreachable: u64,
-}
 
 /// Where something for all of a segment goes.
 struct Group {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 use groups::SessionId;
+use spread_wire::PrivateGroup;
 use spread_wire::client_message::Decoder;
 use spread_wire::server::Handshake;
 
@@ -21,7 +22,7 @@ pub(crate) enum Stage {
     /// Saying who it is, until a deadline. Its name is taken as soon as it is said.
     Shaking { handshake: Box<Handshake>, session: Option<SessionId>, until: Instant },
     /// At work.
-    Open { session: SessionId, decoder: Box<Decoder> },
+    Open { session: SessionId, group: PrivateGroup, decoder: Box<Decoder> },
     /// Over: what waits is written, until a deadline, and then it is closed.
     Closing { until: Instant },
 }

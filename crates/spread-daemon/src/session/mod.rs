@@ -22,6 +22,7 @@ use self::connection::{Connection, Read, Stage};
 use crate::conf::AuthMethod;
 use crate::config::Clients;
 use crate::poll::{Poll, Token};
+use crate::status::{SESSIONS_TOLD, SessionCounters, SessionStatus};
 
 /// How long a client may take to say who it is.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -33,27 +34,6 @@ const PIECE: usize = 64 << 10;
 const TURNS: usize = 16;
 /// Connections that have not said who they are yet, besides the sessions.
 const SHAKING_MAX: usize = 1024;
-
-/// What sessions did, ever growing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SessionCounters {
-    /// Connections accepted.
-    pub connections: u64,
-    /// Sessions begun.
-    pub begun: u64,
-    /// Handshakes refused.
-    pub refused: u64,
-    /// Sessions ended because they broke a rule of the protocol.
-    pub violations: u64,
-    /// Sessions ended because they did not read.
-    pub slow: u64,
-    /// Messages taken from clients, and their bytes.
-    pub messages: u64,
-    /// Messages given to clients.
-    pub delivered: u64,
-    /// Bytes given to clients.
-    pub delivered_bytes: u64,
-}
 
 /// All connections of clients.
 pub(crate) struct Sessions {
@@ -104,6 +84,24 @@ impl Sessions {
     /// Connections, those included that have not said who they are.
     pub(crate) fn connections(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// Sessions, and connections that are none yet.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.by_id.len(), self.shaking)
+    }
+
+    /// The sessions for which most waits.
+    pub(crate) fn slowest(&self, now: Instant) -> Vec<SessionStatus> {
+        let mut all: Vec<&Connection> = self.slots.iter().flatten().collect();
+        all.sort_by_key(|connection| std::cmp::Reverse(connection.backlog()));
+        let open = all.into_iter().filter_map(|connection| {
+            let Stage::Open { group, .. } = &connection.stage else { return None };
+            let (bytes, messages) = connection.backlog();
+            let (name, peer) = (group.to_string(), connection.peer);
+            Some(SessionStatus { name, peer, bytes, messages, stuck: connection.stuck_for(now) })
+        });
+        open.take(SESSIONS_TOLD).collect()
     }
 
     /// A client has connected.
@@ -206,7 +204,7 @@ impl Sessions {
             connection.input.clear();
             return;
         }
-        let Stage::Open { session, decoder } = &mut connection.stage else { return };
+        let Stage::Open { session, decoder, .. } = &mut connection.stage else { return };
         let session = *session;
         let mut broken = None;
         loop {
@@ -265,7 +263,8 @@ impl Sessions {
                     let Some(id) = *session else { return };
                     connection.queue(reply.into());
                     let decoder = Box::new(Decoder::new(accepted.group));
-                    connection.stage = Stage::Open { session: id, decoder };
+                    let group = accepted.group;
+                    connection.stage = Stage::Open { session: id, group, decoder };
                     self.shaking -= 1;
                     self.by_id.insert(id, at);
                     self.counters.begun += 1;
