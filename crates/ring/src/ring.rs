@@ -335,6 +335,12 @@ impl Ring {
         if self.beacon_at <= now {
             self.beacon(now);
         }
+        let judged = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let lost = self.order.as_ref().is_some_and(|order| order.is_token_lost(now));
+        self.dirty |= self.beat_at <= now
+            || lost
+            || judged(self.judge_at)
+            || judged(self.bound.as_ref().map(Bound::deadline));
         if self.beat_at <= now {
             // A daemon that was stopped for a while does not make up for the beats it missed.
             self.beat_at = now + self.settings.heartbeat;
@@ -350,7 +356,9 @@ impl Ring {
             self.with_order(now, Order::handle_timeout);
         }
         self.form_timeout(now);
-        self.evaluate(now);
+        if self.dirty {
+            self.evaluate(now);
+        }
     }
 
     /// The next datagram to send.

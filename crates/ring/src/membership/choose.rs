@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use base::Instant;
 
-use super::{Bound, Graph, Key, ME};
+use super::{Graph, Key, ME};
 use crate::bits::Bits;
 use crate::notice::{Notice, Why};
 use crate::outbox::Fan;
@@ -56,6 +56,8 @@ impl Ring {
             self.commit(now);
         }
         self.note_peers(now);
+        let times = [self.silence_deadline(), self.choose_deadline(now)];
+        self.judge_at = times.into_iter().flatten().min();
     }
 
     /// Of two daemons with one name, or two names with one virtual id, the younger stays outside.
@@ -277,7 +279,6 @@ impl Ring {
             .filter(|at| *at > now);
         let released =
             self.peers.iter().map(|(_, peer)| peer.kept_out).filter(|at| *at > now).min();
-        let bound = self.bound.as_ref().map(Bound::deadline);
-        [fresh, young, straggler, calm, released, bound].into_iter().flatten().min()
+        [fresh, young, straggler, calm, released].into_iter().flatten().min()
     }
 }

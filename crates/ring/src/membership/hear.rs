@@ -145,6 +145,8 @@ impl Ring {
             && peer.hinted.is_none()
         {
             peer.hinted = Some(now);
+            let until = now + HINT_PATIENCE;
+            self.judge_at = Some(self.judge_at.map_or(until, |at| at.min(until)));
             self.send_heartbeat(now, place, true);
         }
     }
@@ -164,7 +166,7 @@ impl Ring {
     pub(crate) fn handle_heartbeat(&mut self, now: Instant, place: usize, heartbeat: &Heartbeat) {
         let ring = self.ring_id();
         let mine = self.statement.number;
-        let stride = (self.ring_places().len() + 1).div_ceil(EVERYBODY) as u32;
+        let stride = self.stride();
         let Some(peer) = self.peers.at_mut(place) else { return };
         let gap = now.since(peer.heartbeat);
         peer.heartbeat = now;
@@ -220,7 +222,7 @@ impl Ring {
         let ring = self.ring_places();
         let settled = self.is_settled();
         let count = ring.len() + 1;
-        let stride = if settled { count.div_ceil(EVERYBODY) } else { 1 };
+        let stride = if settled { self.stride() as usize } else { 1 };
         let my_rank = self.peers_rank();
         let targets: alloc::vec::Vec<(usize, bool)> = self
             .peers
@@ -266,13 +268,17 @@ impl Ring {
         self.beacon_at = now + jitter;
     }
 
+    /// At a settled heartbeat, one in so many members is told.
+    fn stride(&self) -> u32 {
+        (self.ring_places().len() + 1).div_ceil(EVERYBODY) as u32
+    }
+
     /// How long a peer may be silent.
     pub(crate) fn patience(&self, place: usize) -> Duration {
         let ring = self.ring_places();
         let timeout = self.timeout();
         if ring.has(place) {
-            let stride = (ring.len() + 1).div_ceil(EVERYBODY) as u32;
-            timeout + self.settings.heartbeat * (stride - 1)
+            timeout + self.settings.heartbeat * (self.stride() - 1)
         } else if self.is_settled() {
             (self.settings.beacon * BEACONS).max(timeout)
         } else {

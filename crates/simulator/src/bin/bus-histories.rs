@@ -50,6 +50,8 @@ fn main() -> std::process::ExitCode {
                 total.delivered += summary.delivered;
                 total.sent += summary.sent;
                 total.lives += summary.lives;
+                total.steps += summary.steps;
+                total.datagrams += summary.datagrams;
                 calm.extend(summary.calm_after);
             }
             Err(what) => {
@@ -64,13 +66,15 @@ fn main() -> std::process::ExitCode {
     calm.sort_unstable();
     let of = |share: f64| calm.get((share * (calm.len().max(1) - 1) as f64) as usize);
     println!(
-        "{} histories in {:.1} s: {} lives, {} views, {} messages sent, {} delivered; {failed} failed",
+        "{} histories in {:.1} s: {} lives, {} views, {} messages sent, {} delivered, {} datagrams, {} steps; {failed} failed",
         arguments.count,
         begin.elapsed().as_secs_f64(),
         total.lives,
         total.views,
         total.sent,
-        total.delivered
+        total.delivered,
+        total.datagrams,
+        total.steps
     );
     println!(
         "at rest after the last fault: median {:?}, 99 % {:?}, last {:?}",

@@ -30,6 +30,8 @@ pub fn run(plan: &Plan) -> Result<Summary, String> {
         delivered: world.traces.iter().map(trace::Trace::delivered).sum(),
         sent: world.traces.iter().map(|trace| trace.sent).sum(),
         lives: world.traces.len() as u64,
+        steps: world.steps,
+        datagrams: world.datagrams,
         calm_after: calm.as_ref().ok().copied(),
     };
     checks::all(&world.traces)
@@ -47,6 +49,10 @@ pub struct Summary {
     pub delivered: u64,
     /// Messages sent.
     pub sent: u64,
+    /// Events of the simulation.
+    pub steps: u64,
+    /// Datagrams, each copy counted.
+    pub datagrams: u64,
     /// Lives of daemons.
     pub lives: u64,
     /// How long after the last fault everybody was in a view to stay.

@@ -144,7 +144,7 @@ impl Plan {
         faults.sort_by_key(|(at, _)| *at);
         plan.faults = faults;
 
-        let pace = 2.0 * 40_f64.powf(dice.unit()) * (n as f64 / 4.0).max(1.0);
+        let pace = 3.0 * 40_f64.powf(dice.unit()) * (n as f64 / 4.0).max(1.0);
         let (longest, slower) = match dice.below(40) {
             0..=3 => (30_000, 10),
             4 => (140_000, 40),

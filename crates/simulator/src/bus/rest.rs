@@ -33,7 +33,7 @@ impl World {
                 continue;
             }
             let Some(view) = ring.view().filter(|_| ring.stands()) else {
-                return Some(format!("{name} has no standing view: {ring:?}"));
+                return Some(format!("{name} has no standing view"));
             };
             let mut members = Vec::new();
             for daemon in view.members.iter() {
@@ -53,7 +53,7 @@ impl World {
             }
             let now = self.machines[i].clock(self.now);
             if ring.fresh_since(now).is_none_or(|since| now.since(since) > FRESH) {
-                return Some(format!("{name} does not know that all live: {ring:?}"));
+                return Some(format!("{name} does not know that all live"));
             }
             if !views.iter().any(|other| other.id == view.id) {
                 views.push(Standing { id: view.id, members });
@@ -120,10 +120,10 @@ impl World {
             }
             let status = ring.status(self.machines[i].clock(self.now));
             if !status.stands {
-                return Some(format!("{name} has no standing view: {ring:?}"));
+                return Some(format!("{name} has no standing view"));
             }
             if status.queued > 0 || status.held > 0 {
-                return Some(format!("something waits at {name}: {ring:?}"));
+                return Some(format!("something waits at {name}"));
             }
         }
         None

@@ -1,6 +1,6 @@
 //! The events in order of time.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
@@ -35,40 +35,40 @@ pub(super) enum Action {
     Judge,
 }
 
-/// An action at its time; of two at one time the one that was planned first.
-struct Due {
-    at: Instant,
-    order: u64,
-    action: Action,
+/// What is to happen: ordered by time, and at one time by when it was planned. The actions lie apart, so that
+/// putting them in order moves little.
+#[derive(Default)]
+struct Agenda {
+    times: BinaryHeap<Reverse<(Instant, u64, u32)>>,
+    actions: Vec<Option<Action>>,
+    free: Vec<u32>,
+    planned: u64,
 }
 
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
+impl Agenda {
+    fn plan(&mut self, at: Instant, action: Action) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.actions.push(None);
+            self.actions.len() as u32 - 1
+        });
+        self.actions[slot as usize] = Some(action);
+        self.planned += 1;
+        self.times.push(Reverse((at, self.planned, slot)));
+    }
+
+    fn next(&mut self) -> Option<(Instant, Action)> {
+        let Reverse((at, _, slot)) = self.times.pop()?;
+        self.free.push(slot);
+        Some((at, self.actions[slot as usize].take()?))
     }
 }
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}
 
 /// One history under way.
 pub struct World {
     pub(super) plan: Plan,
     pub(super) dice: Random,
     pub(super) now: Instant,
-    queue: BinaryHeap<Due>,
-    next: u64,
+    agenda: Agenda,
     pub(super) machines: Vec<Machine>,
     pub(super) wires: Wires,
     weather: Weather,
@@ -92,8 +92,7 @@ impl World {
         let mut dice = Random::new(plan.seed ^ 0x5eed);
         let mut world = Self {
             now: Instant::from_millis(1),
-            queue: BinaryHeap::new(),
-            next: 0,
+            agenda: Agenda::default(),
             machines: (0..plan.machines).map(|i| Machine::new(plan, i)).collect(),
             wires: Wires::new(plan.machines),
             weather: plan.weather,
@@ -120,8 +119,7 @@ impl World {
     }
 
     pub(super) fn schedule(&mut self, at: Instant, action: Action) {
-        self.next += 1;
-        self.queue.push(Due { at, order: self.next, action });
+        self.agenda.plan(at, action);
     }
 
     /// Runs to the end; how long calm took to come.
@@ -150,7 +148,7 @@ impl World {
     /// Lets everything happen that happens until then.
     pub fn run_until(&mut self, end: Instant) {
         self.schedule(end, Action::Judge);
-        while let Some(Due { at, action, .. }) = self.queue.pop() {
+        while let Some((at, action)) = self.agenda.next() {
             self.now = at;
             self.steps += 1;
             if matches!(action, Action::Judge) {

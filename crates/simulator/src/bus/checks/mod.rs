@@ -8,7 +8,7 @@ mod safe;
 mod sound;
 mod views;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ring::{Daemon, RingId, View};
 
@@ -42,15 +42,20 @@ pub(crate) struct History<'a> {
     pub(crate) stays: Vec<Stay<'a>>,
     /// The stays in each view.
     pub(crate) views: BTreeMap<RingId, Vec<usize>>,
-    /// In which view each message was delivered first.
-    pub(crate) home: BTreeMap<MessageId, RingId>,
-    /// What each life delivered.
-    pub(crate) delivered: Vec<BTreeSet<MessageId>>,
+    /// In which view each message was delivered first, by the message's index.
+    pub(crate) home: Vec<Option<RingId>>,
+    /// How often each life delivered each message, by its index.
+    pub(crate) delivered: Vec<Vec<u8>>,
+    /// The stays of each life.
+    pub(crate) of_life: Vec<core::ops::Range<usize>>,
+    /// Where the messages of each life begin.
+    first: Vec<usize>,
 }
 
 impl<'a> History<'a> {
     fn new(traces: &'a [Trace]) -> Result<Self, String> {
         let mut stays: Vec<Stay<'a>> = Vec::new();
+        let mut of_life = Vec::new();
         for (life, trace) in traces.iter().enumerate() {
             if let Some(what) = &trace.corrupt {
                 return Err(format!("{} was told {what}", trace.daemon));
@@ -97,18 +102,57 @@ impl<'a> History<'a> {
                     }
                 }
             }
+            of_life.push(first..stays.len());
         }
         let mut views: BTreeMap<RingId, Vec<usize>> = BTreeMap::new();
-        let mut home = BTreeMap::new();
-        let mut delivered = vec![BTreeSet::new(); traces.len()];
         for (at, stay) in stays.iter().enumerate() {
             views.entry(stay.view.id).or_default().push(at);
-            for content in stay.all() {
-                home.entry(content.id).or_insert(stay.view.id);
-                delivered[stay.life].insert(content.id);
+        }
+        let mut count = 0;
+        let first = traces
+            .iter()
+            .map(|trace| {
+                let begin = count;
+                count += trace.sent as usize;
+                begin
+            })
+            .collect();
+        let mut history = Self {
+            traces,
+            stays,
+            views,
+            home: vec![None; count],
+            delivered: vec![vec![0; count]; traces.len()],
+            of_life,
+            first,
+        };
+        for at in 0..history.stays.len() {
+            let stay = &history.stays[at];
+            let indices: Option<Vec<usize>> =
+                stay.all().map(|content| history.index(content.id)).collect();
+            let Some(indices) = indices else {
+                return Err(format!("{} got a message nobody sent", history.daemon(stay)));
+            };
+            let (life, id) = (stay.life, stay.view.id);
+            for index in indices {
+                history.home[index].get_or_insert(id);
+                let times = &mut history.delivered[life][index];
+                *times = times.saturating_add(1);
             }
         }
-        Ok(Self { traces, stays, views, home, delivered })
+        Ok(history)
+    }
+
+    /// All messages ever sent have an index; `None` if this one was not.
+    pub(crate) fn index(&self, id: MessageId) -> Option<usize> {
+        let sent = self.traces.get(id.life as usize)?.sent;
+        let number = u64::from(id.number);
+        (1..=sent).contains(&number).then(|| self.first[id.life as usize] + number as usize - 1)
+    }
+
+    /// How many messages were sent in all.
+    pub(crate) fn messages(&self) -> usize {
+        self.home.len()
     }
 
     pub(crate) fn daemon(&self, stay: &Stay<'_>) -> Daemon {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::History;
-use crate::bus::trace::MessageId;
+use super::{History, Stay};
 
 /// One sender's messages come in the order sent; in one view none is left out between two that came. Property 5.
 pub(crate) fn fifo(history: &History<'_>) -> Result<(), String> {
@@ -25,17 +24,42 @@ pub(crate) fn fifo(history: &History<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Where each message stands in a list of messages; 0 for those that are not in it, else one more than the place.
+struct Places {
+    at: Vec<u32>,
+}
+
+impl Places {
+    fn new(history: &History<'_>) -> Self {
+        Self { at: vec![0; history.messages()] }
+    }
+
+    fn fill(&mut self, history: &History<'_>, stay: &Stay<'_>) {
+        for (place, index) in indices(history, stay).enumerate() {
+            self.at[index] = place as u32 + 1;
+        }
+    }
+
+    fn clear(&mut self, history: &History<'_>, stay: &Stay<'_>) {
+        indices(history, stay).for_each(|index| self.at[index] = 0);
+    }
+}
+
+fn indices(history: &History<'_>, stay: &Stay<'_>) -> impl Iterator<Item = usize> {
+    stay.all().filter_map(|content| history.index(content.id))
+}
+
 /// Property 6: all who deliver two messages deliver them in one order. Views are in one order too.
 pub(crate) fn total(history: &History<'_>) -> Result<(), String> {
+    let mut places = Places::new(history);
     for stays in history.views.values() {
         for (i, &a) in stays.iter().enumerate() {
-            let place: BTreeMap<MessageId, usize> =
-                history.stays[a].all().enumerate().map(|(at, content)| (content.id, at)).collect();
+            places.fill(history, &history.stays[a]);
             for &b in &stays[i + 1..] {
-                let mut last = None;
+                let mut last = 0;
                 for content in history.stays[b].all() {
-                    let at = place.get(&content.id).copied();
-                    if at.is_some() && at < last {
+                    let at = history.index(content.id).map_or(0, |index| places.at[index]);
+                    if at != 0 && at < last {
                         return Err(format!(
                             "{} and {} disagree about {:?}",
                             history.daemon(&history.stays[a]),
@@ -46,6 +70,7 @@ pub(crate) fn total(history: &History<'_>) -> Result<(), String> {
                     last = at.max(last);
                 }
             }
+            places.clear(history, &history.stays[a]);
         }
     }
     Ok(())
@@ -57,43 +82,47 @@ pub(crate) fn total(history: &History<'_>) -> Result<(), String> {
 /// A message waiting while the view changed was sent before the view began: it depends on nothing in it.
 pub(crate) fn causal(history: &History<'_>) -> Result<(), String> {
     // How much each life had delivered when a stay of it began.
-    let mut before: Vec<u32> = Vec::with_capacity(history.stays.len());
-    let mut count: BTreeMap<usize, u32> = BTreeMap::new();
-    for stay in &history.stays {
-        let so_far = count.entry(stay.life).or_default();
-        before.push(*so_far);
-        *so_far += stay.all().count() as u32;
-    }
-    for stays in history.views.values() {
-        let mut sender: BTreeMap<u32, usize> = BTreeMap::new();
-        for &at in stays {
-            sender.insert(history.stays[at].life as u32, at);
+    let mut before: Vec<u32> = vec![0; history.stays.len()];
+    for stays in &history.of_life {
+        let mut so_far = 0;
+        for at in stays.clone() {
+            before[at] = so_far;
+            so_far += history.stays[at].all().count() as u32;
         }
+    }
+    let mut places = Places::new(history);
+    for stays in history.views.values() {
         for &at in stays {
             let stay = &history.stays[at];
-            let place: BTreeMap<MessageId, usize> =
-                stay.all().enumerate().map(|(at, content)| (content.id, at)).collect();
-            // By sender: the last place at which the first so many messages it saw were delivered here.
-            let mut latest: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-            for (here, content) in stay.all().enumerate() {
-                let Some(&from) = sender.get(&content.id.life) else { continue };
-                let latest = latest.entry(from).or_insert_with(|| {
-                    let mut last = 0;
-                    let places = history.stays[from].all().map(|earlier| {
-                        last = last.max(place.get(&earlier.id).map_or(usize::MAX, |at| at + 1));
-                        last
-                    });
-                    [0].into_iter().chain(places).collect()
-                });
-                let needed = content.seen.saturating_sub(before[from]) as usize;
-                if latest.get(needed).is_some_and(|last| *last > here) {
-                    return Err(format!(
-                        "{} got {:?} without one of the {needed} messages its sender had seen",
-                        history.daemon(stay),
-                        content.id
-                    ));
+            places.fill(history, stay);
+            for &from in stays {
+                let sender = &history.stays[from];
+                // How many of the messages the sender saw in this view were looked at, and the last place of those here.
+                let (mut looked, mut latest) = (0, 0);
+                let mut saw = indices(history, sender);
+                for (here, content) in stay.all().enumerate() {
+                    if content.id.life as usize != sender.life {
+                        continue;
+                    }
+                    let needed = content.seen.saturating_sub(before[from]);
+                    while looked < needed {
+                        let Some(index) = saw.next() else { break };
+                        looked += 1;
+                        latest = latest.max(match places.at[index] {
+                            0 => u32::MAX,
+                            place => place,
+                        });
+                    }
+                    if latest > here as u32 {
+                        return Err(format!(
+                            "{} got {:?} without one of the {needed} messages its sender had seen",
+                            history.daemon(stay),
+                            content.id
+                        ));
+                    }
                 }
             }
+            places.clear(history, stay);
         }
     }
     Ok(())
