@@ -1,15 +1,13 @@
 //! The async client against a daemon of the test's own, over real sockets.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::time::Duration;
 
 use spread_client::{
     Backoff, Cause, Connection, Endpoint, Error, ErrorCode, Event, GroupName, Happened, Options,
     Outgoing, Service, Session,
 };
-use support::{Server, body, group, members};
+use testkit::bus::{Server, body, group, members};
 use tokio::time::timeout;
 
 async fn connect(endpoint: &Endpoint, name: &str) -> Connection {

@@ -1,8 +1,6 @@
 //! The blocking client against a daemon of the test's own, over real sockets.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +8,7 @@ use spread_client::blocking::{Connection, Session};
 use spread_client::{
     Backoff, Cause, Endpoint, Error, ErrorCode, Event, Happened, Options, Outgoing, Service,
 };
-use support::{FORBIDDEN, Server, body, group, members};
+use testkit::bus::{FORBIDDEN, Server, body, group, members};
 
 fn connect(endpoint: &Endpoint, name: &str) -> Connection {
     Connection::connect(endpoint, &Options::named(name).unwrap()).unwrap()

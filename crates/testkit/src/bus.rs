@@ -1,6 +1,5 @@
-//! A small daemon for the tests: one machine, one order, sessions in threads. It writes to a client while it reads from
+//! A small daemon of the bus, for tests of its clients: one machine, one order, sessions in threads. It writes to a client while it reads from
 //! nobody else, so a client that does not receive while it sends stands still here.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -23,8 +22,11 @@ use tempfile::TempDir;
 /// A group that rejects everything.
 pub const FORBIDDEN: &str = "forbidden";
 
+/// The daemon. Its sessions end with the program.
 pub struct Server {
+    /// Its Unix socket.
     pub unix: Endpoint,
+    /// Its TCP port.
     pub tcp: Endpoint,
     world: Arc<World>,
     _folder: TempDir,
@@ -89,6 +91,7 @@ impl Stream {
 }
 
 impl Server {
+    /// Starts one, with a socket and a port of its own.
     pub fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("4803");
@@ -300,6 +303,7 @@ impl State {
     }
 }
 
+/// A group by its name.
 pub fn group(name: &str) -> GroupName {
     GroupName::new(name.as_bytes()).unwrap()
 }
