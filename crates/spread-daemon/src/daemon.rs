@@ -143,6 +143,7 @@ impl Daemon {
         Status {
             name: self.config.name,
             up: now.since(self.begun),
+            now,
             ring: self.ring.status(now),
             groups: GroupsStatus {
                 groups: self.groups.group_count(),

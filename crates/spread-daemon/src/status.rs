@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use base::Instant;
 use ring::DaemonName;
+use spread_wire::Service;
 
 /// Sessions told of one by one; the slowest first.
 pub const SESSIONS_TOLD: usize = 100;
@@ -17,6 +19,8 @@ pub struct Status {
     pub name: DaemonName,
     /// How long it has been running.
     pub up: Duration,
+    /// When all this was so, by the clock that the other moments here are of.
+    pub now: Instant,
     /// The ring.
     pub ring: ring::Status,
     /// How the groups are.
@@ -78,10 +82,35 @@ pub struct SessionCounters {
     pub slow: u64,
     /// Messages taken from clients.
     pub messages: u64,
+    /// Of those the multicasts, by service.
+    pub multicasts: ByService,
     /// Messages given to clients.
     pub delivered: u64,
+    /// Of those the multicasts, by service; the others are notices of members.
+    pub delivered_multicasts: ByService,
     /// Bytes given to clients.
     pub delivered_bytes: u64,
+}
+
+/// One count for each service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByService([u64; Service::ALL.len()]);
+
+impl ByService {
+    pub(crate) fn add(&mut self, service: Service) {
+        self.0[service as usize] += 1;
+    }
+
+    /// The count of one service.
+    pub fn of(&self, service: Service) -> u64 {
+        self.0[service as usize]
+    }
+
+    /// Each service by its name, the weakest first.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = ["unreliable", "reliable", "fifo", "causal", "agreed", "safe"];
+        names.into_iter().zip(self.0)
+    }
 }
 
 /// What came and went between daemons, ever growing.

@@ -118,8 +118,8 @@ pub struct Options {
     pub allowed_auth_methods: Vec<AuthMethod>,
     /// Whether the policy `PERMIT` is written.
     pub access_control_policy: bool,
-    /// Messages that may wait for one session; default 1000.
-    pub max_session_messages: u32,
+    /// Messages that may wait for one session, if the file says a number.
+    pub max_session_messages: Option<u32>,
     /// The version of the internet protocol; `None` means that of the first daemon.
     pub active_ip_version: Option<Family>,
     /// Packets sent by all in one rotation; `None` means 160.
@@ -155,7 +155,7 @@ impl Default for Options {
             required_auth_methods: Vec::new(),
             allowed_auth_methods: vec![AuthMethod::Null],
             access_control_policy: false,
-            max_session_messages: 1000,
+            max_session_messages: None,
             active_ip_version: None,
             window: None,
             personal_window: None,

@@ -167,7 +167,7 @@ impl Judge {
             "AllowedAuthMethods" => options.allowed_auth_methods = methods(text).map_err(wrong)?,
             "AccessControlPolicy" if text == "PERMIT" => options.access_control_policy = true,
             "AccessControlPolicy" => return Err(wrong(What::Policy)),
-            "MaxSessionMessages" => options.max_session_messages = number(1)?,
+            "MaxSessionMessages" => options.max_session_messages = Some(number(1)?),
             "ActiveIPVersion" => {
                 options.active_ip_version = Some(match text {
                     "IPv4" => Family::V4,

@@ -88,7 +88,7 @@ fn every_option_of_the_reference_is_accepted() {
     assert_eq!(options.daemon_user.as_deref(), Some("nobody"));
     assert_eq!(options.required_auth_methods, [AuthMethod::Ip]);
     assert_eq!(options.allowed_auth_methods, [AuthMethod::Null, AuthMethod::Ip]);
-    assert_eq!(options.max_session_messages, 5000);
+    assert_eq!(options.max_session_messages, Some(5000));
     assert_eq!((options.window, options.personal_window), (Some(80), Some(10)));
     let timeouts = options.timeouts.unwrap();
     assert_eq!((timeouts.token.as_millis(), timeouts.lookup.as_millis()), (5000, 60_000));

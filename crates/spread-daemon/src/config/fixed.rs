@@ -6,7 +6,7 @@ use base::{AddrBlock, AddrBlocks};
 use seal::ClusterKey;
 
 use super::{
-    Auth, BACKLOG_TIME, Backlog, Clients, DEFAULT_KEY_FILE, DaemonConfig, Data, FixedList,
+    Auth, BACKLOG, BACKLOG_TIME, Backlog, Clients, DEFAULT_KEY_FILE, DaemonConfig, Data, FixedList,
     FixedMember, Flow, Interface, Membership, Priority, Privileges, Protection, SESSIONS,
     SOCKET_MODE, SegmentTarget, Timing, UnixSocket, everybody,
 };
@@ -160,7 +160,12 @@ fn client_addresses(daemon: &conf::Daemon, family: Family, port: u16) -> Vec<Soc
     ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
 }
 
-fn backlog(messages: u32) -> Backlog {
+/// The original counts messages, 1000 of them if nothing is said. Counting cuts off whoever is a moment late for small
+/// messages, so unless the file says a number, bytes are counted.
+fn backlog(messages: Option<u32>) -> Backlog {
+    let Some(messages) = messages else {
+        return Backlog { bytes: BACKLOG, messages: None, time: BACKLOG_TIME };
+    };
     let bytes = (u64::from(messages) * MESSAGE_BYTES).min(BACKLOG_MAX);
     Backlog { bytes, messages: Some(messages as usize), time: BACKLOG_TIME }
 }

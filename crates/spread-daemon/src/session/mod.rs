@@ -6,7 +6,7 @@
 
 mod connection;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use std::time::Duration;
 use base::{Instant, Random};
 use bytes::Bytes;
 use groups::{Departure, Groups, SessionId};
-use spread_wire::PrivateName;
-use spread_wire::client_message::Decoder;
+use spread_wire::client_message::{ClientMessage, Decoder};
 use spread_wire::server::{Handshake, Methods, Policy, Refusal, Step};
+use spread_wire::{PrivateName, Service, ServiceType};
 
 use self::connection::{Connection, Read, Stage};
 use crate::conf::AuthMethod;
@@ -31,7 +31,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Bytes read from one client in its turn.
 const PIECE: usize = 64 << 10;
 /// Turns between two looks at the other daemons.
-const TURNS: usize = 16;
+const TURNS: usize = 4;
+/// With so many bytes waiting for a client that does take some, nobody's messages are read: a reader that is only slower
+/// than the writers slows them down and is not cut off.
+const BEHIND: usize = 1 << 20;
+/// A client that takes nothing for so long does not hold up others any more.
+const IDLE: Duration = Duration::from_millis(50);
 /// Connections that have not said who they are yet, besides the sessions.
 const SHAKING_MAX: usize = 1024;
 
@@ -50,6 +55,10 @@ pub(crate) struct Sessions {
     dice: Random,
     shaking: usize,
     swept: Instant,
+    /// For whom more than [`BEHIND`] bytes wait.
+    behind: BTreeSet<usize>,
+    /// One of them takes what it can.
+    held_up: bool,
     pub(crate) paused: bool,
     pub(crate) counters: SessionCounters,
 }
@@ -76,6 +85,8 @@ impl Sessions {
             dice,
             shaking: 0,
             swept: Instant::ORIGIN,
+            behind: BTreeSet::new(),
+            held_up: false,
             paused: false,
             counters: SessionCounters::default(),
         }
@@ -163,13 +174,13 @@ impl Sessions {
 
     /// Whether somebody can be read now.
     pub(crate) fn has_work(&self) -> bool {
-        !self.paused && !self.ready.is_empty()
+        !self.paused && !self.held_up && !self.ready.is_empty()
     }
 
     /// Reads whose turn it is. Returns after a bounded number of turns.
     pub(crate) fn turns(&mut self, now: Instant, groups: &mut Groups) {
         for _ in 0..TURNS.min(self.ready.len()) {
-            if self.paused || groups.is_paused() {
+            if self.paused || self.held_up || groups.is_paused() {
                 return;
             }
             let Some(at) = self.ready.pop_front() else { return };
@@ -211,6 +222,11 @@ impl Sessions {
             match decoder.decode(&mut connection.input) {
                 Ok(Some(message)) => {
                     self.counters.messages += 1;
+                    if let ClientMessage::Multicast(regular) = &message
+                        && let Some(service) = regular.service()
+                    {
+                        self.counters.multicasts.add(service);
+                    }
                     groups.handle_client(session, message);
                 }
                 Ok(None) => break,
@@ -299,6 +315,9 @@ impl Sessions {
         let Some(connection) = self.slots[at].as_mut() else { return };
         self.counters.delivered += 1;
         self.counters.delivered_bytes += message.len() as u64;
+        if let Some(service) = service_of(&message) {
+            self.counters.delivered_multicasts.add(service);
+        }
         connection.queue(message);
         if !connection.dirty {
             connection.dirty = true;
@@ -322,6 +341,11 @@ impl Sessions {
             connection.dirty = false;
             let gone = connection.flush(now).is_err();
             let (bytes, messages) = connection.backlog();
+            if bytes > BEHIND {
+                self.behind.insert(at);
+            } else {
+                self.behind.remove(&at);
+            }
             let limit = &self.config.backlog;
             let much = bytes as u64 > limit.bytes || limit.messages.is_some_and(|m| messages > m);
             if gone {
@@ -332,6 +356,16 @@ impl Sessions {
                 self.remove(at);
             }
         }
+        self.judge_behind(now);
+    }
+
+    /// Whether somebody who reads has to be waited for.
+    fn judge_behind(&mut self, now: Instant) {
+        let reads = |at: &usize| {
+            let connection = self.slots.get(*at).and_then(Option::as_ref);
+            connection.is_some_and(|c| c.stuck_for(now) < IDLE)
+        };
+        self.held_up = self.behind.iter().any(reads);
     }
 
     fn drop_slow(
@@ -354,12 +388,13 @@ impl Sessions {
         self.lose(groups, at, "it did not read");
     }
 
-    /// Everything whose time has come; cheap enough to be called often.
+    /// Everything whose time has come: cheap enough to be called often.
     pub(crate) fn sweep(&mut self, now: Instant, groups: &mut Groups) {
         if now.since(self.swept) < Duration::from_millis(100) {
             return;
         }
         self.swept = now;
+        self.judge_behind(now);
         for at in 0..self.slots.len() {
             let Some(connection) = self.slots[at].as_ref() else { continue };
             match connection.stage {
@@ -410,6 +445,7 @@ impl Sessions {
     }
 
     fn remove(&mut self, at: usize) {
+        self.behind.remove(&at);
         if let Some(connection) = self.slots[at].take() {
             if matches!(connection.stage, Stage::Shaking { .. }) {
                 self.shaking -= 1;
@@ -417,6 +453,13 @@ impl Sessions {
             self.free.push(at);
         }
     }
+}
+
+/// The service of a message to a client; none if it is a notice of members.
+fn service_of(message: &[u8]) -> Option<Service> {
+    let first = u32::from_le_bytes(*message.first_chunk()?);
+    let little = first & ServiceType::ENDIAN_MARK == ServiceType::ENDIAN_MARK;
+    ServiceType::from_bits(if little { first } else { first.swap_bytes() }).service()
 }
 
 /// A name for a client that said none, as the original makes them.
