@@ -52,6 +52,10 @@ pub struct Ring {
     pub(crate) proposals: u64,
     pub(crate) follows: Option<(Tag, u64)>,
     pub(crate) refused: Option<Daemon>,
+    /// Since when a daemon of our name with a lesser tag stands against us.
+    pub(crate) contested: Option<Instant>,
+    /// When this daemon came back from a time in which it did nothing.
+    pub(crate) woke: Instant,
     pub(crate) kept_out_by: Option<Daemon>,
     /// Members of the old ring whose messages are owed even behind a gap.
     pub(crate) obligations: Bits,
@@ -59,8 +63,9 @@ pub struct Ring {
     pub(crate) counter: u64,
     pub(crate) time: u32,
     pub(crate) fan: Fan,
+    pub(crate) held_up: bool,
     pub(crate) beats: u64,
-    beat_at: Instant,
+    pub(crate) beat_at: Instant,
     pub(crate) beacon_at: Instant,
     /// When something must be judged again without any word. Words only make it later, so it is worked out when judging.
     pub(crate) judge_at: Option<Instant>,
@@ -120,11 +125,14 @@ impl Ring {
             proposals: 0,
             follows: None,
             refused: None,
+            contested: None,
+            woke: Instant::ORIGIN,
             kept_out_by: None,
             obligations: Bits::default(),
             counter: 0,
             time: 0,
             fan: Fan::default(),
+            held_up: false,
             beats: 0,
             beat_at: now,
             beacon_at: now,
@@ -292,9 +300,21 @@ impl Ring {
         }
     }
 
+    /// Says whether what is delivered here is taken fast enough. While it is not, this daemon acknowledges nothing, so the
+    /// others can send at most [`UNSTABLE_MAX`](crate::settings::UNSTABLE_MAX) packets more: readers slow writers down instead
+    /// of being cut off. Do not say it of a reader that has stopped.
+    pub fn set_held_up(&mut self, held_up: bool) {
+        self.held_up = held_up;
+    }
+
     /// Bytes that may still be submitted.
     pub fn room(&self) -> usize {
         QUEUE_BYTES_MAX.saturating_sub(self.queue.bytes())
+    }
+
+    /// Bytes waiting to be sent.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.bytes()
     }
 
     /// Messages waiting to be sent.
@@ -306,7 +326,9 @@ impl Ring {
     pub fn leave(&mut self) {
         let heard = self.peers.iter().filter(|(_, peer)| peer.heard).map(|(_, peer)| peer.tag);
         let tags: alloc::vec::Vec<Tag> = heard.collect();
-        tags.into_iter().for_each(|tag| self.outbox.send(tag, &Message::Leave));
+        // Twice, because nobody will be here to repeat it.
+        let twice = tags.iter().chain(&tags);
+        twice.for_each(|&tag| self.outbox.send(tag, &Message::Leave));
         self.gone = true;
     }
 
@@ -341,6 +363,7 @@ impl Ring {
             || lost
             || judged(self.judge_at)
             || judged(self.bound.as_ref().map(Bound::deadline));
+        self.note_sleep(now);
         if self.beat_at <= now {
             // A daemon that was stopped for a while does not make up for the beats it missed.
             self.beat_at = now + self.settings.heartbeat;

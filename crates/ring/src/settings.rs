@@ -20,6 +20,8 @@ pub const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const UNSTABLE_MAX: u64 = 512;
 /// The longest address that a driver may give, in bytes.
 pub const ADDRESS_MAX: usize = 64;
+/// Most messages and pieces of messages in one packet.
+pub const CHUNKS_MAX: usize = 512;
 /// The wire version spoken here: only daemons with the same one form a ring.
 pub const MAJOR: u8 = 1;
 /// The oldest minor wire version understood here.

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use base::Instant;
 
-use crate::membership::{ME, Peer};
+use crate::membership::Peer;
 use crate::order::Counters;
 use crate::ring::Ring;
 use crate::settings::MINOR_MIN;
@@ -120,12 +120,13 @@ impl Ring {
 
     fn peer_status(&self, now: Instant, at: usize, peer: &Peer) -> PeerStatus {
         let member = self.view.as_ref().and_then(|view| view.position(&peer.daemon));
+        let us = peer.statement.heard(self.tag);
         PeerStatus {
             daemon: peer.daemon,
             member,
             heard: peer.heard,
-            hears_us: peer.hears.has(ME),
-            hears_multicast: peer.statement.heard(self.tag).is_some_and(|me| me.multicast),
+            hears_us: us.is_some(),
+            hears_multicast: us.is_some_and(|us| us.multicast),
             last: peer.last,
             round_trip: peer.round_trip,
             longest_silence: peer.jitter.longest_known(),

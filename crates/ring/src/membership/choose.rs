@@ -21,6 +21,8 @@ const YOUNG: Duration = Duration::from_millis(50);
 const CALM: Duration = Duration::from_millis(40);
 /// A member of a new view that has not said so after this time did not come along.
 const STRAGGLER: Duration = Duration::from_millis(300);
+/// Two daemons of one name that both believe to be the older one look at each other for so long.
+const CONTEST: Duration = Duration::from_millis(500);
 /// A daemon that hears us without being heard is told of in the log after this time.
 const DEAF: Duration = Duration::from_secs(3);
 
@@ -37,7 +39,7 @@ impl Ring {
     pub(crate) fn evaluate(&mut self, now: Instant) {
         self.dirty = false;
         self.judge_silence(now);
-        self.judge_name();
+        self.judge_name(now);
         let mut graph = self.graph(now);
         if let Some(why) = self.flaw(now, &graph) {
             self.break_ring(now, why);
@@ -60,15 +62,24 @@ impl Ring {
         self.judge_at = times.into_iter().flatten().min();
     }
 
-    /// Of two daemons with one name, or two names with one virtual id, the younger stays outside.
-    fn judge_name(&mut self) {
+    /// Of two daemons with one name, or two names with one virtual id, the younger stays outside. Ages are compared over the
+    /// network, so two that started together may both believe to be the older: then the tags decide after a while.
+    fn judge_name(&mut self, now: Instant) {
         let id = self.settings.me.name.virtual_id();
         let born = i64::try_from(self.born.as_nanos()).unwrap_or(i64::MAX);
-        let older = self.peers.iter().filter(|(_, peer)| peer.heard && !peer.statement.refused);
-        let older = older
-            .filter(|(_, peer)| peer.daemon.name.virtual_id() == id)
-            .find(|(_, peer)| (peer.started, peer.tag) < (born, self.tag));
-        let older = older.map(|(_, peer)| peer.daemon);
+        let rivals = || {
+            self.peers.iter().map(|(_, peer)| peer).filter(|peer| {
+                let rival = peer.heard && peer.statement.number > 0 && !peer.statement.refused;
+                rival && peer.daemon.name.virtual_id() == id
+            })
+        };
+        let lesser = rivals().find(|peer| peer.tag < self.tag && peer.hears.has(ME));
+        let contested = lesser.map(|_| self.contested.unwrap_or(now));
+        let older = rivals()
+            .find(|peer| (peer.started, peer.tag) < (born, self.tag))
+            .or(lesser.filter(|_| contested.is_some_and(|since| now.since(since) >= CONTEST)))
+            .map(|peer| peer.daemon);
+        self.contested = contested;
         if older.is_some() != self.refused.is_some() {
             match older {
                 Some(older) => self.tell(Notice::Refused { older }),
@@ -245,7 +256,8 @@ impl Ring {
         let tag = self.tag;
         let mut kept_out = None;
         for (_, peer) in self.peers.iter_mut() {
-            let deaf = peer.heard && peer.statement.number > 0 && !peer.hears.has(ME);
+            let hears_us = peer.statement.heard(tag).is_some();
+            let deaf = peer.heard && peer.statement.number > 0 && !hears_us;
             peer.deaf_since = if deaf { peer.deaf_since.or(Some(now)) } else { None };
             if peer.deaf_since.is_some_and(|since| now.since(since) > DEAF) && !peer.told_deaf {
                 peer.told_deaf = true;

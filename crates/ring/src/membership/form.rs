@@ -20,6 +20,8 @@ const AGAIN: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_millis(200);
 /// Packets asked for at once while recovering.
 const FETCH: usize = 64;
+/// The last second that is taken from a clock, in January 2038; later times only count views.
+const LAST_TIME: u32 = i32::MAX as u32;
 /// Bytes of member infos in one part of an install.
 const PART: usize = 1100;
 
@@ -255,7 +257,8 @@ impl Ring {
     }
 
     pub(crate) fn handle_ready(&mut self, now: Instant, from: Tag, ready: Ready) {
-        let unix = self.surroundings.unix_seconds();
+        // A clock far beyond reason must not spend all times there are: views would have no greater one.
+        let unix = self.surroundings.unix_seconds().min(LAST_TIME);
         let Some(bound) = &mut self.bound else { return };
         let Some(rank) = bound.tags.iter().position(|tag| *tag == from) else { return };
         let Some(lead) = &mut bound.lead else { return };
@@ -320,6 +323,10 @@ impl Ring {
         if target.ring != install.ring {
             return;
         }
+        // Numbers that were told are spent, even if nothing comes of this change: another attempt must not give another view
+        // the same, and somebody may install this one although we do not.
+        self.counter = self.counter.max(install.ring.counter);
+        self.time = self.time.max(install.time);
         let first = usize::from(install.first);
         for (at, info) in install.infos.into_iter().enumerate() {
             if let Some(slot) = target.infos.get_mut(first + at) {

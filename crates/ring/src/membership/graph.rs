@@ -42,7 +42,7 @@ pub(crate) struct Node {
     pub(crate) follows: Option<Result<Key, ()>>,
     /// The members it proposes, if all of them are known here.
     pub(crate) proposes: Option<Bits>,
-    /// It can be in no view with us: refused, kept out, of another version.
+    /// It can be in no view: it was refused, or has not said a word yet.
     pub(crate) barred: bool,
 }
 

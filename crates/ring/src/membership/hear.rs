@@ -14,6 +14,8 @@ use crate::wire::{Card, Heartbeat, Message, Nonce, Tag};
 
 /// How long a daemon that the network calls unreachable has to say a word, before it counts as gone.
 pub(crate) const HINT_PATIENCE: Duration = Duration::from_millis(10);
+/// How long a daemon that could not run reads before it calls others silent.
+const READING: Duration = Duration::from_millis(15);
 /// Daemons outside of the ring count as heard for so many beacons.
 const BEACONS: u32 = 3;
 /// The timeout is so many times the longest silence seen lately.
@@ -286,9 +288,19 @@ impl Ring {
         }
     }
 
+    /// A daemon that could not run has not read either: what others said meanwhile lies in its sockets and must be heard
+    /// before it calls them silent. Not at every beat, so that a slow machine still notices who is gone.
+    pub(crate) fn note_sleep(&mut self, now: Instant) {
+        let slept = now.since(self.beat_at) > self.settings.heartbeat;
+        if slept && now.since(self.woke) > self.timeout() * 2 {
+            self.woke = now;
+        }
+    }
+
     /// Who was silent for too long. `true` if anybody is not heard any more.
     pub(crate) fn judge_silence(&mut self, now: Instant) -> bool {
         let since = self.unsettled_since.unwrap_or(Instant::ORIGIN);
+        let reading = now < self.woke + READING;
         let ring = self.ring_places();
         let mut changed = false;
         for place in 1..self.peers.end() {
@@ -298,7 +310,7 @@ impl Ring {
             let from = if ring.has(place) { peer.last } else { peer.last.max(since) };
             let silent = now.since(from) > patience;
             let denied = peer.hinted.is_some_and(|at| now.since(at) >= HINT_PATIENCE);
-            if peer.heard && (peer.left || silent || denied) {
+            if peer.heard && (peer.left || (silent || denied) && !reading) {
                 peer.heard = false;
                 changed = true;
             }
@@ -317,7 +329,7 @@ impl Ring {
             let silence = from + self.patience(at) + Duration::from_nanos(1);
             peer.hinted.map_or(silence, |hinted| silence.min(hinted + HINT_PATIENCE))
         };
-        heard.map(deadline).min()
+        heard.map(deadline).min().map(|at| at.max(self.woke + READING))
     }
 
     /// The timeout this daemon would like: what it has seen of its ring's heartbeats, within floor and ceiling.

@@ -72,7 +72,7 @@ impl Ring {
         self.peers.iter_mut().for_each(|(_, peer)| peer.confirmed = None);
         self.members_at = bound.places().iter().filter(|at| *at != ME).collect();
         self.counter = self.counter.max(target.ring.counter);
-        self.time = target.time;
+        self.time = self.time.max(target.time);
         self.installed = now;
         self.installed_number = bound.number;
         self.view = Some(view);
@@ -88,8 +88,12 @@ impl Ring {
     /// Remembers who did not come along, and keeps those out with whom views do not last.
     fn count_breaks(&mut self, now: Instant, members: &[Daemon]) {
         let Some(old) = &self.view else { return };
-        let lost: Vec<Daemon> =
-            old.members.iter().filter(|m| !members.contains(m)).copied().collect();
+        let (stayed, lost): (Vec<Daemon>, Vec<Daemon>) =
+            old.members.iter().partition(|member| members.contains(member));
+        // The greater part keeps the smaller one out, not each the other: somebody has to go on.
+        if (stayed.len(), stayed.contains(old.leader())) < (lost.len(), true) {
+            return;
+        }
         let mut notices = Vec::new();
         for daemon in lost {
             let Some(peer) = self.peers.tagged((&daemon).into()).filter(|peer| !peer.left) else {
@@ -121,6 +125,7 @@ impl Ring {
             outbox: &mut self.outbox,
             events: &mut self.events,
             fan: &self.fan,
+            held_up: self.held_up,
         };
         Some(f(order, &mut step))
     }

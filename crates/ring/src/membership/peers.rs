@@ -70,7 +70,7 @@ pub(crate) struct Peer {
     /// It said that it goes.
     pub(crate) left: bool,
     pub(crate) statement: Statement,
-    /// Whom it hears, and whom it proposes, by place here.
+    /// Whom it hears and does not keep out, and whom it proposes, by place here.
     pub(crate) hears: Bits,
     pub(crate) proposes: Option<Bits>,
     /// The newest statement of ours that it has.

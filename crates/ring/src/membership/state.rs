@@ -72,7 +72,12 @@ impl Ring {
                 name: self.settings.me.name,
                 tag: self.tag,
             },
-            hears: self.peers.iter().filter(|(_, p)| p.heard).map(|(at, _)| at).collect(),
+            hears: self
+                .peers
+                .iter()
+                .filter(|(_, peer)| peer.heard && peer.kept_out <= now)
+                .map(|(at, _)| at)
+                .collect(),
             ring,
             intact: self.is_intact().then(|| (self.ring_places().len() + 1) as u8),
             follows: None,
@@ -96,7 +101,7 @@ impl Ring {
                 intact: (said.intact && !ours).then_some(said.size),
                 follows,
                 proposes: peer.proposes,
-                barred: said.number == 0 || said.refused || peer.kept_out > now,
+                barred: said.number == 0 || said.refused,
             });
         }
         Graph { nodes, me: ME }
@@ -107,7 +112,9 @@ impl Ring {
         let Some(peer) = self.peers.at(place) else { return };
         let find = |tag: Tag| if tag == self.tag { Some(ME) } else { self.peers.place(tag) };
         let said = &peer.statement;
-        let hears = said.hears.iter().filter_map(|heard| find(heard.tag)).collect();
+        // Whom it keeps out it will be in no view with, as if it did not hear it; so all take that into account alike.
+        let wanted = said.hears.iter().filter(|heard| !heard.kept_out);
+        let hears = wanted.filter_map(|heard| find(heard.tag)).collect();
         let proposes = said.follows.filter(|(leader, _)| *leader == peer.tag).and_then(|_| {
             let members = said.hears.iter().filter(|heard| heard.proposed);
             let known: Option<Bits> = members.map(|heard| find(heard.tag)).collect();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::store::Store;
 use crate::bits::Bits;
 use crate::event::{Event, Service};
-use crate::settings::MESSAGE_MAX;
+use crate::settings::{CHUNKS_MAX, MESSAGE_MAX};
 use crate::wire::Chunk;
 
 /// The pieces of one sender's message that came so far.
@@ -26,13 +26,15 @@ pub(crate) struct Delivery {
     seq: u64,
     /// The chunk of it to go on with.
     at: usize,
+    /// How many chunks of it were read.
+    chunks: usize,
     partial: Vec<Partial>,
 }
 
 impl Delivery {
     pub(crate) fn new(members: usize) -> Self {
         let partial = (0..members).map(|_| Partial::default()).collect();
-        Self { seq: 1, at: 0, partial }
+        Self { seq: 1, at: 0, chunks: 0, partial }
     }
 
     /// Everything up to here was delivered.
@@ -47,7 +49,7 @@ impl Delivery {
             if !self.packet(packet.sender, &packet.body, self.seq <= stable, events) {
                 return;
             }
-            (self.seq, self.at) = (self.seq + 1, 0);
+            (self.seq, self.at, self.chunks) = (self.seq + 1, 0, 0);
         }
     }
 
@@ -69,7 +71,7 @@ impl Delivery {
                 Some(_) => {}
                 None => hole = true,
             }
-            (self.seq, self.at) = (self.seq + 1, 0);
+            (self.seq, self.at, self.chunks) = (self.seq + 1, 0, 0);
         }
     }
 
@@ -85,6 +87,10 @@ impl Delivery {
         while let Some(chunk) = Chunk::read(body, self.at) {
             if chunk.last && chunk.service == Service::Safe && !stable {
                 return false;
+            }
+            self.chunks += 1;
+            if self.chunks > CHUNKS_MAX {
+                return true; // No honest sender packs so many.
             }
             self.at = chunk.end();
             let bytes = body.slice(chunk.at..chunk.end());

@@ -49,6 +49,8 @@ pub(crate) struct Step<'a> {
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) events: &'a mut VecDeque<Event>,
     pub(crate) fan: &'a Fan,
+    /// What was delivered here is not taken fast enough: nothing more is acknowledged.
+    pub(crate) held_up: bool,
 }
 
 /// A token that was passed on and of whose arrival nothing is known yet.

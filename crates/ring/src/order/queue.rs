@@ -6,11 +6,14 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::event::Service;
-use crate::settings::{MESSAGE_MAX, QUEUE_BYTES_MAX};
+use crate::settings::{CHUNKS_MAX, MESSAGE_MAX, QUEUE_BYTES_MAX};
 use crate::wire::{CHUNK_HEAD, Chunk};
 
 /// A smaller rest of a packet is not worth a fragment.
 const FRAGMENT_LEAST: usize = 64;
+
+/// Bytes that a waiting message counts for besides its own, so that many empty ones are bounded too.
+const COST: usize = 64;
 
 /// Why a message was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,10 +45,10 @@ impl Queue {
         if length > MESSAGE_MAX {
             return Err(SubmitError::Long { length });
         }
-        if self.bytes + length > QUEUE_BYTES_MAX {
+        if self.bytes + length + COST > QUEUE_BYTES_MAX {
             return Err(SubmitError::Full);
         }
-        self.bytes += length + CHUNK_HEAD;
+        self.bytes += length + COST;
         self.waiting.push_back((message, service));
         Ok(())
     }
@@ -71,7 +74,8 @@ impl Queue {
     pub(crate) fn fill(&mut self, room: usize) -> (Vec<u8>, bool) {
         let mut out = Vec::new();
         let mut safe = false;
-        while let Some((message, service)) = self.waiting.front() {
+        for _ in 0..CHUNKS_MAX {
+            let Some((message, service)) = self.waiting.front() else { break };
             let left = room.saturating_sub(out.len() + CHUNK_HEAD).min(usize::from(u16::MAX));
             let rest = message.len() - self.sent;
             if rest > left && (left < FRAGMENT_LEAST && !out.is_empty() || left == 0) {
@@ -85,7 +89,7 @@ impl Queue {
             Chunk::write(&mut out, *service, !self.begun, last, piece);
             if last {
                 safe |= *service == Service::Safe;
-                self.bytes -= message.len() + CHUNK_HEAD;
+                self.bytes -= message.len() + COST;
                 self.waiting.pop_front();
                 self.restart();
             } else {

@@ -57,7 +57,10 @@ impl Store {
 
     /// Takes a packet. `false` if it was here, was dropped, or is further ahead than any honest sender goes.
     pub(crate) fn insert(&mut self, seq: u64, packet: Packet) -> bool {
-        if seq <= self.aru || seq > self.aru + UNSTABLE_MAX {
+        // Who numbers a packet knows that all have what is `UNSTABLE_MAX` below it, and no member is told later than one
+        // rotation after that, so honest numbers keep both bounds; together they bound what is held.
+        let (near, held) = (self.aru + UNSTABLE_MAX, self.base + 2 * UNSTABLE_MAX);
+        if seq <= self.aru || seq > near.min(held) {
             return false;
         }
         let at = (seq - self.base - 1) as usize;

@@ -87,7 +87,9 @@ impl Order {
 
     /// Writes into the token what is here, and learns from it what is everywhere.
     fn acknowledge(&mut self, token: &mut Token, step: &mut Step<'_>) {
-        token.arus[self.me] = self.store.aru().min(token.seq);
+        if !step.held_up {
+            token.arus[self.me] = self.store.aru().min(token.seq);
+        }
         let wish = u16::try_from(self.wish.as_millis()).unwrap_or(u16::MAX);
         // The greatest wish holds; it sinks slowly, a step for each visit of the first member, when nobody renews it.
         if self.me == 0 {
@@ -148,6 +150,14 @@ impl Order {
             self.sign = step.now;
             return;
         }
+        if step.held_up && sent == 0 && token.missing.is_empty() {
+            // Going round fast would only take processor time from those who are to catch up.
+            let until = step.now + LINGER;
+            self.linger = Some(self.linger.map_or(until, |at| at.min(until)));
+            self.token = Some(token);
+            self.sign = step.now;
+            return;
+        }
         // The accelerated ring: the token goes first, the last packets after it.
         let late = usize::from(step.settings.accelerated).min(sent / 2);
         let (before, after) = packets.split_at(sent - late);
@@ -187,7 +197,9 @@ impl Order {
         }
         if !packets.is_empty() {
             self.counters.sent += packets.len() as u64;
-            token.arus[self.me] = self.store.aru().min(token.seq);
+            if !step.held_up || self.alone() {
+                token.arus[self.me] = self.store.aru().min(token.seq);
+            }
             self.settle(token.stable(), step.events);
         }
         (packets, safe)

@@ -157,6 +157,9 @@ impl Plan {
         plan.group = dice.unit() < 0.7;
         plan.datagram = [1400, 1400, 1400, 300, 8900][dice.below(5) as usize];
         plan.window = [256, 256, 20, 3][dice.below(4) as usize];
+        if longest > 100_000 {
+            (plan.datagram, plan.window) = (plan.datagram.max(1400), 256);
+        }
         plan.fixed = dice.below(8) == 0;
         if dice.below(4) == 0 {
             plan.minors = (0..n).map(|_| dice.below(2) as u8).collect();
