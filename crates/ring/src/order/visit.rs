@@ -14,7 +14,9 @@ use crate::wire::{DATA_HEAD, Data, Message, Rest, Tag, Token};
 const AGAIN_MAX: usize = 64;
 /// A resting token goes round so often, so that every member's wish for the timeout is heard.
 const ROUND: Duration = Duration::from_secs(1);
-/// The window never falls below this many packets.
+/// More than one packet lost of so many sent is much.
+const MUCH: u32 = 8;
+/// The window never falls below this many packets, nor below one for each member.
 const WINDOW_LEAST: u16 = 8;
 
 impl Order {
@@ -32,9 +34,10 @@ impl Order {
 
         let limit = if step.settings.accelerated == 0 { token.seq } else { known };
         let mine = self.store.missing(limit);
-        self.adapt(&mut token, !mine.is_empty());
-        if !mine.is_empty() {
-            let wanted: u64 = mine.iter().map(|(_, count)| count).sum();
+        let wanted: u64 = mine.iter().map(|(_, count)| count).sum();
+        token.lost = token.lost.saturating_add(wanted as u32);
+        self.adapt(&mut token);
+        if wanted > 0 {
             self.counters.requested += wanted;
             let stable = token.stable();
             token.missing = union(&token.missing, &mine);
@@ -102,13 +105,19 @@ impl Order {
         token.missing.retain(|(first, _)| *first > stable);
     }
 
-    /// Loss narrows the window by a third, a rotation without widens it by one.
-    fn adapt(&self, token: &mut Token, lost: bool) {
-        if lost {
-            token.window = (token.window - token.window / 3).max(WINDOW_LEAST);
-        } else if self.me == 0 && token.missing.is_empty() {
-            token.window = token.window.saturating_add(1);
+    /// Once in a rotation, at the first member: much loss narrows the window by a third, none widens it. A little
+    /// (a bad wire, not a full buffer) leaves it, for sending less would not help.
+    fn adapt(&self, token: &mut Token) {
+        if self.me != 0 {
+            return;
         }
+        if token.lost > token.sent / MUCH {
+            let least = WINDOW_LEAST.max(self.members.len() as u16);
+            token.window = (token.window - token.window / 3).max(least);
+        } else if token.lost == 0 {
+            token.window = token.window.saturating_add(1 + token.window / 32);
+        }
+        token.lost = 0;
     }
 
     /// Sends what the windows allow, then keeps the token, lets it rest, or passes it on.

@@ -19,6 +19,8 @@ pub(crate) struct Token {
     pub(crate) arus: Vec<u64>,
     /// Packets sent in the last rotation, new and again.
     pub(crate) sent: u32,
+    /// Packets asked for again since the first member had the token.
+    pub(crate) lost: u32,
     /// Members that could not send all they had in the last rotation.
     pub(crate) backlogged: u8,
     /// Most packets for one rotation.
@@ -46,6 +48,7 @@ impl Token {
         out.put_var(self.arus.len() as u64);
         self.arus.iter().for_each(|aru| out.put_var(self.seq - aru.min(&self.seq)));
         out.put_var(self.sent.into());
+        out.put_var(self.lost.into());
         out.extend_from_slice(&[self.backlogged, self.idle, self.last_sender]);
         out.put_u16(self.window);
         out.put_u16(self.timeout);
@@ -61,6 +64,7 @@ impl Token {
             arus.push(seq.checked_sub(behind)?);
         }
         let sent = u32::try_from(r.var()?).ok()?;
+        let lost = u32::try_from(r.var()?).ok()?;
         let (backlogged, idle, last_sender) = (r.u8()?, r.u8()?, r.u8()?);
         let (window, timeout) = (r.u16()?, r.u16()?);
         let mut token = Self {
@@ -69,6 +73,7 @@ impl Token {
             seq,
             arus,
             sent,
+            lost,
             backlogged,
             window,
             timeout,

@@ -147,7 +147,7 @@ impl Plan {
         let pace = 3.0 * 40_f64.powf(dice.unit()) * (n as f64 / 4.0).max(1.0);
         let (longest, slower) = match dice.below(40) {
             0..=3 => (30_000, 10),
-            4 => (140_000, 40),
+            4 => (140_000, 100),
             _ => (600, 1),
         };
         plan.pace = Duration::from_secs_f64(pace / 1000.0) * slower;
@@ -158,6 +158,8 @@ impl Plan {
         plan.datagram = [1400, 1400, 1400, 300, 8900][dice.below(5) as usize];
         plan.window = [256, 256, 20, 3][dice.below(4) as usize];
         if longest > 100_000 {
+            // So much to send, on a network that loses a fifth, would tell about patience only.
+            plan.weather.loss /= 4.0;
             (plan.datagram, plan.window) = (plan.datagram.max(1400), 256);
         }
         plan.fixed = dice.below(8) == 0;
