@@ -50,6 +50,11 @@ pub(crate) fn checked_names(config: &LabConfig) -> Result<Vec<String>, LabError>
     if !(1280..=65535).contains(&config.mtu) {
         return bad("the MTU", config.mtu.to_string(), "choose 1280 to 65535 bytes");
     }
+    if let Some(path) = config.private.iter().chain(&config.shared).find(|path| !path.is_absolute())
+    {
+        let value = path.display().to_string();
+        return bad("a private or shared folder", value, "write it from the root, as in /tmp");
+    }
     let names: Vec<String> = (0..config.machines)
         .map(|i| config.names.get(i).cloned().unwrap_or_else(|| format!("m{}", i + 1)))
         .collect();
@@ -84,6 +89,8 @@ pub(crate) fn boot(
         user_namespace: kind == Kind::UserNamespaces,
         network_namespaces: kind.has_cables(),
         process_namespace: kind.has_cables(),
+        private: config.private.clone(),
+        shared: config.shared.clone(),
     };
     match attempt(kind, &setup) {
         Err(Attempt::NoProcessNamespace(_)) => {

@@ -1,6 +1,7 @@
 //! What is asked of a lab, and what kind it became.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// How many machines, and under which circumstances.
 #[derive(Clone, Debug)]
@@ -15,6 +16,12 @@ pub struct LabConfig {
     pub names: Vec<String>,
     /// Largest packet of every cable, in bytes. Default 1500, between 1280 and 65535.
     pub mtu: u32,
+    /// Folders of which every machine has its own, empty at the start and gone with the lab, such as `/tmp` for Unix sockets.
+    ///
+    /// Absolute. Default none. Without effect on [`Kind::Loopback`].
+    pub private: Vec<PathBuf>,
+    /// Folders inside the private ones that machines share with the caller all the same. Absolute. Default none.
+    pub shared: Vec<PathBuf>,
     /// Which kind of lab will do. Default [`Wish::Namespaces`].
     pub wish: Wish,
     /// Whether every machine gets a control group of its own. Default [`CgroupWish::IfPossible`].
@@ -27,6 +34,8 @@ impl Default for LabConfig {
             machines: 3,
             names: Vec::new(),
             mtu: 1500,
+            private: Vec::new(),
+            shared: Vec::new(),
             wish: Wish::Namespaces,
             cgroups: CgroupWish::IfPossible,
         }

@@ -88,10 +88,10 @@ impl Machine {
         self.spawn(burner)
     }
 
-    /// Interrupts its cable. Both cuts may be made at once.
+    /// Interrupts its cable. Several cuts may be made at once.
     ///
     /// # Errors
-    /// On a lab without cables, or when the lab has ended.
+    /// On a lab without cables, when the kernel has no such cut, or when the lab has ended.
     pub fn cut(&self, cut: Cut) -> Result<(), LabError> {
         self.needs_cables("cutting a cable")?;
         let what = format!("cutting the cable of {}", self.name());

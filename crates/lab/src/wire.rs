@@ -8,6 +8,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -34,6 +35,10 @@ pub(crate) struct Setup {
     pub(crate) user_namespace: bool,
     pub(crate) network_namespaces: bool,
     pub(crate) process_namespace: bool,
+    /// As [`LabConfig::private`](crate::LabConfig::private).
+    pub(crate) private: Vec<PathBuf>,
+    /// As [`LabConfig::shared`](crate::LabConfig::shared).
+    pub(crate) shared: Vec<PathBuf>,
 }
 
 /// How a cable is interrupted.
@@ -43,6 +48,14 @@ pub enum Cut {
     Carrier,
     /// The switch's port turns deaf and dumb: the carrier stays, every frame vanishes.
     PortMute,
+    /// One way: nothing reaches the machine, but the others hear it.
+    Deaf,
+    /// One way: nothing leaves the machine, but it hears the others.
+    Dumb,
+    /// Multicasts of others do not reach the machine, as on a switch that prunes groups it knows nothing of. Broadcasts do.
+    Multicast,
+    /// Machines with this cut do not hear each other, all else is heard: hearing is not transitive then.
+    Apart,
 }
 
 /// An order to the hub.

@@ -5,6 +5,7 @@
 //! what it has started and what was left to it.
 
 mod children;
+mod folders;
 mod netlink;
 mod network;
 

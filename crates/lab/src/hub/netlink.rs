@@ -7,20 +7,21 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use rtnetlink::packet_core::DefaultNla;
-use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_core::{
+    DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload, Nla,
+};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{
     BridgePortState, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVeth, LinkAttribute,
     LinkInfo, LinkMessage, LinkProtoInfoBridge, State,
 };
+use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{
     Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
 use rustix::net::{SocketFlags, SocketType, netdevice, socket_with};
-
-/// From linux/if_link.h.
-const IFLA_BRPORT_STATE: u16 = 1;
 
 /// How long the kernel may take to notice a carrier; usually well below a millisecond.
 const CARRIER_PATIENCE: Duration = Duration::from_secs(5);
@@ -103,15 +104,48 @@ impl Link {
     /// port that is *blocking* is set free when another port changes.
     pub(super) async fn set_forwarding(&self, index: u32, forwards: bool) -> Result<(), String> {
         let state = if forwards { BridgePortState::Forwarding } else { BridgePortState::Disabled };
-        let state = DefaultNla::new(IFLA_BRPORT_STATE, vec![u8::from(state)]);
+        self.set_port(index, InfoBridgePort::State(state)).await
+    }
+
+    /// Changes one thing about a port of the switch.
+    pub(super) async fn set_port(&self, index: u32, what: InfoBridgePort) -> Result<(), String> {
+        let mut value = vec![0; what.value_len()];
+        what.emit_value(&mut value);
+        let what = DefaultNla::new(what.kind(), value);
         let message = LinkUnspec::new_with_index(index)
             .interface_family(AddressFamily::Bridge)
             .append_extra_attribute(LinkAttribute::ProtoInfoBridge(vec![
-                LinkProtoInfoBridge::Other(state),
+                LinkProtoInfoBridge::Other(what),
             ]))
             .build();
         let request = self.handle.link().set(message);
         request.execute().await.map_err(|e| format!("state of port {index}: {e}"))
+    }
+
+    /// An interface that swallows loses without a word what it is to send; what it receives comes in as ever.
+    pub(super) async fn set_swallowing(&self, index: u32, swallows: bool) -> Result<(), String> {
+        let mut message = TcMessage::with_index(index as i32);
+        message.header.parent = TcHandle::ROOT;
+        let (message, flags) = if swallows {
+            message.attributes.push(TcAttribute::Kind("blackhole".to_owned()));
+            let flags = NLM_F_CREATE | NLM_F_REPLACE;
+            (RouteNetlinkMessage::NewQueueDiscipline(message), flags)
+        } else {
+            (RouteNetlinkMessage::DelQueueDiscipline(message), 0)
+        };
+        let mut request = NetlinkMessage::from(message);
+        request.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        let trouble = |e: &dyn std::fmt::Display| format!("queue of interface {index}: {e}");
+        let mut handle = self.handle.clone();
+        let mut answers = pin!(handle.request(request).map_err(|e| trouble(&e))?);
+        while let Some(answer) = answers.next().await {
+            if let NetlinkPayload::Error(error) = answer.payload
+                && error.code.is_some()
+            {
+                return Err(trouble(&error));
+            }
+        }
+        Ok(())
     }
 
     /// Waits until an interface passes frames.

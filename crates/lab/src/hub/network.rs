@@ -11,12 +11,13 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
+use rtnetlink::packet_route::link::InfoBridgePort;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::system::sethostname;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
-use super::netlink;
+use super::{folders, netlink};
 use crate::address::Plan;
 use crate::sockets::Place;
 use crate::starter::unshare;
@@ -105,6 +106,8 @@ struct Cable {
     port: u32,
     pulled: bool,
     mute: bool,
+    /// All other cuts that are in force.
+    others: Vec<Cut>,
 }
 
 /// Everything that frames pass through.
@@ -118,7 +121,8 @@ impl Network {
     pub(super) fn build(setup: &Setup) -> Result<Self, BuildError> {
         if !setup.network_namespaces {
             let none = || Home { spaces: Vec::new() };
-            let cable = |_| Cable { home: none(), port: 0, pulled: false, mute: false };
+            let cable =
+                |_| Cable { home: none(), port: 0, pulled: false, mute: false, others: Vec::new() };
             let cables = setup.names.iter().map(cable).collect();
             return Ok(Self { here: none(), cables, ipv6: false });
         }
@@ -140,6 +144,7 @@ impl Network {
         unshare(UnshareFlags::NEWNET | UnshareFlags::NEWUTS | UnshareFlags::NEWNS)
             .map_err(|e| format!("namespaces for {name}: {e}"))?;
         sethostname(name.as_bytes()).map_err(|e| format!("host name {name}: {e}"))?;
+        folders::make_private(&setup.private, &setup.shared)?;
         let home = Home::current()?;
         self.come_back()?;
         let port_name = format!("port{}", index + 1);
@@ -157,7 +162,7 @@ impl Network {
         });
         self.come_back()?;
         self.ipv6 &= inside?;
-        let cable = Cable { home, port, pulled: false, mute: false };
+        let cable = Cable { home, port, pulled: false, mute: false, others: Vec::new() };
         self.wait_for(&cable)?;
         self.cables.push(cable);
         Ok(())
@@ -223,8 +228,41 @@ impl Network {
                     cable.mute = true;
                 }
             }
+            other => {
+                self.set_other(machine, other, true)?;
+                let others = &mut self.cables[machine].others;
+                if !others.contains(&other) {
+                    others.push(other);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Makes or mends a cut that leaves the port as it is.
+    fn set_other(&self, machine: usize, cut: Cut, made: bool) -> Result<(), String> {
+        let cable = &self.cables[machine];
+        let port = cable.port;
+        match cut {
+            Cut::Deaf => netlink::run(async |link| link.set_swallowing(port, made).await),
+            Cut::Dumb => {
+                cable.home.enter_network().map_err(|e| e.to_string())?;
+                let set = netlink::run(async |link| {
+                    link.set_swallowing(netlink::index_of(INTERFACE)?, made).await
+                });
+                self.come_back()?;
+                set
+            }
+            Cut::Multicast => {
+                let flood = InfoBridgePort::MulticastFlood(!made);
+                netlink::run(async |link| link.set_port(port, flood).await)
+            }
+            Cut::Apart => {
+                let apart = InfoBridgePort::Isolated(made);
+                netlink::run(async |link| link.set_port(port, apart).await)
+            }
+            Cut::Carrier | Cut::PortMute => Ok(()),
+        }
     }
 
     pub(super) fn heal(&mut self, machine: usize) -> Result<(), String> {
@@ -237,6 +275,9 @@ impl Network {
         }
         if std::mem::take(&mut cable.mute) {
             netlink::run(async |link| link.set_forwarding(port, true).await)?;
+        }
+        for cut in std::mem::take(&mut self.cables[machine].others) {
+            self.set_other(machine, cut, false)?;
         }
         self.wait_for(&self.cables[machine])
     }

@@ -11,6 +11,7 @@ mod leftovers;
 mod processes;
 mod quotas;
 mod support;
+mod ways;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,10 @@ const CABLED: &[Case] = &[
     ("a_mute_port_keeps_the_carrier_and_passes_nothing", cables::mute_port),
     ("both_cuts_at_once_are_healed_together", cables::both_cuts),
     ("multicast_reaches_every_machine", cables::multicast),
+    ("a_deaf_machine_is_heard_and_hears_nothing", ways::deaf),
+    ("a_dumb_machine_hears_and_is_not_heard", ways::dumb),
+    ("multicast_can_be_kept_from_a_machine_that_unicast_reaches", ways::without_multicast),
+    ("machines_that_are_apart_hear_all_but_each_other", ways::apart),
     ("freezing_a_machine_reaches_daemons", processes::frozen_daemon),
     ("a_machine_sees_its_own_name_and_interfaces", cables::own_name_and_interfaces),
 ];
@@ -86,6 +91,13 @@ fn main() -> ExitCode {
         }
         add(ANYWHERE, trouble.as_deref());
         add(GROUPED, groups.as_deref());
+        if wish != Wish::Loopback {
+            let name = "a_private_folder_is_a_machine_s_own_but_for_what_is_shared";
+            trials.push(trial(label, name, trouble.as_deref(), move || {
+                ways::own_folders(config(), tempfile::tempdir()?.path());
+                Ok(())
+            }));
+        }
         for (name, case) in leftovers::CASES {
             trials.push(trial(label, name, trouble.as_deref(), move || {
                 case(label);

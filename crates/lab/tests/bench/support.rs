@@ -98,6 +98,7 @@ pub(crate) fn bad_configurations() {
     let default = LabConfig::default;
     assert!(refused(LabConfig { machines: 65, ..default() }).contains("number"));
     assert!(refused(LabConfig { mtu: 100, ..default() }).contains("MTU"));
+    assert!(refused(LabConfig { private: vec!["tmp".into()], ..default() }).contains("folder"));
     for names in [vec!["a/b".to_owned()], vec![String::new()], vec!["x".into(), "x".into()]] {
         assert!(refused(LabConfig { names, ..default() }).contains("name"));
     }
