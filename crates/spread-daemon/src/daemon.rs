@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use base::{Boot, Instant, Random};
 use groups::{Groups, Limits, Output};
-use ring::settings::MESSAGE_MAX;
 use ring::{Daemon as Identity, Event, Ring, Settings, Surroundings};
 
 use crate::clock;
@@ -27,6 +26,10 @@ use crate::status::{GroupsStatus, Observer, Status};
 
 /// Batches taken from one socket before anything else is done.
 const BATCHES: usize = 8;
+/// With so many bytes waiting in the ring, further messages wait with the groups, which then stop the reading of clients.
+const QUEUED: usize = 256 << 10;
+/// Bytes that wait there before clients are not read any more.
+const PAUSE_BYTES: usize = 1 << 20;
 /// Clients accepted before anything else is done.
 const ACCEPTS: usize = 64;
 
@@ -105,7 +108,11 @@ impl Daemon {
 
         let settings = settings(&config, me, &link);
         let ring = Ring::new(clock::now(), settings, Box::new(System), crypto::seed());
-        let limits = Limits { sessions: config.clients.sessions, ..Limits::default() };
+        let limits = Limits {
+            sessions: config.clients.sessions,
+            pause_bytes: PAUSE_BYTES,
+            ..Limits::default()
+        };
         let sessions = Sessions::new(config.clients.clone(), Random::new(crypto::seed()));
         for line in &config.warnings {
             tracing::warn!("{line}");
@@ -275,7 +282,7 @@ impl Daemon {
                 self.groups.handle_event(&event);
                 moved = true;
             }
-            while self.ring.room() > MESSAGE_MAX
+            while self.ring.queued_bytes() < QUEUED
                 && let Some(submission) = self.groups.poll_submission()
             {
                 if let Err(error) = self.ring.submit(submission.message, submission.service) {
@@ -304,6 +311,7 @@ impl Daemon {
             }
         }
         self.sessions.flush(now, &mut self.groups);
+        self.ring.set_held_up(self.sessions.held_up());
     }
 
     fn tell(&self, event: &Event) {

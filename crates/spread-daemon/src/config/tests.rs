@@ -290,10 +290,7 @@ fn a_section_may_name_a_list() {
     let named = format!("spread_conf = {path:?}\n");
     let config = keyed(&format!("{named}backlog = \"1MiB\"\nsocket = \"/run/bus\"")).unwrap();
     assert_eq!(config.name.as_str(), "www-0-1");
-    assert_eq!(
-        (config.clients.backlog.bytes, config.clients.backlog.messages),
-        (1 << 20, None)
-    );
+    assert_eq!((config.clients.backlog.bytes, config.clients.backlog.messages), (1 << 20, None));
     assert_eq!(config.clients.socket.unwrap().path.to_str(), Some("/run/bus"));
     let error = alone(&named).unwrap_err();
     assert!(error.contains("10.0.0.132 is on the network but there is no key"), "{error}");

@@ -15,7 +15,7 @@ use base::{Boot, Instant};
 use ring::{Daemon, Tag, To, Transmit};
 use socket2::SockAddr;
 
-use self::batch::{BATCH, Inbox};
+use self::batch::{BATCH, Inbox, Parcel};
 use self::envelope::{Envelope, Unopened};
 use self::interfaces::InterfaceAddress;
 use self::seeds::Seeds;
@@ -61,6 +61,8 @@ pub(crate) struct Link {
     /// The last datagram that was enveloped: for many receivers once is enough.
     last: Option<(usize, usize, std::ops::Range<usize>)>,
     boot: Boot,
+    /// The kernel cuts messages into datagrams.
+    cuts: bool,
     pub(crate) counters: LinkCounters,
     /// An address whose datagrams no key opens, for the log; told once.
     pub(crate) stranger: Option<SocketAddr>,
@@ -104,6 +106,7 @@ impl Link {
             arena: Vec::new(),
             last: None,
             boot: me.boot,
+            cuts: true,
             counters: LinkCounters::default(),
             stranger: None,
             told_stranger: false,
@@ -140,35 +143,38 @@ impl Link {
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
         };
         for at in 0..count {
-            let Some((from, datagram)) = self.inbox.datagram(at) else { continue };
-            self.counters.received += 1;
-            self.counters.received_bytes += datagram.len() as u64;
-            if !accepts(from.ip()) {
-                self.counters.refused += 1;
-                continue;
-            }
-            match self.envelope.take(now, from.ip(), datagram) {
-                Ok((boot, text)) if boot != self.boot => {
-                    let tag = Tag::from(&boot);
-                    if self.book.get(&tag) != Some(&from) {
-                        if self.book.len() >= BOOK_MAX {
-                            self.book.pop_first();
+            let Some((from, datagrams)) = self.inbox.datagrams(at) else { continue };
+            let accepted = accepts(from.ip());
+            for datagram in datagrams {
+                self.counters.received += 1;
+                self.counters.received_bytes += datagram.len() as u64;
+                if !accepted {
+                    self.counters.refused += 1;
+                    continue;
+                }
+                match self.envelope.take(now, from.ip(), datagram) {
+                    Ok((boot, text)) if boot != self.boot => {
+                        let tag = Tag::from(&boot);
+                        if self.book.get(&tag) != Some(&from) {
+                            if self.book.len() >= BOOK_MAX {
+                                self.book.pop_first();
+                            }
+                            self.book.insert(tag, from);
                         }
-                        self.book.insert(tag, from);
+                        take(boot, text);
                     }
-                    take(boot, text);
-                }
-                // Our own multicast comes back.
-                Ok(_) => {}
-                Err(Unopened::Forged) => {
-                    self.counters.forged += 1;
-                    if !self.told_stranger {
-                        self.told_stranger = true;
-                        self.stranger = Some(from);
+                    // Our own multicast comes back.
+                    Ok(_) => {}
+                    Err(Unopened::Forged) => {
+                        self.counters.forged += 1;
+                        if !self.told_stranger {
+                            self.told_stranger = true;
+                            self.stranger = Some(from);
+                        }
                     }
+                    Err(Unopened::Replayed) => self.counters.replayed += 1,
+                    Err(Unopened::Other) => self.counters.refused += 1,
                 }
-                Err(Unopened::Replayed) => self.counters.replayed += 1,
-                Err(Unopened::Other) => self.counters.refused += 1,
             }
         }
         count == BATCH
@@ -232,35 +238,78 @@ impl Link {
         let letters = std::mem::take(&mut self.letters);
         let mut rest = &letters[..];
         while let Some(first) = rest.first() {
-            let same = |l: &&Letter| l.socket == first.socket && l.through == first.through;
-            let count = rest.iter().take(BATCH).take_while(same).count();
+            let (parcels, used) = self.pack(rest);
             let socket = &self.sockets[first.socket];
             if let Some((interface, address)) = first.through {
                 let _ = socket.send_through(interface, address);
             }
-            let run: Vec<(SockAddr, &[u8])> = rest[..count]
-                .iter()
-                .map(|letter| (letter.to.clone(), &self.arena[letter.at.clone()]))
-                .collect();
-            let (mut sent, error) = batch::send(socket.as_fd(), &run);
+            let (mut sent, error) = batch::send(socket.as_fd(), &parcels);
             if error.is_some() {
                 // An error of an earlier datagram is told once; one of this datagram costs this datagram.
-                let (again, error) = batch::send(socket.as_fd(), &run);
+                let (again, error) = batch::send(socket.as_fd(), &parcels);
                 sent = again;
-                if error.is_some() {
-                    self.counters.unsent += 1;
-                    sent = 1;
+                if let Some(error) = error {
+                    let several = parcels[0].is_several();
+                    if several && error.kind() != io::ErrorKind::WouldBlock {
+                        tracing::info!(%error, "this network cannot cut messages into datagrams; each is sent for itself");
+                        self.cuts = false;
+                        continue;
+                    }
+                    self.counters.unsent += used[0] as u64;
+                    rest = &rest[used[0]..];
+                    continue;
                 }
             }
-            self.counters.sent += sent as u64;
-            self.counters.sent_bytes +=
-                run[..sent].iter().map(|(_, b)| b.len() as u64).sum::<u64>();
-            rest = &rest[sent.max(1)..];
+            let bytes: usize = parcels[..sent].iter().map(|parcel| parcel.bytes.len()).sum();
+            self.counters.sent += used[..sent].iter().sum::<usize>() as u64;
+            self.counters.sent_bytes += bytes as u64;
+            rest = &rest[used[..sent].iter().sum::<usize>()..];
         }
         self.letters = letters;
         self.letters.clear();
         self.arena.clear();
         self.last = None;
+    }
+
+    /// The messages of one call, and how many letters each contains: neighbours of one length to one place are one message.
+    fn pack<'a>(&'a self, letters: &'a [Letter]) -> (Vec<Parcel<'a>>, Vec<usize>) {
+        let mut parcels: Vec<Parcel<'a>> = Vec::with_capacity(BATCH);
+        let mut used: Vec<usize> = Vec::with_capacity(BATCH);
+        let mut last: Option<&Letter> = None;
+        for letter in letters {
+            let length = letter.at.len();
+            if let Some(before) = last {
+                if letter.socket != before.socket || letter.through != before.through {
+                    break;
+                }
+                if let (Some(parcel), Some(count)) = (parcels.last_mut(), used.last_mut())
+                    && self.cuts
+                    && letter.to == before.to
+                    && letter.at.start == before.at.end
+                    && before.at.len() == parcel.each
+                    && length <= parcel.each
+                    && *count < batch::SEGMENTS
+                    && parcel.bytes.len() + length <= batch::SEGMENTED
+                {
+                    let begin = letter.at.end - parcel.bytes.len() - length;
+                    parcel.bytes = &self.arena[begin..letter.at.end];
+                    *count += 1;
+                    last = Some(letter);
+                    continue;
+                }
+            }
+            if parcels.len() == BATCH {
+                break;
+            }
+            parcels.push(Parcel {
+                to: &letter.to,
+                bytes: &self.arena[letter.at.clone()],
+                each: length,
+            });
+            used.push(1);
+            last = Some(letter);
+        }
+        (parcels, used)
     }
 }
 

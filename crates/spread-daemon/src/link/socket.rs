@@ -47,6 +47,8 @@ impl Udp {
             let _ = socket.set_recv_buffer_size(BUFFER);
             let _ = socket.set_send_buffer_size(BUFFER);
         }
+        // Without it each datagram comes for itself.
+        let _ = super::batch::take_together(socket.as_fd());
         match at {
             SocketAddr::V4(_) => {
                 socket.set_broadcast(true)?;

@@ -97,6 +97,11 @@ impl Sessions {
         self.slots.len() - self.free.len()
     }
 
+    /// Whether a client that reads has to be waited for.
+    pub(crate) fn held_up(&self) -> bool {
+        self.held_up
+    }
+
     /// Sessions, and connections that are none yet.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.by_id.len(), self.shaking)
