@@ -381,10 +381,13 @@ impl Sessions {
         messages: usize,
         time: Duration,
     ) {
-        let who = self.slots[at].as_ref().and_then(Connection::session);
+        let client = match self.slots[at].as_ref().map(|connection| &connection.stage) {
+            Some(Stage::Open { group, .. }) => group.to_string(),
+            _ => String::new(),
+        };
         self.counters.slow += 1;
         tracing::warn!(
-            session = ?who,
+            %client,
             bytes,
             messages,
             waited = ?time,
