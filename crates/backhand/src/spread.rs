@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use spread_daemon::command_line::{self, CommandLine};
-use spread_daemon::conf::{self, LocalAddress};
+use spread_daemon::conf::{self, EventPriority, LocalAddress};
 use spread_daemon::config::{DEFAULT_KEY_FILE, DaemonConfig, Secrets};
-use spread_daemon::{Daemon, link};
+use spread_daemon::{Daemon, link, privileges};
 use tracing::{info, warn};
 
 use crate::MISTAKE;
@@ -35,14 +35,21 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
             return Ok(ExitCode::from(MISTAKE));
         }
     };
-    let (config, missing) = match configure(&line) {
+    let Configured { config, missing, log } = match configure(&line) {
         Ok(configured) => configured,
         Err(error) => {
             crate::logging::say(&format!("spread: {error:#}\n"));
             return Ok(ExitCode::from(MISTAKE));
         }
     };
-    crate::logging::start(&crate::logging::Log::default())?;
+    let file = match log.file.as_deref().map(open).transpose() {
+        Ok(file) => file,
+        Err(error) => {
+            crate::logging::say(&format!("spread: {error:#}\n"));
+            return Ok(ExitCode::from(MISTAKE));
+        }
+    };
+    crate::logging::start_in(&crate::logging::Log::of_level(log.level), file)?;
     if let Some(missing) = missing {
         warn!(?missing, "the configuration that was named is not there; another was taken");
     }
@@ -50,13 +57,25 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
         info!("assumed: {sentence}");
     }
     balancer::sockets::raise_fd_limit();
-    let daemon = match Daemon::open(config) {
+    let privileges = config.privileges.clone();
+    let mut daemon = match Daemon::open(config) {
         Ok(daemon) => daemon,
         Err(error) => {
             crate::logging::say(&format!("spread: {error}\n"));
             return Ok(ExitCode::FAILURE);
         }
     };
+    if line.activity_log
+        && let Err(error) = daemon.log_activity()
+    {
+        warn!(%error, "the activity log of -l y cannot be written");
+    }
+    if let Some(privileges) = privileges {
+        match privileges::drop_to(&privileges, daemon.socket_file()) {
+            Ok(said) => info!("{said}"),
+            Err(said) => warn!("{said}"),
+        }
+    }
     let stopper = daemon.stopper();
     signals::on_end(move || stopper.stop())?;
     daemon.run().context("the daemon cannot go on")?;
@@ -64,7 +83,43 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn configure(line: &CommandLine) -> Result<(DaemonConfig, Option<PathBuf>)> {
+/// What a command line and its files come to.
+struct Configured {
+    config: DaemonConfig,
+    /// The file that was named and is not there.
+    missing: Option<PathBuf>,
+    log: LogTo,
+}
+
+/// Where the file wants the log, and how much of it.
+struct LogTo {
+    file: Option<PathBuf>,
+    level: &'static str,
+}
+
+impl LogTo {
+    fn new(options: &conf::Options) -> Self {
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        let named = options.event_log_file.as_ref();
+        let file = named.map(|name| name.replace("%h", &host).replace("%H", &host).into());
+        let level = match options.event_priority {
+            EventPriority::Debug => "debug",
+            EventPriority::Info => "info",
+            EventPriority::Warning => "warn",
+            EventPriority::Error | EventPriority::Critical | EventPriority::Fatal => "error",
+        };
+        Self { file, level }
+    }
+}
+
+fn open(path: &Path) -> Result<std::fs::File> {
+    std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(|| {
+        format!("EventLogFile {path:?} cannot be written; name a file that this user may append to")
+    })
+}
+
+fn configure(line: &CommandLine) -> Result<Configured> {
     let found = conf::read(line.file.as_deref())?;
     let here: Vec<LocalAddress> = link::interfaces::addresses()
         .context("the addresses of this machine cannot be read")?
@@ -80,7 +135,8 @@ fn configure(line: &CommandLine) -> Result<(DaemonConfig, Option<PathBuf>)> {
     };
     let mut config = DaemonConfig::from_conf(&found.conf, me.index, secrets)?;
     config.warnings.extend(me.warning);
-    Ok((config, found.missing))
+    let log = LogTo::new(&found.conf.options);
+    Ok(Configured { config, missing: found.missing, log })
 }
 
 /// The key of the file that was named, else of the usual one if it is there.

@@ -14,6 +14,7 @@ use base::{Boot, Instant, Random};
 use groups::{Groups, Limits, Output};
 use ring::{Daemon as Identity, Event, Ring, Settings, Surroundings};
 
+use crate::activity::Activity;
 use crate::clock;
 use crate::config::{DaemonConfig, Membership};
 use crate::error::StartError;
@@ -75,6 +76,7 @@ pub struct Daemon {
     asked: Receiver<Sender<Status>>,
     begun: Instant,
     priority: String,
+    activity: Option<Activity>,
     happened: Vec<Happened>,
     accept_again: Option<Instant>,
 }
@@ -130,6 +132,7 @@ impl Daemon {
             asked,
             begun: clock::now(),
             priority: String::new(),
+            activity: None,
             happened: Vec::new(),
             accept_again: None,
         })
@@ -170,6 +173,21 @@ impl Daemon {
     /// Where clients connect by TCP.
     pub fn addresses(&self) -> &[std::net::SocketAddr] {
         &self.listeners.addresses
+    }
+
+    /// The file of the Unix socket for clients.
+    pub fn socket_file(&self) -> Option<&std::path::Path> {
+        self.listeners.file()
+    }
+
+    /// Writes memberships and sessions into a file named after the daemon, in the working directory (`-l y`).
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn log_activity(&mut self) -> io::Result<()> {
+        self.activity = Some(Activity::open(self.config.name)?);
+        self.sessions.watch();
+        Ok(())
     }
 
     /// Works until it is stopped.
@@ -311,11 +329,17 @@ impl Daemon {
             }
         }
         self.sessions.flush(now, &mut self.groups);
+        if let Some(activity) = &mut self.activity {
+            activity.sessions(self.sessions.changes());
+        }
         self.ring.set_held_up(self.sessions.held_up());
     }
 
-    fn tell(&self, event: &Event) {
+    fn tell(&mut self, event: &Event) {
         if let Event::Installed(view) = event {
+            if let Some(activity) = &mut self.activity {
+                activity.view(view, &self.config);
+            }
             let members: Vec<&str> = view.members.iter().map(|m| m.name.as_str()).collect();
             tracing::info!(view = %view.id, ?members, "a view is installed");
         }

@@ -7,6 +7,7 @@
 //!
 //! Not here: what is agreed and how (`ring`), what groups are (`groups`), the bytes of clients (`spread-wire`).
 
+mod activity;
 mod clock;
 pub mod command_line;
 pub mod conf;
@@ -17,6 +18,7 @@ pub mod link;
 mod listen;
 mod poll;
 mod priority;
+pub mod privileges;
 mod session;
 pub mod status;
 

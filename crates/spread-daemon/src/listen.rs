@@ -22,10 +22,10 @@ enum Listener {
     Unix(UnixListener),
 }
 
-/// All of them. The Unix socket's file goes with this, if it is still the same.
+/// All of them. The Unix socket's file goes with this.
 pub(crate) struct Listeners {
     all: Vec<Listener>,
-    file: Option<(PathBuf, u64)>,
+    file: Option<SocketFile>,
     /// Where clients connect by TCP.
     pub(crate) addresses: Vec<SocketAddr>,
 }
@@ -48,11 +48,15 @@ impl Listeners {
         }
         if let Some(socket) = &clients.socket {
             let listener = unix(socket)?;
-            let inode = std::fs::metadata(&socket.path).map(|meta| meta.ino()).unwrap_or(0);
-            listeners.file = Some((socket.path.clone(), inode));
+            listeners.file = SocketFile::of(&socket.path);
             listeners.all.push(Listener::Unix(listener));
         }
         Ok(listeners)
+    }
+
+    /// The file of the Unix socket.
+    pub(crate) fn file(&self) -> Option<&std::path::Path> {
+        self.file.as_ref().map(|file| file.path.as_path())
     }
 
     pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
@@ -85,12 +89,29 @@ impl Listeners {
     }
 }
 
-impl Drop for Listeners {
+/// The file of a socket, to be removed at the end if it is still the same: also from within a directory that the daemon was
+/// confined to meanwhile, so its folder is kept open.
+struct SocketFile {
+    path: PathBuf,
+    folder: OwnedFd,
+    name: std::ffi::OsString,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn of(path: &std::path::Path) -> Option<Self> {
+        let inode = std::fs::symlink_metadata(path).ok()?.ino();
+        let folder = std::fs::File::open(path.parent()?).ok()?.into();
+        Some(Self { path: path.into(), folder, name: path.file_name()?.into(), inode })
+    }
+}
+
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Some((path, inode)) = &self.file
-            && std::fs::metadata(path).is_ok_and(|meta| meta.ino() == *inode)
-        {
-            let _ = std::fs::remove_file(path);
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        let now = rustix::fs::statat(&self.folder, &self.name, flags);
+        if now.is_ok_and(|now| now.st_ino == self.inode) {
+            let _ = rustix::fs::unlinkat(&self.folder, &self.name, rustix::fs::AtFlags::empty());
         }
     }
 }

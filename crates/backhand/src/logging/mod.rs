@@ -45,6 +45,11 @@ pub(crate) enum Format {
 }
 
 impl Log {
+    /// Lines for people, of this level and above.
+    pub(crate) fn of_level(level: &str) -> Self {
+        Self { level: toml::Spanned::new(0..0, level.into()), format: Format::Text }
+    }
+
     /// The filter, or what is wrong with `level`.
     pub(crate) fn filter(&self) -> Result<EnvFilter, String> {
         filter(self.level.get_ref())
@@ -83,6 +88,11 @@ static LINES: OnceLock<writer::Queue> = OnceLock::new();
 
 /// Installs the subscriber. Called once; a second call changes nothing.
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
+    start_in(log, None)
+}
+
+/// The same, with the lines written to a file instead of standard error.
+pub(crate) fn start_in(log: &Log, file: Option<std::fs::File>) -> anyhow::Result<()> {
     let chosen = match std::env::var("BACKHAND_LOG") {
         Ok(text) => filter(&text).unwrap_or_else(|error| {
             say(&format!("backhand: BACKHAND_LOG={text:?} is ignored: {error}\n"));
@@ -90,7 +100,12 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
         }),
         Err(_) => log.filter().unwrap_or_default(),
     };
-    let lines = writer::Queue::start(io::stderr()).context("no thread for the log")?;
+    let in_file = file.is_some();
+    let lines = match file {
+        Some(file) => writer::Queue::start(file),
+        None => writer::Queue::start(io::stderr()),
+    };
+    let lines = lines.context("no thread for the log")?;
     let lines = LINES.get_or_init(|| lines).clone();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(chosen)
@@ -98,7 +113,7 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
         .log_internal_errors(false)
         .with_writer(lines);
     let _ = match log.format {
-        Format::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+        Format::Text => builder.with_ansi(!in_file && io::stderr().is_terminal()).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
     std::panic::set_hook(Box::new(panicked));

@@ -15,7 +15,13 @@ pub struct Meaningless {
 
 const BY_VIEWS: &str = "views are agreed on in another way here, which has no such time";
 
-const OPTIONS: [(&str, &str); 12] = [
+const OPTIONS: [(&str, &str); 15] = [
+    ("EventTimeStamp", "every line of the log has its time"),
+    ("EventPreciseTimeStamp", "every line of the log has its time, to the microsecond"),
+    (
+        "DebugFlags",
+        "how much is logged follows from EventPriority, or from the variable BACKHAND_LOG",
+    ),
     ("HurryTimeout", "an idle token goes straight to whoever asks for it"),
     ("AliveTimeout", "signs of life are sent at least every 25 ms"),
     ("JoinTimeout", BY_VIEWS),

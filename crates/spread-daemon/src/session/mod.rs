@@ -19,6 +19,7 @@ use spread_wire::server::{Handshake, Methods, Policy, Refusal, Step};
 use spread_wire::{PrivateName, Service, ServiceType};
 
 use self::connection::{Connection, Read, Stage};
+use crate::activity::Change;
 use crate::conf::AuthMethod;
 use crate::config::Clients;
 use crate::poll::{Poll, Token};
@@ -60,6 +61,8 @@ pub(crate) struct Sessions {
     /// One of them takes what it can.
     held_up: bool,
     pub(crate) paused: bool,
+    /// What began and ended, if somebody wants to know.
+    changes: Option<Vec<Change>>,
     pub(crate) counters: SessionCounters,
 }
 
@@ -88,6 +91,7 @@ impl Sessions {
             behind: BTreeSet::new(),
             held_up: false,
             paused: false,
+            changes: None,
             counters: SessionCounters::default(),
         }
     }
@@ -95,6 +99,27 @@ impl Sessions {
     /// Connections, those included that have not said who they are.
     pub(crate) fn connections(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+
+    /// From now on, remembers what begins and ends.
+    pub(crate) fn watch(&mut self) {
+        self.changes = Some(Vec::new());
+    }
+
+    /// What began and ended since the last call.
+    pub(crate) fn changes(&mut self) -> Vec<Change> {
+        self.changes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn change(&mut self, at: usize, begins: bool) {
+        let (Some(changes), Some(connection)) = (&mut self.changes, &self.slots[at]) else {
+            return;
+        };
+        if let Stage::Open { group, .. } = &connection.stage {
+            let (_, left) = connection.backlog();
+            let (name, peer) = (group.to_string(), connection.peer);
+            changes.push(Change { begins, number: at, peer, name, left });
+        }
     }
 
     /// Whether a client that reads has to be waited for.
@@ -292,6 +317,7 @@ impl Sessions {
                     groups.set_wants_membership(id, accepted.membership);
                     tracing::debug!(group = %accepted.group, version = %accepted.version, "a session begins");
                     self.touch(at);
+                    self.change(at, true);
                     return;
                 }
                 Step::Refused(reply, refusal) => {
@@ -430,6 +456,7 @@ impl Sessions {
 
     /// The connection ends without what still waits.
     fn lose(&mut self, groups: &mut Groups, at: usize, why: &str) {
+        self.change(at, false);
         let Some(connection) = self.slots[at].as_ref() else { return };
         if let Some(session) = connection.session() {
             tracing::debug!(?session, why, "a session ends");
@@ -441,6 +468,7 @@ impl Sessions {
 
     /// The connection ends once what waits is written.
     fn close(&mut self, now: Instant, groups: &mut Groups, at: usize, departure: Departure) {
+        self.change(at, false);
         let Some(connection) = self.slots[at].as_mut() else { return };
         if let Some(session) = connection.session() {
             groups.disconnect(session, departure);
