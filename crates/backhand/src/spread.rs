@@ -70,6 +70,7 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
     {
         warn!(%error, "the activity log of -l y cannot be written");
     }
+    daemon.take_priority();
     if let Some(privileges) = privileges {
         match privileges::drop_to(&privileges, daemon.socket_file()) {
             Ok(said) => info!("{said}"),

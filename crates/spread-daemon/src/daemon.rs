@@ -190,14 +190,22 @@ impl Daemon {
         Ok(())
     }
 
+    /// Gives the calling thread the priority that is configured, and says so. [`run`](Self::run) does it as well; before
+    /// privileges are dropped it has to be done earlier, on the thread that will run.
+    pub fn take_priority(&mut self) {
+        self.priority = priority::take(self.config.priority);
+        tracing::info!("{}", self.priority);
+    }
+
     /// Works until it is stopped.
     ///
     /// # Errors
     /// The system does not let it wait any more.
     pub fn run(mut self) -> io::Result<()> {
         let name = self.config.name;
-        self.priority = priority::take(self.config.priority);
-        tracing::info!("{}", self.priority);
+        if self.priority.is_empty() {
+            self.take_priority();
+        }
         tracing::info!(%name, clients = ?self.listeners.addresses, "the bus daemon is ready");
         self.pump(clock::now());
         while !self.stopper.asked.load(Relaxed) {
