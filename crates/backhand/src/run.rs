@@ -71,6 +71,7 @@ struct Machine {
 
 /// The bus daemon on its thread.
 struct Bus {
+    observer: spread_daemon::Observer,
     stopper: spread_daemon::Stopper,
     thread: std::thread::JoinHandle<()>,
 }
@@ -78,14 +79,14 @@ struct Bus {
 impl Bus {
     fn start(config: spread_daemon::config::DaemonConfig) -> Result<Self> {
         let daemon = spread_daemon::Daemon::open(config)?;
-        let stopper = daemon.stopper();
+        let (observer, stopper) = (daemon.observer(), daemon.stopper());
         let work = move || {
             if let Err(error) = daemon.run() {
                 tracing::error!(%error, "the bus daemon cannot go on");
             }
         };
         let thread = std::thread::Builder::new().name("bus".into()).spawn(work);
-        Ok(Self { stopper, thread: thread.context("no thread for the bus daemon")? })
+        Ok(Self { observer, stopper, thread: thread.context("no thread for the bus daemon")? })
     }
 
     /// Tells the other daemons, and waits until that is sent.
@@ -114,7 +115,8 @@ impl Machine {
         let pages: Arc<dyn balancer::Pages> = console.clone();
         let settings = Arc::new(config.balancer);
         let balancer = Balancer::start(settings.clone(), sockets, resources.clone(), pages)?;
-        console.watch(console::gather::Live::new(resources.clone(), balancer.view(), &settings));
+        let live = console::gather::Live::new(resources.clone(), balancer.view(), &settings);
+        console.watch(live.with_bus(bus.as_ref().map(|bus| bus.observer.clone())));
         for address in addresses {
             info!(%address, "serving");
         }

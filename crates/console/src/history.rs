@@ -29,6 +29,8 @@ pub(crate) struct History {
     entry: Past,
     requests: Series,
     errors: Series,
+    bus_taken: Series,
+    bus_given: Series,
     p99: Ring,
 }
 
@@ -109,6 +111,8 @@ impl History {
             entry: Past::default(),
             requests: Series::default(),
             errors: Series::default(),
+            bus_taken: Series::default(),
+            bus_given: Series::default(),
             p99: Ring::default(),
         }
     }
@@ -138,6 +142,10 @@ impl History {
         self.entry.before = all;
         self.requests.push(view.totals.counters.requests, seconds);
         self.errors.push(view.totals.counters.status_5xx, seconds);
+        if let Some(bus) = &view.bus {
+            self.bus_taken.push(bus.counters.messages, seconds);
+            self.bus_given.push(bus.counters.delivered, seconds);
+        }
     }
 
     /// Writes trends, rates and recent quantiles into a view.
@@ -161,6 +169,12 @@ impl History {
         trend.in_flight = self.entry.in_flight.list();
         trend.p99_ms = self.p99.list();
         (trend.recent_p50_ms, trend.recent_p99_ms) = (p50, p99);
+        if let Some(bus) = &mut view.bus {
+            bus.messages_per_second = self.bus_taken.now();
+            bus.delivered_per_second = self.bus_given.now();
+            bus.trend_messages = self.bus_taken.rates.list();
+            bus.trend_delivered = self.bus_given.rates.list();
+        }
     }
 }
 

@@ -36,6 +36,23 @@ fn the_exposition_is_strict_openmetrics() {
         ("backhand_connections", "gauge"),
         ("backhand_workers", "gauge"),
         ("backhand_machine_condition", "stateset"),
+        ("backhand_bus_view", "info"),
+        ("backhand_bus_view_members", "gauge"),
+        ("backhand_bus_views", "counter"),
+        ("backhand_bus_stands", "gauge"),
+        ("backhand_bus_member_heard", "gauge"),
+        ("backhand_bus_member_round_trip_seconds", "gauge"),
+        ("backhand_bus_packets", "counter"),
+        ("backhand_bus_token_rotation_seconds", "gauge"),
+        ("backhand_bus_window", "gauge"),
+        ("backhand_bus_queued_messages", "gauge"),
+        ("backhand_bus_queued_bytes", "gauge"),
+        ("backhand_bus_sessions", "gauge"),
+        ("backhand_bus_multicasts", "counter"),
+        ("backhand_bus_delivered_multicasts", "counter"),
+        ("backhand_bus_backlog_bytes", "gauge"),
+        ("backhand_bus_datagrams", "counter"),
+        ("backhand_bus_datagrams_dropped", "counter"),
     ] {
         let family = families.get(name).unwrap_or_else(|| panic!("no {name}"));
         assert_eq!(family.kind, kind, "{name}");
@@ -61,6 +78,18 @@ fn hostile_names_stay_label_values() {
     assert!(named("backhand_in_flight", "machine"));
     assert!(named("backhand_route_turnaround_seconds", "route"));
     assert!(named("backhand", "machine"));
+}
+
+#[test]
+fn clients_of_the_bus_have_no_series_of_their_own() {
+    let mut view = Sample::new(9).view(false);
+    let bus = view.bus.as_mut().unwrap();
+    let one = bus.slowest[0].clone();
+    bus.slowest = vec![one; 100];
+    let families = parse(&get(&console(Fixed(view)), "/metrics").body);
+    for (name, family) in families.iter().filter(|(name, _)| name.starts_with("backhand_bus")) {
+        assert!(family.samples.len() <= 8, "{name} has {} series", family.samples.len());
+    }
 }
 
 #[test]

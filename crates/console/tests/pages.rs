@@ -43,6 +43,16 @@ fn hostile(evil: &str) -> StatusView {
         asking: evil(),
         ..RouteRow::default()
     }];
+    view.bus = view.bus.map(|mut bus| {
+        (bus.name, bus.view, bus.leader) = (evil(), Some(evil()), Some(evil()));
+        for daemon in &mut bus.daemons {
+            (daemon.name, daemon.boot, daemon.condition) = (evil(), evil(), evil());
+        }
+        for session in &mut bus.slowest {
+            (session.name, session.client) = (evil(), Some(evil()));
+        }
+        bus
+    });
     let step = Step {
         function: evil(),
         left: vec![Ranked { name: evil(), figure: Some(1.0) }],
@@ -145,6 +155,35 @@ fn everything_is_readable_without_javascript() {
 }
 
 #[test]
+fn the_bus_is_shown_where_there_is_one_and_nowhere_else() {
+    let page = get(&console(Sample::new(3)), "/backhand/").body;
+    let words = text(&tokens(&page));
+    for shown in [
+        "standing",
+        "41.7c41a0936e02be11",
+        "of 4 daemons",
+        "led by birch",
+        "heard, does not hear this one",
+        "broke 3 views",
+        "0.21 ms",
+        "#mailer#birch",
+        "2,114 messages",
+    ] {
+        assert!(words.contains(shown), "{shown}");
+    }
+    assert!(!words.contains("#purged#birch"), "only clients that are behind are named");
+    let mut view = Sample::new(3).view(true);
+    view.bus = None;
+    let console = console(Fixed(view));
+    let page = get(&console, "/backhand/").body;
+    assert!(!page.contains("bus-title"));
+    let json: serde_json::Value =
+        serde_json::from_str(&get(&console, "/backhand/status.json").body).unwrap();
+    assert!(json["bus"].is_null());
+    assert!(!get(&console, "/metrics").body.contains("backhand_bus"));
+}
+
+#[test]
 fn ids_are_unique_and_every_reference_has_its_target() {
     let page = get(&console(Sample::new(3)), "/backhand/").body;
     let tokens = tokens(&page);
@@ -165,11 +204,12 @@ fn a_row_of_the_matrix_keeps_the_meaning_of_a_table_as_a_card() {
     let tokens = tokens(&page);
     let roles = attribute(&tokens, "role");
     let count = |role: &str| roles.iter().filter(|(_, r)| *r == role).count();
-    assert_eq!(count("table"), 2);
-    assert_eq!(count("row"), 2 + 6 + 3);
-    assert_eq!(count("rowheader"), 6 + 3);
+    // Machines, routes, the daemons of the bus, clients that are behind.
+    assert_eq!(count("table"), 2 + 2);
+    assert_eq!(count("row"), 4 + 6 + 3 + 5 + 1);
+    assert_eq!(count("rowheader"), 6 + 3 + 5 + 1);
     let labels = attribute(&tokens, "data-label");
-    assert_eq!(labels.len(), 6 * 9 + 3 * 4);
+    assert_eq!(labels.len(), 6 * 9 + 3 * 4 + 5 * 4 + 2);
     assert!(labels.iter().all(|(element, label)| *element == "td" && !label.is_empty()));
 }
 
@@ -315,7 +355,7 @@ fn the_largest_cluster_is_shown_whole() {
     assert_balanced(&tokens);
     assert_eq!(
         attribute(&tokens, "role").iter().filter(|(_, role)| *role == "rowheader").count(),
-        1027
+        1024 + 3 + 5 + 1
     );
     assert!(page.len() < 4 << 20, "{} bytes", page.len());
     assert_eq!(get(&console, "/metrics").status, 200);

@@ -1,9 +1,10 @@
 //! Gathering the view from the parts below: the one place that knows their types.
 //!
-//! Everything is read, nothing is asked of another thread: the matrix is atomics and a snapshot, the
+//! Everything is read, nothing is asked of a worker or of control: the matrix is atomics and a snapshot, the
 //! counters are atomics. The only word said is that somebody looks, which turns explaining on for
-//! a few seconds.
+//! a few seconds. Only the bus daemon is asked, since all it has lives on its thread; it is waited for a bounded time.
 
+mod bus;
 mod decisions;
 mod machines;
 
@@ -36,6 +37,7 @@ pub struct Live {
     routes: Vec<RouteText>,
     workers: u64,
     started: Instant,
+    bus: bus::Bus,
 }
 
 impl Live {
@@ -62,7 +64,15 @@ impl Live {
             },
         });
         let workers = config.http.workers as u64;
-        Self { resources, balancer, routes: routes.collect(), workers, started }
+        let bus = bus::Bus::default();
+        Self { resources, balancer, routes: routes.collect(), workers, started, bus }
+    }
+
+    /// Looks at the bus daemon of this machine as well.
+    #[must_use]
+    pub fn with_bus(mut self, observer: Option<spread_daemon::Observer>) -> Self {
+        self.bus = bus::Bus::new(observer);
+        self
     }
 
     fn warnings(&self, view: &StatusView) -> Vec<String> {
@@ -108,6 +118,7 @@ impl Live {
                     .into(),
             );
         }
+        warnings.extend(bus::warnings(view));
         let mut seen = HashMap::new();
         for machine in &view.machines {
             if seen.insert(machine.name.as_str(), ()).is_some() {
@@ -163,6 +174,7 @@ impl Source for Live {
             let explained = self.balancer.explanations();
             view.decisions = decisions::rows(&explained, &snapshot, now);
         }
+        view.bus = self.bus.view();
         view.warnings = self.warnings(&view);
         view
     }

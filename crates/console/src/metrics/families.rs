@@ -352,10 +352,10 @@ fn this_machine(view: &StatusView, text: &mut Text) {
     }
 }
 
-fn counter(text: &mut Text, name: &str, help: &str, value: u64) {
+pub(super) fn counter(text: &mut Text, name: &str, help: &str, value: u64) {
     text.family(name, Kind::Counter, "", help).count(&[], value);
 }
 
-fn gauge(text: &mut Text, name: &str, help: &str, value: u64) {
+pub(super) fn gauge(text: &mut Text, name: &str, help: &str, value: u64) {
     text.family(name, Kind::Gauge, "", help).count(&[], value);
 }

@@ -4,6 +4,7 @@
 //! requests in flight, turnaround). Facts about a machine's hardware are reported by that machine alone,
 //! or a cluster of a thousand would be scraped a million times.
 
+mod bus;
 mod families;
 mod text;
 
@@ -22,5 +23,6 @@ pub(crate) fn answer(view: &StatusView) -> Answer {
 pub(crate) fn exposition(view: &StatusView) -> String {
     let mut text = text::Text::default();
     families::write(view, &mut text);
+    bus::write(view.bus.as_ref(), &mut text);
     text.finish()
 }

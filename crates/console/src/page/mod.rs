@@ -7,6 +7,7 @@
 //! content security policy forbids inline script and style, so even an escape that failed could not run.
 
 mod banner;
+mod bus;
 mod decisions;
 mod figures;
 mod machines;
@@ -49,6 +50,7 @@ pub(crate) fn whole(view: &StatusView, config: &Config, still: bool) -> Markup {
                 h2 id="routes-title" { "Routes" }
                 (routes::table(view))
             }
+            (bus::section(view))
             section aria-labelledby="decisions-title" {
                 h2 id="decisions-title" { "Recent decisions" }
                 p.lead { "Why each request went where it went: who came in, who went out, who won. A sample: at most 50 a second." }
@@ -92,7 +94,7 @@ pub(crate) fn whole(view: &StatusView, config: &Config, still: bool) -> Markup {
 /// The parts that change, by the id of their element.
 pub(crate) fn parts(view: &StatusView) -> BTreeMap<&'static str, String> {
     let render = |markup: Markup| markup.into_string();
-    BTreeMap::from([
+    let mut parts = BTreeMap::from([
         ("banner", render(banner::banner(view))),
         ("warnings", render(banner::warnings(view))),
         ("tiles", render(tiles::tiles(view))),
@@ -100,7 +102,11 @@ pub(crate) fn parts(view: &StatusView) -> BTreeMap<&'static str, String> {
         ("routes", render(routes::rows(view))),
         ("decisions", render(decisions::list(view))),
         ("totals", render(totals::totals(view))),
-    ])
+    ]);
+    if view.bus.is_some() {
+        parts.insert("bus", render(bus::part(view)));
+    }
+    parts
 }
 
 /// A page that says one thing, for refusals. It names no file of the real page, which the client may not

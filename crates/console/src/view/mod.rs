@@ -4,10 +4,12 @@
 //! not known is absent (`null`), never zero. Text comes from the network and is not yet escaped: every
 //! renderer does that.
 
+mod bus;
 mod decision;
 mod machine;
 mod totals;
 
+pub use bus::{BusCounters, BusDaemon, BusQueues, BusSession, BusView, Counted};
 pub use decision::{Appraisal, DecisionRow, Outcome, Ranked, Step, Struck};
 pub use machine::{MachineRow, Pressure, Tone};
 pub use totals::Totals;
@@ -38,6 +40,8 @@ pub struct StatusView {
     pub routes: Vec<RouteRow>,
     /// The latest decisions that were explained, newest first.
     pub decisions: Vec<DecisionRow>,
+    /// The bus daemon; absent if this machine has none.
+    pub bus: Option<BusView>,
     /// What has been counted since the start.
     pub totals: Totals,
     /// The last minute of this machine as an entry.

@@ -1,6 +1,8 @@
 //! A cluster that does not exist, alive enough to look at and to test the pages with.
 #![allow(dead_code)] // Each test and the preview use a part of it.
 
+mod bus;
+
 use std::time::{Duration, Instant};
 
 use base::{Histogram, Random};
@@ -119,6 +121,7 @@ impl console::Source for Sample {
             machines,
             routes: routes(&self.routes),
             decisions: decisions(self.looks),
+            bus: Some(bus::bus(self.looks)),
             information_age: self.age.snapshot(),
             ..StatusView::default()
         };
