@@ -27,6 +27,10 @@ use crate::status::{GroupsStatus, Observer, Status};
 
 /// Batches taken from one socket before anything else is done.
 const BATCHES: usize = 8;
+/// After this thread was away for so long, everything that came meanwhile is taken before anybody is judged by his silence.
+const AWAY: Duration = Duration::from_millis(50);
+/// Batches taken then: more than a socket's buffer holds.
+const BATCHES_AWAY: usize = 4096;
 /// With so many bytes waiting in the ring, further messages wait with the groups, which then stop the reading of clients.
 const QUEUED: usize = 256 << 10;
 /// Bytes that wait there before clients are not read any more.
@@ -79,6 +83,7 @@ pub struct Daemon {
     activity: Option<Activity>,
     happened: Vec<Happened>,
     accept_again: Option<Instant>,
+    batches: usize,
 }
 
 impl Daemon {
@@ -135,6 +140,7 @@ impl Daemon {
             activity: None,
             happened: Vec::new(),
             accept_again: None,
+            batches: BATCHES,
         })
     }
 
@@ -207,13 +213,17 @@ impl Daemon {
             self.take_priority();
         }
         tracing::info!(%name, clients = ?self.listeners.addresses, "the bus daemon is ready");
-        self.pump(clock::now());
+        let mut before = clock::now();
+        self.pump(before);
         while !self.stopper.asked.load(Relaxed) {
             let now = clock::now();
             let most = self.wait(now);
             let mut happened = std::mem::take(&mut self.happened);
             self.poll.wait(most, &mut happened)?;
             let now = clock::now();
+            let away = most.is_some_and(|most| now.since(before) > most + AWAY);
+            before = now;
+            self.batches = if away { BATCHES_AWAY } else { BATCHES };
             for event in &happened {
                 self.handle(now, event);
             }
@@ -247,7 +257,7 @@ impl Daemon {
                         tag.into_iter().for_each(|tag| self.ring.handle_unreachable(now, tag));
                     }
                 }
-                for _ in 0..BATCHES {
+                for _ in 0..self.batches {
                     let (config, ring) = (&self.config, &mut self.ring);
                     let more = self.link.receive(
                         now,
