@@ -1,0 +1,181 @@
+//! Clients that do wrong, and a machine without descriptors, log or disk: each costs itself, and the daemon lives.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use spread_client::blocking::Connection;
+use spread_client::{Endpoint, Event, GroupName, Options, Service};
+use testkit::trial::Failed;
+
+use crate::client::{Client, connect};
+use crate::cluster::{Bus, names};
+use crate::history;
+use crate::stage;
+use crate::support::{PATIENCE, until};
+
+pub(crate) const TRIALS: &[crate::Named] = &[
+    ("clients_that_speak_nonsense_or_nothing_end_and_nobody_else_notices", nonsense),
+    ("a_client_that_does_not_read_is_dropped_and_nobody_else_waits", deaf_client),
+    ("a_daemon_without_descriptors_lives_and_takes_clients_again", descriptors),
+    ("a_daemon_whose_log_nobody_reads_or_can_be_written_works", speechless),
+];
+
+/// A connection without the library.
+pub(crate) fn raw(bus: &Bus, i: usize) -> UnixStream {
+    let Endpoint::Unix(path) = bus.endpoint(i) else { panic!("no path") };
+    let stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Reads until the daemon closes.
+fn drain(mut stream: UnixStream) {
+    let mut bytes = [0; 4096];
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return,
+            Err(error) => panic!("the daemon did not close: {error}"),
+        }
+    }
+}
+
+fn nonsense() -> Result<(), Failed> {
+    let bus = Bus::new(2);
+    let clients = Client::everywhere(&bus, Duration::from_millis(4));
+    clients.iter().for_each(|client| drop(client.wait_for_daemons(&names(&[0, 1]))));
+    let members = clients[0].last().members;
+    let silent = raw(&bus, 0);
+    let mut half = raw(&bus, 0);
+    half.write_all(&[5, 0, 1])?;
+    let mut dice = base::Random::new(7);
+    for length in (0..200).map(|n| n * 3 % 97 + 1) {
+        let mut stream = raw(&bus, 0);
+        let bytes: Vec<u8> = (0..length).map(|_| dice.below(256) as u8).collect();
+        let _ = stream.write_all(&bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        drain(stream);
+    }
+    // Good manners first, and then a header that no client may send: it is in a group, and is seen to go.
+    for word in [[0xff; 48], [0; 48]] {
+        let name = format!("bad{}", word[0]);
+        let mut greeting = vec![5, 0, 1, 1, name.len() as u8];
+        greeting.extend_from_slice(name.as_bytes());
+        let mut stream = raw(&bus, 1);
+        stream.write_all(&greeting)?;
+        let mut length = [0];
+        stream.read_exact(&mut length)?;
+        let mut methods = vec![0; length[0] as usize];
+        stream.read_exact(&mut methods)?;
+        let mut method = [0; 90];
+        method[..4].copy_from_slice(b"NULL");
+        stream.write_all(&method)?;
+        let private = format!("#{name}#beta");
+        let mut join = Vec::new();
+        join.extend_from_slice(&0x8001_0080_u32.to_le_bytes());
+        join.extend_from_slice(private.as_bytes());
+        join.resize(36, 0);
+        join.extend_from_slice(&1_u32.to_le_bytes());
+        join.extend_from_slice(&0x8000_0080_u32.to_le_bytes());
+        join.extend_from_slice(&0_u32.to_le_bytes());
+        join.extend_from_slice(crate::client::GROUP);
+        join.resize(80, 0);
+        stream.write_all(&join)?;
+        clients[0].wait_for("the rude one", |last| last.members == members + 1);
+        stream.write_all(&word)?;
+        drain(stream);
+        clients[0].wait_for("its end", |last| last.members == members);
+    }
+    // Who does not say who it is is not waited for.
+    drain(silent);
+    drain(half);
+    bus.all_live()?;
+    Ok(history::check(&Client::finish(clients))?)
+}
+
+/// It is dropped with a word in the log, and its group is told; messages of others come all the time.
+fn deaf_client() -> Result<(), Failed> {
+    let bus = Bus::new(2);
+    let clients = Client::everywhere(&bus, Duration::from_millis(4));
+    clients.iter().for_each(|client| drop(client.wait_for_daemons(&names(&[0, 1]))));
+    let members = clients[0].last().members;
+    let group = GroupName::new(crate::client::GROUP).unwrap();
+    let other = GroupName::new(b"flood").unwrap();
+    let mut deaf = connect(&bus, 1, &Options::named("deaf").unwrap());
+    deaf.join(&group).unwrap();
+    deaf.join(&other).unwrap();
+    clients[0].wait_for("the deaf one", |last| last.members == members + 1);
+    let mut flood = connect(&bus, 0, &Options::named("flood").unwrap());
+    let mut sent = 0_u32;
+    until("the deaf one is dropped", || {
+        for _ in 0..100 {
+            flood.multicast(Service::Agreed, &other, &[7; 20_000]).unwrap();
+            sent += 1;
+        }
+        (clients[0].last().members == members).then_some(())
+    });
+    println!("dropped after {sent} messages of 20,000 bytes at most");
+    bus.wait_until_said(1, &["does not read", "deaf"]);
+    // It was told what it read no more of, and then that it is over.
+    let mut got = 0;
+    let error = loop {
+        match deaf.receive() {
+            Ok(Event::Regular(_)) => got += 1,
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(error.ends_session() && got < sent, "{error}, {got} of {sent}");
+    // Its name is free again.
+    drop(connect(&bus, 1, &Options::named("deaf").unwrap()));
+    bus.all_live()?;
+    Ok(history::check(&Client::finish(clients))?)
+}
+
+fn descriptors() -> Result<(), Failed> {
+    const MOST: u64 = 48;
+    let mut bus = Bus::silent(2);
+    bus.start_with(0, stage::descriptors(MOST), "spread.conf", "key");
+    bus.start(1);
+    let clients = Client::everywhere(&bus, Duration::from_millis(4));
+    clients.iter().for_each(|client| drop(client.wait_for_daemons(&names(&[0, 1]))));
+    // More than fit. The last ones wait in the queue of the kernel.
+    let crowd: Vec<UnixStream> = (0..MOST).map(|_| raw(&bus, 0)).collect();
+    bus.wait_until_said(0, &["cannot be accepted"]);
+    clients.iter().for_each(|client| client.wait_for_messages(100));
+    drop(crowd);
+    let again: Vec<Connection> =
+        (0..10).map(|n| connect(&bus, 0, &Options::named(&format!("again{n}")).unwrap())).collect();
+    drop(again);
+    let said = crate::cluster::count(&bus.said(0), &["cannot be accepted"]);
+    assert!(said < 100, "it was said {said} times");
+    bus.all_live()?;
+    Ok(history::check(&Client::finish(clients))?)
+}
+
+fn speechless() -> Result<(), Failed> {
+    let mut bus = Bus::silent(3);
+    for (i, how) in ["blocked", "closed", "full"].into_iter().enumerate() {
+        bus.start_with(i, stage::speechless(how), "spread.conf", "key");
+    }
+    let mut clients = Client::everywhere(&bus, Duration::from_millis(4));
+    clients.iter().for_each(|client| drop(client.wait_for_daemons(&names(&[0, 1, 2]))));
+    // Something worth many lines.
+    for _ in 0..3 {
+        bus.kill(2);
+        clients[0].wait_for_daemons(&names(&[0, 1]));
+        bus.start_with(2, stage::speechless("blocked"), "spread.conf", "key");
+        let new = Client::start(&bus, 2, None);
+        clients[0].wait_for_daemons(&names(&[0, 1, 2]));
+        let old = std::mem::replace(&mut clients[2], new);
+        clients.push(old);
+    }
+    let dead = clients.split_off(3);
+    bus.all_live()?;
+    let mut traces = Client::finish(clients);
+    traces.extend(Client::finish(dead));
+    Ok(history::check(&traces)?)
+}
