@@ -4,6 +4,7 @@
 //! - [`flood`] (`spflooder`): as many messages as the bus takes.
 //! - [`datagram`] (`spsend`, `sprecv`): how many datagrams are lost between two machines, without a bus.
 //! - [`status`]: the report on a daemon that scripts read (`spmonitor`).
+//! - [`purge`]: objects removed from the caches of all machines by one message, and acknowledged by each.
 //! - [`tool`]: the historical names and command lines.
 //!
 //! What the historical tools print is read by scripts, so it is kept to the byte, its spelling too. They differ where the
@@ -14,6 +15,7 @@
 
 pub mod datagram;
 pub mod flood;
+pub mod purge;
 mod show;
 pub mod status;
 pub mod tool;

@@ -1,0 +1,74 @@
+//! What the purging member may do, held by the kernel: list and remove beneath its folder, speak to its daemon, and nothing else.
+//!
+//! Landlock takes the rights away from the thread that asks and from all that it starts, for ever, and needs no privilege. A kernel
+//! that knows less of it enforces less; what is in force is said.
+
+use std::os::fd::AsFd;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, NetPort,
+    PathBeneath, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    RulesetStatus, Scope, path_beneath_rules,
+};
+use spread_client::Endpoint;
+
+use super::folder::Folder;
+
+/// What is asked for: the newest rules that this was tested with.
+const ASKED: ABI = ABI::V6;
+/// Where a host's name is looked up.
+const LOOKUP: [&str; 5] = ["/etc", "/usr", "/lib", "/lib64", "/run/systemd/resolve"];
+/// The port of name servers.
+const DNS: u16 = 53;
+
+/// Takes every right away from this thread that purging in `folder` and speaking to `endpoint` does not need. Returns a
+/// sentence that tells what is in force.
+pub fn confine(folder: &Folder, endpoint: &Endpoint) -> String {
+    let path = folder.path().display();
+    let only = format!("only the opening of files beneath {path} holds it");
+    match restrict(folder, endpoint) {
+        Ok(status) => match (status.ruleset, status.landlock) {
+            (RulesetStatus::FullyEnforced, LandlockStatus::Available { effective_abi, .. }) => {
+                format!(
+                    "confined by landlock {effective_abi}: lists and removes beneath {path}, no more"
+                )
+            }
+            (RulesetStatus::PartiallyEnforced, LandlockStatus::Available { effective_abi, .. }) => {
+                format!(
+                    "confined in part: this kernel has landlock {effective_abi}, not all of {ASKED}; removes beneath {path} only"
+                )
+            }
+            (_, LandlockStatus::NotEnabled) => {
+                format!(
+                    "not confined by landlock, which this kernel has switched off (lsm=); {only}"
+                )
+            }
+            _ => {
+                format!("not confined by landlock, which this kernel has not (Linux 5.13); {only}")
+            }
+        },
+        Err(error) => format!("not confined by landlock: {error}; {only}"),
+    }
+}
+
+fn restrict(folder: &Folder, endpoint: &Endpoint) -> Result<RestrictionStatus, RulesetError> {
+    let purging = AccessFs::ReadDir | AccessFs::RemoveFile | AccessFs::RemoveDir;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(ASKED))?
+        .handle_access(AccessNet::from_all(ASKED))?
+        .scope(Scope::from_all(ASKED))?
+        .create()?
+        .add_rule(PathBeneath::new(folder.as_fd(), purging))?;
+    if let Endpoint::Tcp { host, port } = endpoint {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+        if host.parse::<std::net::IpAddr>().is_err() {
+            // The name is looked up at every connection; where it is written down may be read.
+            let read = AccessFs::from_read(ASKED);
+            rules = rules
+                .add_rules(path_beneath_rules(LOOKUP, read))?
+                .add_rule(NetPort::new(DNS, AccessNet::ConnectTcp))?;
+        }
+    }
+    rules.restrict_self()
+}
