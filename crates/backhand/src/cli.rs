@@ -1,7 +1,9 @@
 //! The command line: what can be typed, and the help that explains it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use bus_tools::purge::{self, Endpoint};
 use clap::{Args, Parser, Subcommand};
 
 /// Every machine of a web cluster serves, balances and watches: no balancer box, no single point of failure.
@@ -20,7 +22,7 @@ pub(crate) enum Command {
     /// Run this machine's part of the cluster until told to stop
     ///
     /// SIGTERM or Ctrl-C drains: no new connection is accepted, requests in progress end, then the program does. A second one
-    /// stops at once. SIGHUP reopens the access log.
+    /// stops at once. SIGHUP reopens the access log and takes keys and limits of `[bus]` again.
     Run(RunArgs),
     /// Read a configuration, report every mistake in it, and print what it means
     Check(CheckArgs),
@@ -28,6 +30,79 @@ pub(crate) enum Command {
     Key,
     /// Show a cluster working: machines on this computer, a load, a failure, and what the client saw
     Demo(DemoArgs),
+    /// The daemon of the bus and its tools, each with the flags of its historical namesake
+    ///
+    /// A link to this program with a historical name (spread, spuser, spflooder, spsend, sprecv) is that program.
+    #[command(subcommand)]
+    Bus(BusCommand),
+    /// Remove objects from the caches of all machines, and wait until each has answered
+    ///
+    /// Exit status 0 only if every member of the group has removed everything; who did not is named.
+    Purge(PurgeArgs),
+    /// Remove from the cache of this machine whatever `backhand purge` names anywhere
+    ///
+    /// EVERYTHING in the folder is removed when it starts and when it may have missed something. It is confined to the folder by
+    /// the kernel; the log says how.
+    Purged(PurgedArgs),
+}
+
+/// What the bus has. The flags behind are those of the historical programs, which are no ordinary ones.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BusCommand {
+    /// Run the daemon from a spread.conf (spread)
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Daemon(ToolArgs),
+    /// Join, leave, send and watch, by hand or from a script (spuser)
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    User(ToolArgs),
+    /// Send as many messages as the bus takes (spflooder)
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Flood(ToolArgs),
+    /// Send numbered datagrams to `recv`, without the bus (spsend)
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Send(ToolArgs),
+    /// Count which datagrams of `send` do not come (sprecv)
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Recv(ToolArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ToolArgs {
+    /// See the usage that any wrong flag prints
+    #[arg(value_name = "FLAGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PurgeArgs {
+    /// The bus daemon: PORT for its Unix socket, or PORT@HOST
+    #[arg(short, long, default_value = "4803")]
+    pub(crate) daemon: Endpoint,
+    /// The group of the caches
+    #[arg(short, long, default_value = purge::GROUP)]
+    pub(crate) group: String,
+    /// Seconds to wait for the answers about each object
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+    /// Send, and do not wait for answers
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Paths beneath the caches' folders, or URLs; a directory with all in it; with * at the end all that begins so
+    #[arg(required = true, value_name = "OBJECT")]
+    pub(crate) objects: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PurgedArgs {
+    /// The folder of the cache, which has the paths of the URLs; EVERYTHING in it is removed
+    #[arg(short = 'c', long, value_name = "FOLDER")]
+    pub(crate) dir: PathBuf,
+    /// The bus daemon: PORT for its Unix socket, or PORT@HOST
+    #[arg(short, long, default_value = "4803")]
+    pub(crate) daemon: Endpoint,
+    /// The groups whose purges are done here
+    #[arg(short, long, default_value = purge::GROUP)]
+    pub(crate) group: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod output;
 mod run;
 mod signals;
 mod spread;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -26,11 +27,17 @@ fn main() -> ExitCode {
     if let Some(words) = spread::words() {
         return finish(spread::run(words));
     }
+    if let Some(status) = tools::historical() {
+        return status;
+    }
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args.file),
         Command::Check(args) => check::check(&args.file),
         Command::Key => key::print(),
         Command::Demo(args) => demo::run(&args),
+        Command::Bus(command) => tools::run(command),
+        Command::Purge(args) => tools::purge(args),
+        Command::Purged(args) => tools::purged(args),
     };
     finish(result)
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
         info!("assumed: {sentence}");
     }
     let machine = Machine::start(config)?;
-    let end = machine.serve(&told);
+    let end = machine.serve(&told, file);
     machine.end(tell, &told);
     Ok(end)
 }
@@ -73,6 +73,7 @@ struct Machine {
 struct Bus {
     observer: spread_daemon::Observer,
     stopper: spread_daemon::Stopper,
+    reloader: spread_daemon::Reloader,
     thread: std::thread::JoinHandle<()>,
 }
 
@@ -80,13 +81,18 @@ impl Bus {
     fn start(config: spread_daemon::config::DaemonConfig) -> Result<Self> {
         let daemon = spread_daemon::Daemon::open(config)?;
         let (observer, stopper) = (daemon.observer(), daemon.stopper());
+        let reloader = daemon.reloader();
         let work = move || {
             if let Err(error) = daemon.run() {
-                tracing::error!(%error, "the bus daemon cannot go on");
+                // Rather than limp on without a bus, the program ends, so that a supervisor starts it again.
+                tracing::error!(%error, "the bus daemon cannot go on, so the program ends");
+                crate::logging::finish();
+                std::process::exit(1);
             }
         };
         let thread = std::thread::Builder::new().name("bus".into()).spawn(work);
-        Ok(Self { observer, stopper, thread: thread.context("no thread for the bus daemon")? })
+        let thread = thread.context("no thread for the bus daemon")?;
+        Ok(Self { observer, stopper, reloader, thread })
     }
 
     /// Tells the other daemons, and waits until that is sent.
@@ -124,17 +130,30 @@ impl Machine {
     }
 
     /// Waits for the word to end; does what else is asked meanwhile.
-    fn serve(&self, told: &Receiver<Word>) -> ExitCode {
+    fn serve(&self, told: &Receiver<Word>, file: &FileArg) -> ExitCode {
         loop {
             match told.recv() {
                 Ok(Word::Ask(Ask::Reopen)) => {
                     info!("reopening the access log");
                     self.balancer.reopen_log();
+                    self.reload_bus(file);
                 }
                 Ok(Word::Ask(Ask::End)) => return ExitCode::SUCCESS,
                 Ok(Word::Drained) => {}
                 Err(_) => return ExitCode::FAILURE,
             }
+        }
+    }
+
+    /// The section `[bus]` is read again, for keys and limits that can change while the daemon runs.
+    fn reload_bus(&self, file: &FileArg) {
+        let Some(bus) = &self.bus else { return };
+        match Config::load(file.config.as_deref()) {
+            Ok(Config { bus: Some(config), .. }) => bus.reloader.reload(config),
+            Ok(_) => warn!(
+                "[bus] has gone from the configuration; the daemon goes on until the next start"
+            ),
+            Err(mistakes) => warn!("the configuration of the bus is not taken again: {mistakes}"),
         }
     }
 

@@ -12,7 +12,7 @@ use spread_daemon::{Daemon, link, privileges};
 use tracing::{info, warn};
 
 use crate::MISTAKE;
-use crate::signals;
+use crate::signals::{self, Ask};
 
 /// The words for the daemon, if this program is called `spread` or told `bus daemon`. Its flags are those of the original,
 /// which nothing else here reads.
@@ -77,8 +77,14 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
             Err(said) => warn!("{said}"),
         }
     }
-    let stopper = daemon.stopper();
-    signals::on_end(move || stopper.stop())?;
+    let (stopper, reloader) = (daemon.stopper(), daemon.reloader());
+    signals::each(move |ask| match ask {
+        Ask::End => stopper.stop(),
+        Ask::Reopen => match configure(&line) {
+            Ok(new) => reloader.reload(new.config),
+            Err(error) => warn!("the configuration is not taken again: {error:#}"),
+        },
+    })?;
     daemon.run().context("the daemon cannot go on")?;
     info!("Spread daemon exiting normally!");
     Ok(ExitCode::SUCCESS)
@@ -130,7 +136,7 @@ fn configure(line: &CommandLine) -> Result<Configured> {
     let me = found.conf.whoami(line.name.as_deref(), &here)?;
     let secrets = Secrets {
         key: key(line.key_file.as_deref())?,
-        previous: Vec::new(),
+        previous: previous(line.key_file.as_deref())?,
         insecure: line.insecure,
         access: access(&found.conf)?,
     };
@@ -138,6 +144,14 @@ fn configure(line: &CommandLine) -> Result<Configured> {
     config.warnings.extend(me.warning);
     let log = LogTo::new(&found.conf.options);
     Ok(Configured { config, missing: found.missing, log })
+}
+
+/// What the file of the key has beside it under the name FILE.previous is still believed: the other key while keys change.
+fn previous(named: Option<&Path>) -> Result<Vec<seal::ClusterKey>> {
+    let mut path = named.unwrap_or(Path::new(DEFAULT_KEY_FILE)).as_os_str().to_owned();
+    path.push(".previous");
+    let path = Path::new(&path);
+    if path.exists() { Ok(key(Some(path))?.into_iter().collect()) } else { Ok(Vec::new()) }
 }
 
 /// The key of the file that was named, else of the usual one if it is there.

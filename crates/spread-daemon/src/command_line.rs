@@ -19,7 +19,8 @@ Usage: spread
 \t[-l y/n]          : print log
 \t[-n <proc name>]  : force computer name
 \t[-c <file name>]  : specify configuration file
-\t[--key-file <file name>] : the key that all daemons share
+\t[--key-file <file name>] : the key that all daemons share; <file name>.previous
+\t                           is believed as well while keys change (SIGHUP)
 \t[--insecure]      : speak on the network without a key
 ";
 

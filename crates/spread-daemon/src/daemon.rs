@@ -66,6 +66,24 @@ impl Stopper {
     }
 }
 
+/// Gives a running daemon another configuration.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    to: Sender<Box<DaemonConfig>>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Reloader {
+    /// Takes what can change while the daemon runs: keys, seeds, who is accepted, what may wait for a client, how many clients
+    /// there may be. The log names what else differs and needs a start.
+    pub fn reload(&self, config: DaemonConfig) {
+        // A daemon that has ended has nothing to change.
+        if self.to.send(Box::new(config)).is_ok() {
+            let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
 /// A daemon with all its sockets open.
 pub struct Daemon {
     config: DaemonConfig,
@@ -78,6 +96,8 @@ pub struct Daemon {
     stopper: Stopper,
     observer: Observer,
     asked: Receiver<Sender<Status>>,
+    reloader: Reloader,
+    reloads: Receiver<Box<DaemonConfig>>,
     begun: Instant,
     priority: String,
     activity: Option<Activity>,
@@ -111,7 +131,9 @@ impl Daemon {
         poll.add(bell.as_fd(), Token::Call).map_err(system("watch a bell"))?;
         let bell = Arc::new(bell);
         let stopper = Stopper { asked: Arc::new(AtomicBool::new(false)), bell: bell.clone() };
-        let (observer, asked) = Observer::new(bell);
+        let (observer, asked) = Observer::new(bell.clone());
+        let (to, reloads) = std::sync::mpsc::channel();
+        let reloader = Reloader { to, bell };
 
         let settings = settings(&config, me, &link);
         let ring = Ring::new(clock::now(), settings, Box::new(System), crypto::seed());
@@ -135,6 +157,8 @@ impl Daemon {
             stopper,
             observer,
             asked,
+            reloader,
+            reloads,
             begun: clock::now(),
             priority: String::new(),
             activity: None,
@@ -152,6 +176,29 @@ impl Daemon {
     /// What asks it how it is.
     pub fn observer(&self) -> Observer {
         self.observer.clone()
+    }
+
+    /// What gives it another configuration.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
+    fn reload(&mut self, new: DaemonConfig) {
+        if !self.link.reload(&new) {
+            tracing::warn!(
+                "whether the daemons have a key cannot change while one runs: start it again"
+            );
+        }
+        for what in self.config.differs_for_good(&new) {
+            tracing::warn!(
+                "{what} has changed in the configuration; that takes effect at the next start"
+            );
+        }
+        self.sessions.reload(new.clients.clone());
+        self.config.data.accept = new.data.accept;
+        self.config.protection = new.protection;
+        self.config.clients = new.clients;
+        tracing::info!("the configuration of the bus was read again");
     }
 
     fn status(&self, now: Instant) -> Status {
@@ -282,6 +329,9 @@ impl Daemon {
             Token::Call => {
                 let mut count = [0; 8];
                 let _ = rustix::io::read(&*self.stopper.bell, &mut count);
+                while let Ok(new) = self.reloads.try_recv() {
+                    self.reload(*new);
+                }
                 while let Ok(tell) = self.asked.try_recv() {
                     // Whoever asked may have given up.
                     let _ = tell.send(self.status(now));

@@ -22,6 +22,6 @@ pub mod privileges;
 mod session;
 pub mod status;
 
-pub use daemon::{Daemon, Stopper};
+pub use daemon::{Daemon, Reloader, Stopper};
 pub use error::StartError;
 pub use status::{Observer, Status};

@@ -313,6 +313,27 @@ pub struct KeyFault {
 }
 
 impl DaemonConfig {
+    /// What differs in `new` and cannot change while the daemon runs, in words.
+    pub(crate) fn differs_for_good(&self, new: &Self) -> Vec<&'static str> {
+        let segment = |config: &Self| match &config.membership {
+            Membership::Found { segment, .. } => (segment.clone(), None),
+            Membership::Fixed(list) => (None, Some(list.clone())),
+        };
+        let (mine, theirs) = (&self.clients, &new.clients);
+        let differs = [
+            ("the name of the daemon", self.name != new.name),
+            ("the list of daemons or their segment", segment(self) != segment(new)),
+            (
+                "where daemons are heard",
+                self.data.addresses != new.data.addresses || self.data.port != new.data.port,
+            ),
+            ("where clients connect", mine.listen != theirs.listen || mine.socket != theirs.socket),
+            ("a timeout or the window", self.timing != new.timing || self.flow != new.flow),
+            ("the priority", self.priority != new.priority),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
+    }
+
     /// Whether datagrams from `ip` may be believed, the key apart.
     pub fn accepts(&self, ip: IpAddr) -> bool {
         let possible = match self.protection {

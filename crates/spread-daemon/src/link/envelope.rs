@@ -5,13 +5,15 @@
 //! plain      0  'B' 'h'   2  version = 1   3  zero   4  boot [16]   20  text
 //! ```
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use base::{Boot, Instant, MachineId};
 use crypto::Ring as Suite;
 use ring::Daemon;
+use seal::envelope::HEADER_LEN;
 use seal::suite::{Purpose, Speaker};
-use seal::{ClusterKey, OVERHEAD, Opener, Refusal, Sealer};
+use seal::{ClusterKey, Header, OVERHEAD, Opener, Refusal, Sealer};
 
 use crate::config::Protection;
 
@@ -21,15 +23,35 @@ const PLAIN_HEAD: [u8; 4] = [b'B', b'h', 1, 0];
 /// Daemons whose keys are remembered at a time: all that a ring may have, twice, for new boots.
 const REMEMBERED: usize = 256;
 
+/// Which key opened the last datagram of a boot: so many boots are remembered.
+const KNOWN_MAX: usize = 1024;
+
+/// One key, with everything that must not be begun again within a boot: the numbers of what was sealed with it, without
+/// which a nonce would be used twice, and of what was opened, without which a recording would be new.
+struct Keyed {
+    key: ClusterKey,
+    sealer: Sealer<Suite>,
+    opener: Opener<Suite>,
+    /// What is sealed with it is opened; not so with a key that was taken back.
+    believed: bool,
+}
+
+/// All keys of this boot.
+pub(crate) struct Keys {
+    speaker: Speaker,
+    all: Vec<Keyed>,
+    /// The one to seal with.
+    current: usize,
+    /// How many are believed.
+    believed: usize,
+    known: BTreeMap<Boot, usize>,
+    spare: Vec<u8>,
+}
+
 /// Puts datagrams into envelopes and takes them out.
 pub(crate) enum Envelope {
     /// With the cluster's key, or one it had before.
-    Sealed {
-        /// For what is sent.
-        sealer: Box<Sealer<Suite>>,
-        /// For what comes; the key of today first.
-        openers: Vec<Opener<Suite>>,
-    },
+    Sealed(Box<Keys>),
     /// Without.
     Plain {
         /// This daemon's boot.
@@ -56,23 +78,111 @@ pub(crate) fn speaker(me: &Daemon) -> Speaker {
     Speaker { machine: MachineId(machine), boot: me.boot }
 }
 
+impl Keys {
+    /// The place of a key, new or of before.
+    fn place(&mut self, key: &ClusterKey) -> usize {
+        if let Some(at) = self.all.iter().position(|keyed| keyed.key.is_same(key)) {
+            return at;
+        }
+        self.all.push(Keyed {
+            key: key.clone(),
+            sealer: Sealer::new(&Suite, key, Purpose::Bus, self.speaker, 0),
+            opener: Opener::new(&Suite, key, Purpose::Bus, REMEMBERED),
+            believed: false,
+        });
+        self.all.len() - 1
+    }
+
+    fn set(&mut self, current: &ClusterKey, previous: &[ClusterKey]) {
+        self.all.iter_mut().for_each(|keyed| keyed.believed = false);
+        self.current = self.place(current);
+        self.all[self.current].believed = true;
+        for key in previous {
+            let at = self.place(key);
+            self.all[at].believed = true;
+        }
+        self.believed = self.all.iter().filter(|keyed| keyed.believed).count();
+        self.known.clear();
+    }
+
+    fn take<'a>(
+        &mut self,
+        now: Instant,
+        from: IpAddr,
+        datagram: &'a mut [u8],
+    ) -> Result<(Boot, &'a [u8]), Unopened> {
+        if self.believed == 1 {
+            // As it nearly always is: opened where it lies.
+            let opened = self.all[self.current].opener.open_from(now, from, datagram)?;
+            return Ok((opened.header.speaker.boot, opened.text));
+        }
+        // Opening destroys what it fails on, so each key gets a copy.
+        let boot = Header::read(datagram)?.speaker.boot;
+        let likely = self.known.get(&boot).copied().unwrap_or(self.current);
+        let others = (0..self.all.len()).filter(|at| *at != likely);
+        let order = [likely].into_iter().chain(others);
+        let order: Vec<usize> = order.filter(|at| self.all[*at].believed).collect();
+        // A number is new to a key that did not see it, so "seen before" is the answer only when no key opens it.
+        let mut why = Unopened::Forged;
+        for at in order {
+            self.spare.clear();
+            self.spare.extend_from_slice(datagram);
+            match self.all[at].opener.open_from(now, from, &mut self.spare) {
+                Ok(opened) => {
+                    let length = opened.text.len();
+                    if at != likely {
+                        if self.known.len() >= KNOWN_MAX {
+                            self.known.clear();
+                        }
+                        self.known.insert(boot, at);
+                    }
+                    datagram[..length].copy_from_slice(&self.spare[HEADER_LEN..][..length]);
+                    return Ok((boot, &datagram[..length]));
+                }
+                Err(Refusal::Replayed) => why = Unopened::Replayed,
+                Err(_) if why == Unopened::Replayed => {}
+                Err(refusal) => why = refusal.into(),
+            }
+        }
+        Err(why)
+    }
+}
+
 impl Envelope {
     pub(crate) fn new(protection: &Protection, me: &Daemon) -> Self {
         match protection {
             Protection::Key { current, previous } => {
-                let sealer = Sealer::new(&Suite, current, Purpose::Bus, speaker(me), 0);
-                let opener = |key: &ClusterKey| Opener::new(&Suite, key, Purpose::Bus, REMEMBERED);
-                let openers = [current].into_iter().chain(previous).map(opener).collect();
-                Self::Sealed { sealer: Box::new(sealer), openers }
+                let mut keys = Keys {
+                    speaker: speaker(me),
+                    all: Vec::new(),
+                    current: 0,
+                    believed: 0,
+                    known: BTreeMap::new(),
+                    spare: Vec::new(),
+                };
+                keys.set(current, previous);
+                Self::Sealed(Box::new(keys))
             }
             Protection::Loopback | Protection::Insecure => Self::Plain { boot: me.boot },
+        }
+    }
+
+    /// Other keys from now on. Whether there are keys at all cannot change while the daemon runs: `false` if that was asked.
+    pub(crate) fn rekey(&mut self, protection: &Protection) -> bool {
+        match (self, protection) {
+            (Self::Sealed(keys), Protection::Key { current, previous }) => {
+                keys.set(current, previous);
+                true
+            }
+            (Self::Plain { .. }, Protection::Loopback | Protection::Insecure) => true,
+            _ => false,
         }
     }
 
     /// Bytes that an envelope adds.
     pub(crate) fn overhead(&self) -> usize {
         match self {
-            Self::Sealed { .. } => OVERHEAD,
+            Self::Sealed(_) => OVERHEAD,
             Self::Plain { .. } => PLAIN,
         }
     }
@@ -80,7 +190,10 @@ impl Envelope {
     /// Writes the enveloped form of `text` into `out`, replacing what was there.
     pub(crate) fn put(&mut self, text: &[u8], out: &mut Vec<u8>) {
         match self {
-            Self::Sealed { sealer, .. } => sealer.seal(text, out),
+            Self::Sealed(keys) => {
+                let current = keys.current;
+                keys.all[current].sealer.seal(text, out);
+            }
             Self::Plain { boot } => {
                 out.clear();
                 out.extend_from_slice(&PLAIN_HEAD);
@@ -108,31 +221,11 @@ impl Envelope {
                 boot.copy_from_slice(&head[4..]);
                 Ok((Boot(boot), text))
             }
-            Self::Sealed { openers, .. } => {
+            Self::Sealed(keys) => {
                 if datagram.starts_with(&PLAIN_HEAD) {
                     return Err(Unopened::Forged);
                 }
-                // Opening destroys what it fails on, so while keys change each key gets a copy.
-                let mut spare = Vec::new();
-                let last = openers.len() - 1;
-                for (at, opener) in openers.iter_mut().enumerate() {
-                    if at < last {
-                        spare.clear();
-                        spare.extend_from_slice(datagram);
-                        match opener.open_from(now, from, &mut spare) {
-                            Ok(opened) => {
-                                let (boot, length) =
-                                    (opened.header.speaker.boot, opened.text.len());
-                                datagram[..length].copy_from_slice(opened.text);
-                                return Ok((boot, &datagram[..length]));
-                            }
-                            Err(Refusal::Forged) => continue,
-                            Err(refusal) => return Err(refusal.into()),
-                        }
-                    }
-                }
-                let opened = openers[last].open_from(now, from, datagram)?;
-                Ok((opened.header.speaker.boot, opened.text))
+                keys.take(now, from, datagram)
             }
         }
     }
@@ -144,6 +237,106 @@ impl From<Refusal> for Unopened {
             Refusal::Forged => Self::Forged,
             Refusal::Replayed => Self::Replayed,
             _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ring::DaemonName;
+
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn key(byte: u8) -> ClusterKey {
+        let mut bytes = [byte; 32];
+        bytes[0] = !byte;
+        ClusterKey::from_bytes(bytes)
+    }
+
+    fn envelope(boot: u8, current: u8, previous: &[u8]) -> Envelope {
+        let me = Daemon { name: DaemonName::of_host("ann"), boot: Boot([boot; 16]) };
+        let previous = previous.iter().map(|byte| key(*byte)).collect();
+        Envelope::new(&Protection::Key { current: key(current), previous }, &me)
+    }
+
+    fn rekey(envelope: &mut Envelope, current: u8, previous: &[u8]) {
+        let previous = previous.iter().map(|byte| key(*byte)).collect();
+        assert!(envelope.rekey(&Protection::Key { current: key(current), previous }));
+    }
+
+    fn pass(from: &mut Envelope, to: &mut Envelope) -> Result<Vec<u8>, Unopened> {
+        let mut datagram = Vec::new();
+        from.put(b"word", &mut datagram);
+        to.take(Instant::from_millis(1), HERE, &mut datagram).map(|(_, text)| text.to_vec())
+    }
+
+    #[test]
+    fn keys_change_in_three_steps_and_every_word_is_understood() {
+        let (mut ann, mut bob) = (envelope(1, 1, &[]), envelope(2, 1, &[]));
+        // First everybody learns the new key, then everybody seals with it, then the old one is taken back; in any order.
+        for (key, previous) in [(1, [2]), (2, [1])] {
+            rekey(&mut ann, key, &previous);
+            assert_eq!(pass(&mut ann, &mut bob).as_deref(), Ok(&b"word"[..]));
+            assert_eq!(pass(&mut bob, &mut ann).as_deref(), Ok(&b"word"[..]));
+            rekey(&mut bob, key, &previous);
+            assert_eq!(pass(&mut ann, &mut bob).as_deref(), Ok(&b"word"[..]));
+        }
+        rekey(&mut ann, 2, &[]);
+        assert!(pass(&mut bob, &mut ann).is_ok());
+        assert_eq!(pass(&mut envelope(3, 1, &[]), &mut ann), Err(Unopened::Forged));
+    }
+
+    #[test]
+    fn a_recording_is_old_also_after_keys_went_and_came_back() {
+        let (mut ann, mut bob) = (envelope(1, 1, &[]), envelope(2, 1, &[]));
+        let mut recorded = Vec::new();
+        ann.put(b"word", &mut recorded);
+        let mut take = |bob: &mut Envelope| {
+            let mut copy = recorded.clone();
+            bob.take(Instant::from_millis(1), HERE, &mut copy).map(|_| ())
+        };
+        assert_eq!(take(&mut bob), Ok(()));
+        rekey(&mut bob, 2, &[]);
+        assert_eq!(take(&mut bob), Err(Unopened::Forged));
+        rekey(&mut bob, 1, &[2]);
+        assert_eq!(take(&mut bob), Err(Unopened::Replayed));
+    }
+
+    #[test]
+    fn a_number_is_never_used_twice_with_a_key_that_comes_back() {
+        let mut ann = envelope(1, 1, &[]);
+        let (mut first, mut later) = (Vec::new(), Vec::new());
+        ann.put(b"one", &mut first);
+        rekey(&mut ann, 2, &[1]);
+        rekey(&mut ann, 1, &[2]);
+        ann.put(b"two", &mut later);
+        let counter = |datagram: &[u8]| Header::read(datagram).map(|header| header.counter);
+        assert_eq!((counter(&first), counter(&later)), (Ok(1), Ok(2)));
+    }
+
+    #[test]
+    fn with_a_key_nothing_plain_is_taken_and_without_one_nothing_sealed() {
+        let me = Daemon { name: DaemonName::of_host("bob"), boot: Boot([2; 16]) };
+        let mut plain = Envelope::new(&Protection::Insecure, &me);
+        let mut sealed = envelope(1, 1, &[]);
+        assert_eq!(pass(&mut plain, &mut sealed), Err(Unopened::Forged));
+        assert_eq!(pass(&mut sealed, &mut plain), Err(Unopened::Forged));
+        assert!(!plain.rekey(&Protection::Key { current: key(1), previous: Vec::new() }));
+    }
+
+    #[test]
+    fn noise_is_refused_at_every_length() {
+        let mut sealed = envelope(1, 1, &[2]);
+        let mut plain = Envelope::new(
+            &Protection::Loopback,
+            &Daemon { name: DaemonName::of_host("bob"), boot: Boot([2; 16]) },
+        );
+        for length in 0..200 {
+            let mut noise = vec![0xA5; length];
+            assert!(sealed.take(Instant::from_millis(1), HERE, &mut noise).is_err());
+            assert!(plain.take(Instant::from_millis(1), HERE, &mut noise).is_err());
         }
     }
 }

@@ -123,6 +123,14 @@ impl Link {
         FRAME - self.envelope.overhead()
     }
 
+    /// Takes what can change while the daemon runs: keys, and where daemons may be. `false` if a key was to come where there
+    /// was none, or to go.
+    pub(crate) fn reload(&mut self, config: &DaemonConfig) -> bool {
+        self.seeds = Seeds::new(config);
+        self.told_stranger = false;
+        self.envelope.rekey(&config.protection)
+    }
+
     /// The sockets to wait for.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.sockets.iter().map(AsFd::as_fd)

@@ -68,14 +68,7 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(config: Clients, dice: Random) -> Self {
-        let methods = |list: &[AuthMethod]| Methods {
-            null: list.contains(&AuthMethod::Null),
-            ip: list.contains(&AuthMethod::Ip),
-        };
-        let policy = Policy {
-            allowed: methods(&config.auth.allowed),
-            required: methods(&config.auth.required),
-        };
+        let policy = policy(&config);
         Self {
             config,
             policy,
@@ -94,6 +87,12 @@ impl Sessions {
             changes: None,
             counters: SessionCounters::default(),
         }
+    }
+
+    /// Other limits and other rules for those who come from now on; nobody who is here is sent away.
+    pub(crate) fn reload(&mut self, config: Clients) {
+        self.policy = policy(&config);
+        self.config = config;
     }
 
     /// Connections, those included that have not said who they are.
@@ -505,4 +504,13 @@ fn invent(dice: &mut Random, groups: &Groups) -> Option<PrivateName> {
         let name = PrivateName::new(text.as_bytes().get(..9.min(text.len()))?).ok()?;
         (!groups.is_taken(&name)).then_some(name)
     })
+}
+
+/// The toolkit's methods of authentication, as the handshake knows them.
+fn policy(config: &Clients) -> Policy {
+    let methods = |list: &[AuthMethod]| Methods {
+        null: list.contains(&AuthMethod::Null),
+        ip: list.contains(&AuthMethod::Ip),
+    };
+    Policy { allowed: methods(&config.auth.allowed), required: methods(&config.auth.required) }
 }
