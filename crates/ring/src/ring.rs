@@ -267,17 +267,7 @@ impl Ring {
             self.suspect_unheard(now, place);
         }
         self.handle_go(now, ring);
-    }
-
-    /// A member says that our ring is over: whom it does not hear any more has to show that it lives, so that those who
-    /// hear less of it do not wait until they miss it themselves.
-    fn suspect_unheard(&mut self, now: Instant, by: usize) {
-        let hears = self.peers.at(by).map(|peer| peer.hears).unwrap_or_default();
-        let ring = self.ring_places();
-        let lost = ring.iter().filter(|&at| at != by && !hears.has(at));
-        let lost = lost.filter_map(|at| self.peers.at(at)).map(|peer| peer.tag);
-        let lost: alloc::vec::Vec<Tag> = lost.collect();
-        lost.into_iter().for_each(|tag| self.hint(now, tag));
+        self.greet(now, place);
     }
 
     /// The network says that nobody listens at the address of this daemon.

@@ -16,7 +16,7 @@ use crate::wire::{Message, Tag};
 pub(crate) const INVITATION: Duration = Duration::from_millis(150);
 /// A standing view is not joined with another before it is so old.
 const YOUNG: Duration = Duration::from_millis(50);
-/// A leader waits so long for neighbours without a view whom it would leave out: words about what just broke cross each
+/// A leader waits so long for those without a view whom it leaves out although all in its proposal hear them: words about what just broke cross each
 /// other, and a moment later all may agree on more.
 const CALM: Duration = Duration::from_millis(40);
 /// A member of a new view that has not said so after this time did not come along.
@@ -159,7 +159,10 @@ impl Ring {
         if self.refused.is_none() {
             for (at, peer) in self.peers.iter().filter(|(_, peer)| peer.heard) {
                 let Some((key, _)) = graph.acceptable(at, base) else { continue };
-                let offer = peer.statement.follows.filter(|(leader, _)| *leader == peer.tag);
+                let offer = peer.statement.follows;
+                let new =
+                    |(leader, number): &(Tag, u64)| *leader == peer.tag && *number > peer.committed;
+                let offer = offer.filter(new);
                 if let Some(offer) = offer
                     && best.is_none_or(|(than, _)| key < than)
                 {
@@ -181,8 +184,8 @@ impl Ring {
         let undecided = |at: &usize| {
             let node = graph.nodes.get(*at).and_then(Option::as_ref);
             node.is_some_and(|n| n.intact.is_none() && !n.barred)
-                && graph.mutual(ME, *at)
                 && !proposal.set.has(*at)
+                && graph.joined(proposal.set, Bits::one(*at))
         };
         let calm = (1..self.peers.end()).find(undecided).is_none();
         all && (calm || now.since(proposal.since) >= CALM)

@@ -203,6 +203,12 @@ impl Ring {
         if sorted != members {
             return false;
         }
+        if let Some(peer) = self.peers.tagged(leader) {
+            if commit.proposal <= peer.committed {
+                return false;
+            }
+            peer.committed = commit.proposal;
+        }
         self.break_ring(now, Why::Joining);
         let info = self.info(now);
         self.bound = Some(Bound {
@@ -310,7 +316,8 @@ impl Ring {
 
     pub(crate) fn handle_install(&mut self, now: Instant, from: Tag, install: Install) {
         let Some(bound) = &mut self.bound else { return };
-        if bound.leader != from || bound.number != install.proposal {
+        let forward = install.ring.counter > self.order.as_ref().map_or(0, |o| o.ring.counter);
+        if bound.leader != from || bound.number != install.proposal || !forward {
             return;
         }
         let count = bound.tags.len();

@@ -23,6 +23,8 @@ const SILENCES: u32 = 3;
 /// Up to so many members everybody sends to everybody at each heartbeat; beyond, only to the next few in the ring, and to the others in turns.
 const EVERYBODY: usize = 16;
 const NEIGHBOURS: usize = 2;
+/// A silent daemon that another member hears is greeted so often at most.
+const GREETED: Duration = Duration::from_millis(50);
 /// Unknown daemons asked for after one beacon.
 const WHERE_MAX: usize = 8;
 /// Daemons silent for so long get no signs any more, and are forgotten when there is need.
@@ -75,6 +77,40 @@ impl Ring {
             self.outbox.send(tag, &Message::Statement(self.statement.clone()));
         }
         self.dirty = true;
+    }
+
+    /// A member says that our ring is over: whom it does not hear any more has to show that it lives, so that those who
+    /// hear less of it do not wait until they miss it themselves.
+    pub(crate) fn suspect_unheard(&mut self, now: Instant, by: usize) {
+        let hears = self.peers.at(by).map(|peer| peer.hears).unwrap_or_default();
+        let ring = self.ring_places();
+        let lost = ring.iter().filter(|&at| at != by && !hears.has(at));
+        let lost = lost.filter_map(|at| self.peers.at(at)).map(|peer| peer.tag);
+        let lost: alloc::vec::Vec<Tag> = lost.collect();
+        lost.into_iter().for_each(|tag| self.hint(now, tag));
+    }
+
+    /// A member of our view hears somebody whom we do not hear: perhaps a wire is whole again, and who asks knows at once.
+    pub(crate) fn greet(&mut self, now: Instant, place: usize) {
+        if !self.ring_places().has(place) || !self.is_intact() {
+            return;
+        }
+        let Some(peer) = self.peers.at(place) else { return };
+        let silent: Bits = peer
+            .statement
+            .hears
+            .iter()
+            .filter_map(|heard| self.peers.place(heard.tag))
+            .filter(|at| self.peers.at(*at).is_some_and(|other| !other.heard && !other.left))
+            .collect();
+        for at in silent.iter() {
+            if let Some(other) = self.peers.at_mut(at)
+                && now.since(other.greeted) >= GREETED
+            {
+                other.greeted = now;
+                self.send_heartbeat(now, at, true);
+            }
+        }
     }
 
     /// A beacon says again what was said before: whom the speaker hears, and who is still not known here, it can introduce.
@@ -169,13 +205,15 @@ impl Ring {
         let ring = self.ring_id();
         let mine = self.statement.number;
         let stride = self.stride();
+        let member = self.ring_places().has(place);
         let Some(peer) = self.peers.at_mut(place) else { return };
         let gap = now.since(peer.heartbeat);
         peer.heartbeat = now;
         let planned = self.settings.heartbeat * (stride - 1);
-        if gap < self.settings.timeout_ceiling && !heartbeat.ping {
+        if peer.regular && gap < self.settings.timeout_ceiling {
             peer.jitter.record(now, gap.saturating_sub(planned));
         }
+        peer.regular = member && heartbeat.ring == ring;
         peer.stamp = (heartbeat.stamp, now);
         peer.has = heartbeat.has;
         if heartbeat.echo != 0 {

@@ -69,7 +69,9 @@ impl Ring {
             bound.minor(),
             &self.settings,
         ));
-        self.peers.iter_mut().for_each(|(_, peer)| peer.confirmed = None);
+        for (_, peer) in self.peers.iter_mut() {
+            (peer.confirmed, peer.regular) = (None, false);
+        }
         self.members_at = bound.places().iter().filter(|at| *at != ME).collect();
         self.counter = self.counter.max(target.ring.counter);
         self.time = self.time.max(target.time);

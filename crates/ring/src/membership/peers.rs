@@ -77,11 +77,17 @@ pub(crate) struct Peer {
     pub(crate) has: u64,
     pub(crate) jitter: Jitter,
     pub(crate) heartbeat: Instant,
+    /// That one came while it was a member of our view: from then on they come regularly.
+    pub(crate) regular: bool,
     /// Its newest stamp, and when it came.
     pub(crate) stamp: (u64, Instant),
     /// The last stamp of ours that it returned from within our ring: it was alive there then. A new view begins without.
     pub(crate) confirmed: Option<Instant>,
     pub(crate) round_trip: Option<Duration>,
+    /// When it was last asked for a sign because another member hears it.
+    pub(crate) greeted: Instant,
+    /// Its newest proposal that we let bind us. Each binds once: what we said we have must not change under it.
+    pub(crate) committed: u64,
     /// Views with it did not last: how often in a row, when last, and until when it is kept out.
     pub(crate) breaks: u8,
     pub(crate) broke: Instant,
@@ -215,9 +221,12 @@ impl Peers {
             has: 0,
             jitter: Jitter { since: now, ..Jitter::default() },
             heartbeat: now,
+            regular: false,
             stamp: (0, now),
             confirmed: None,
             round_trip: None,
+            greeted: Instant::ORIGIN,
+            committed: 0,
             breaks: 0,
             broke: Instant::ORIGIN,
             kept_out: Instant::ORIGIN,

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use clap::Parser;
+use simulator::bus::reactions::{Event, measure};
 use simulator::bus::{Plan, Summary, World, checks, run};
 
 /// Runs faulty histories of rings of daemons and checks extended virtual synchrony in each.
@@ -20,6 +21,9 @@ struct Arguments {
     /// Go on after a history that failed, and count.
     #[arg(long)]
     keep_going: bool,
+    /// Measure how fast rings of several sizes react, instead; the count is that of trials, at most.
+    #[arg(long)]
+    reactions: bool,
     /// Tell everything that happens in the first history.
     #[arg(long)]
     loud: bool,
@@ -27,6 +31,9 @@ struct Arguments {
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
+    if arguments.reactions {
+        return reactions(arguments.seed, arguments.count);
+    }
     if arguments.loud {
         let plan = Plan::new(arguments.seed);
         println!("{plan:#?}");
@@ -83,4 +90,40 @@ fn main() -> std::process::ExitCode {
         of(1.0)
     );
     std::process::ExitCode::from(u8::from(failed > 0))
+}
+
+/// A table of reaction times: median and 99 % of the trials.
+fn reactions(seed: u64, count: u64) -> std::process::ExitCode {
+    let sizes: Vec<usize> =
+        if std::env::var("LOUD").is_ok() { vec![5] } else { vec![1, 3, 5, 8, 16, 32] };
+    let mut failed = false;
+    println!("| median / 99 % in ms, daemons: | 1 | 3 | 5 | 8 | 16 | 32 |");
+    println!("|---|--:|--:|--:|--:|--:|--:|");
+    for event in Event::ALL {
+        print!("| {} |", event.name());
+        for machines in sizes {
+            if machines == 1 && event != Event::Start {
+                print!(" – |");
+                continue;
+            }
+            let trials = count.min(200 / machines as u64 * 2 + 20);
+            let mut times = Vec::new();
+            for seed in seed..seed + trials {
+                match measure(event, machines, seed) {
+                    Ok(time) => times.push(time.as_secs_f64() * 1000.0),
+                    Err(what) => {
+                        eprintln!("{what}");
+                        failed = true;
+                    }
+                }
+            }
+            times.sort_by(f64::total_cmp);
+            let of = |share: f64| times.get((share * (times.len().max(1) - 1) as f64) as usize);
+            let show =
+                |share: f64| of(share).map_or_else(|| "?".to_string(), |ms| format!("{ms:.0}"));
+            print!(" {} / {} |", show(0.5), show(0.99));
+        }
+        println!();
+    }
+    std::process::ExitCode::from(u8::from(failed))
 }

@@ -66,12 +66,7 @@ impl World {
                 }
             }
             Fault::Lie(i, about) => {
-                let tag = Tag::from(&self.machines[about].boot);
-                let now = self.machines[i].clock(self.now);
-                if let Some(ring) = self.machines[i].awake() {
-                    ring.handle_unreachable(now, tag);
-                    self.collect(i);
-                }
+                self.deny(i, Tag::from(&self.machines[about].boot));
             }
         }
     }

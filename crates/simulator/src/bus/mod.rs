@@ -3,6 +3,7 @@
 //! - [`plan`]: what happens in one history, drawn from its seed: the cluster, the traffic, the faults.
 //! - [`net`]: the wires: who reaches whom, what is lost, doubled, late, out of order.
 //! - [`world`]: the events in order of time; daemons that crash, freeze, start again; whether all is at rest in the end.
+//! - [`reactions`]: how long it takes until a view follows what happened.
 //! - [`trace`]: what each life of a daemon sent and was told.
 //! - [`checks`]: extended virtual synchrony, property by property, over the traces.
 
@@ -11,6 +12,7 @@ mod faults;
 mod machine;
 pub mod net;
 pub mod plan;
+pub mod reactions;
 mod rest;
 pub mod trace;
 pub mod world;

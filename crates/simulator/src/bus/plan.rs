@@ -76,6 +76,8 @@ pub struct Plan {
     pub window: u16,
     /// The accelerated ring's window.
     pub accelerated: u16,
+    /// The network says at once when nobody listens at an address.
+    pub unreachable: bool,
     /// There is a multicast address.
     pub group: bool,
 }
@@ -105,6 +107,7 @@ impl Plan {
             datagram: 1400,
             window: 256,
             accelerated: 16,
+            unreachable: false,
             group: true,
         }
     }
@@ -157,11 +160,12 @@ impl Plan {
         plan.group = dice.unit() < 0.7;
         plan.datagram = [1400, 1400, 1400, 300, 8900][dice.below(5) as usize];
         plan.window = [256, 256, 20, 3][dice.below(4) as usize];
-        if longest > 100_000 {
+        if longest > 10_000 {
             // So much to send, on a network that loses a fifth, would tell about patience only.
             plan.weather.loss /= 4.0;
             (plan.datagram, plan.window) = (plan.datagram.max(1400), 256);
         }
+        plan.unreachable = dice.below(3) == 0;
         plan.fixed = dice.below(8) == 0;
         if dice.below(4) == 0 {
             plan.minors = (0..n).map(|_| dice.below(2) as u8).collect();

@@ -139,6 +139,12 @@ impl Trace {
         self.items.push((now, item));
     }
 
+    /// When it installed a view last.
+    pub fn last_install(&self) -> Option<Instant> {
+        let mut items = self.items.iter().rev();
+        items.find(|(_, item)| matches!(item, Item::Installed(_))).map(|(at, _)| *at)
+    }
+
     /// How many views it installed.
     pub fn views(&self) -> u64 {
         self.items.iter().filter(|(_, item)| matches!(item, Item::Installed(_))).count() as u64

@@ -33,6 +33,7 @@ pub(super) enum Action {
     Start(usize),
     Thaw(usize),
     Judge,
+    Unreachable { machine: usize, life: usize, about: Tag },
 }
 
 /// What is to happen: ordered by time, and at one time by when it was planned. The actions lie apart, so that
@@ -118,6 +119,21 @@ impl World {
         world
     }
 
+    /// The time now.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// If all daemons that live stand in one view of so many: when the last of them installed it.
+    pub fn all_in_one(&self, members: usize) -> Option<Instant> {
+        let living = || self.machines.iter().filter(|machine| machine.ring.is_some());
+        let first = living().next()?.ring.as_ref()?.view()?;
+        let same = |ring: &Ring| ring.stands() && ring.view().is_some_and(|v| v.id == first.id);
+        let all = living().all(|machine| machine.ring.as_ref().is_some_and(same));
+        let last = living().filter_map(|machine| self.traces[machine.life].last_install()).max();
+        last.filter(|_| all && living().count() == members && first.members.len() == members)
+    }
+
     pub(super) fn schedule(&mut self, at: Instant, action: Action) {
         self.agenda.plan(at, action);
     }
@@ -182,7 +198,9 @@ impl World {
         match action {
             Action::Arrive { to, boot, datagram } => {
                 let machine = &mut self.machines[to];
-                if machine.frozen {
+                if machine.ring.is_none() {
+                    self.refuse(to, boot);
+                } else if machine.frozen {
                     machine.leave_at_door(boot, datagram);
                 } else {
                     self.receive(to, &boot, &datagram);
@@ -205,6 +223,34 @@ impl World {
                 self.wake(machine);
             }
             Action::Judge => {}
+            Action::Unreachable { machine, life, about } => {
+                if self.machines[machine].life == life {
+                    self.deny(machine, about);
+                }
+            }
+        }
+    }
+
+    /// Nobody listens here: the network tells whoever sent this.
+    fn refuse(&mut self, here: usize, boot: Boot) {
+        let from = self.machines.iter().position(|machine| machine.boot == boot);
+        if let Some(from) =
+            from.filter(|&from| self.plan.unreachable && self.wires.reaches(here, from, false))
+        {
+            let (life, about) = (self.machines[from].life, Tag::from(&self.machines[here].boot));
+            let arrivals = self.weather.arrivals(&mut self.dice);
+            for after in arrivals {
+                self.schedule(self.now + after, Action::Unreachable { machine: from, life, about });
+            }
+        }
+    }
+
+    /// The network says at machine `i` that nobody is where this daemon was.
+    pub(super) fn deny(&mut self, i: usize, about: Tag) {
+        let now = self.machines[i].clock(self.now);
+        if let Some(ring) = self.machines[i].awake() {
+            ring.handle_unreachable(now, about);
+            self.collect(i);
         }
     }
 
@@ -340,11 +386,41 @@ impl World {
             other[1] = ring::settings::MAJOR + 1;
             datagram = other.freeze();
         }
+        if self.loud {
+            let (from, to) = (self.machines[from].name, self.machines[to].name);
+            println!("{:.6} {from} to {to} {}", seconds(self.now), kind(&datagram));
+        }
         for after in self.weather.arrivals(&mut self.dice) {
             let datagram = datagram.clone();
             self.schedule(self.now + after, Action::Arrive { to, boot, datagram });
         }
     }
+}
+
+/// The kind of a datagram, by its first byte.
+fn kind(datagram: &[u8]) -> &'static str {
+    const KINDS: [&str; 19] = [
+        "?",
+        "hello",
+        "challenge",
+        "proof",
+        "heartbeat",
+        "statement",
+        "commit",
+        "ready",
+        "install",
+        "recovered",
+        "go",
+        "missing",
+        "token",
+        "data",
+        "rest",
+        "want",
+        "leave",
+        "where",
+        "introduce",
+    ];
+    datagram.first().and_then(|&kind| KINDS.get(usize::from(kind))).unwrap_or(&"?")
 }
 
 fn brief(event: &ring::Event) -> String {
