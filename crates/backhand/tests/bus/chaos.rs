@@ -68,8 +68,15 @@ impl Chaos {
             _ => match self.clients[i].take() {
                 Some(client) => {
                     let kill = self.dice.below(2) == 0;
-                    if kill { self.bus.kill(i) } else { self.bus.stop(i) }
-                    self.tell(began, format!("{name}: {}", if kill { "killed" } else { "stopped" }));
+                    if kill {
+                        self.bus.kill(i)
+                    } else {
+                        self.bus.stop(i)
+                    }
+                    self.tell(
+                        began,
+                        format!("{name}: {}", if kill { "killed" } else { "stopped" }),
+                    );
                     client.wait_for_end();
                     self.dead.push(client);
                 }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lab::Spawn;
 use spread_client::blocking::Connection;
-use spread_client::{Event, GroupName, Membership, Options, Outgoing, Regular, Service};
+use spread_client::{Cause, Event, GroupName, Membership, Options, Outgoing, Regular, Service};
 
 use crate::cluster::{Bus, SOON};
 use crate::history::{Item, MessageId, Trace, View};
@@ -27,6 +28,7 @@ pub(crate) struct Last {
     /// The daemons that have members in it.
     pub(crate) daemons: BTreeSet<String>,
     pub(crate) members: usize,
+    pub(crate) cause: Option<Cause>,
     pub(crate) at: Option<Instant>,
     /// How many views there were.
     pub(crate) number: usize,
@@ -130,6 +132,24 @@ impl Client {
         }
         clients.into_iter().map(|client| client.thread.join().unwrap()).collect()
     }
+}
+
+/// The connection string of a client that is a process of its own.
+const ALONE: &str = "BACKHAND_BUS_CLIENT";
+
+/// A process that connects in its machine by `endpoint`, joins, and receives until it is killed.
+pub(crate) fn alone(endpoint: &str) -> Spawn {
+    Spawn::myself().env(ALONE, endpoint).cwd("/")
+}
+
+/// Takes over when this process is to be such a client; otherwise returns at once.
+pub(crate) fn alone_if_asked() {
+    let Ok(endpoint) = std::env::var(ALONE) else { return };
+    let connected = Connection::connect(&endpoint.parse().unwrap(), &Options::default());
+    let mut connection = connected.unwrap_or_else(|error| panic!("{endpoint}: {error}"));
+    connection.join(&GroupName::new(GROUP).unwrap()).unwrap();
+    while connection.receive().is_ok() {}
+    std::process::exit(0);
 }
 
 struct Work {
@@ -248,13 +268,14 @@ impl Work {
             let mut last = self.shared.last.lock().unwrap();
             last.daemons = members.iter().map(daemon).collect();
             last.members = members.len();
+            last.cause = Some(view.cause);
             last.at = Some(Instant::now());
             last.number += 1;
             self.shared.changed.notify_all();
         }
         let own = view.own_set().ok_or_else(|| format!("no set of its own in {view:?}"))?;
         // For a change of one member the set has that member; all others stayed together.
-        let network = view.cause == spread_client::Cause::Network;
+        let network = view.cause == Cause::Network;
         let together = if network { list(&own) } else { members.clone() };
         Ok(Item::View(View { id: view.id, cause: view.cause, members, together }))
     }

@@ -196,8 +196,8 @@ impl Drop for Bus {
     /// When a test fails, its reader wants to know what the daemons thought.
     fn drop(&mut self) {
         if std::thread::panicking() || self.daemons.iter().flatten().any(|d| !d.is_running()) {
-            for i in 0..self.machines() {
-                eprintln!("--- {}\n{}", NAMES[i], self.said(i));
+            for (i, name) in NAMES.iter().enumerate().take(self.machines()) {
+                eprintln!("--- {name}\n{}", self.said(i));
             }
         }
     }

@@ -5,10 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use spread_client::blocking::Connection;
-use spread_client::{Endpoint, Event, GroupName, Options, Service};
+use spread_client::{Cause, Endpoint, Event, GroupName, Options, Service};
 use testkit::trial::Failed;
 
-use crate::client::{Client, connect};
+use crate::client::{Client, alone, connect};
 use crate::cluster::{Bus, names};
 use crate::history;
 use crate::stage;
@@ -16,6 +16,7 @@ use crate::support::{PATIENCE, until};
 
 pub(crate) const TRIALS: &[crate::Named] = &[
     ("clients_that_speak_nonsense_or_nothing_end_and_nobody_else_notices", nonsense),
+    ("clients_in_processes_of_their_own_are_seen_to_be_disconnected_when_killed", killed),
     ("a_client_that_does_not_read_is_dropped_and_nobody_else_waits", deaf_client),
     ("a_daemon_without_descriptors_lives_and_takes_clients_again", descriptors),
     ("a_daemon_whose_log_nobody_reads_or_can_be_written_works", speechless),
@@ -94,6 +95,25 @@ fn nonsense() -> Result<(), Failed> {
     drain(half);
     bus.all_live()?;
     Ok(history::check(&Client::finish(clients))?)
+}
+
+/// By the Unix socket under its usual name, and by both families of TCP.
+fn killed() -> Result<(), Failed> {
+    let bus = Bus::new(2);
+    let watcher = Client::start(&bus, 0, None);
+    let other = Client::start(&bus, 1, None);
+    watcher.wait_for_daemons(&names(&[0, 1]));
+    let address = format!("4803@{}", bus.lab.machine(1).address());
+    for endpoint in ["4803", "4803@127.0.0.1", &address] {
+        let process = bus.lab.machine(1).spawn(alone(endpoint))?;
+        watcher.wait_for("the new one", |last| last.members == 3);
+        assert_eq!(watcher.last().cause, Some(Cause::Join));
+        process.kill9()?;
+        watcher.wait_for("its end", |last| last.members == 2);
+        assert_eq!(watcher.last().cause, Some(Cause::Disconnect));
+    }
+    bus.all_live()?;
+    Ok(history::check(&Client::finish(vec![watcher, other]))?)
 }
 
 /// It is dropped with a word in the log, and its group is told; messages of others come all the time.

@@ -61,7 +61,8 @@ fn sound() -> Vec<Trace> {
 
 fn finds() -> Result<(), Failed> {
     check(&sound())?;
-    let spoilt: [(&str, fn(&mut Vec<Trace>)); 13] = [
+    type Spoil = fn(&mut Vec<Trace>);
+    let spoilt: [(&str, Spoil); 13] = [
         ("nobody sent", |t| t[0].items.push(message(1, 9, false))),
         ("twice", |t| t[0].items.push(message(0, 1, false))),
         ("before any view", |t| t[2].items.insert(0, message(2, 1, false))),
