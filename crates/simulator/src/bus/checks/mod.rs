@@ -3,6 +3,8 @@
 //! The numbers are those of Moser, Amir, Melliar-Smith, Agarwal: *Extended Virtual Synchrony* (1994), where a property has
 //! one there. A configuration of that paper is here one view (*regular*) or what follows its transitional signal.
 
+#[cfg(test)]
+mod bad;
 mod order;
 mod safe;
 mod sound;
