@@ -49,6 +49,7 @@ pub(crate) struct Connection {
     pub(crate) dirty: bool,
     /// The kernel said that the client sends nothing more.
     pub(crate) finished: bool,
+    is_shut: bool,
 }
 
 /// What became of reading.
@@ -77,6 +78,7 @@ impl Connection {
             listed: false,
             dirty: false,
             finished: false,
+            is_shut: false,
         }
     }
 
@@ -109,6 +111,14 @@ impl Connection {
                 Read::Nothing
             }
             Err(_) => Read::End,
+        }
+    }
+
+    /// Says that nothing more comes from here.
+    pub(crate) fn shut(&mut self) {
+        if !std::mem::replace(&mut self.is_shut, true) {
+            // A client that is gone has heard enough.
+            let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
         }
     }
 

@@ -5,6 +5,7 @@
 //! wait, the list waits. What a client does wrong ends that client.
 
 mod connection;
+mod shake;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -14,9 +15,9 @@ use std::time::Duration;
 use base::{Instant, Random};
 use bytes::Bytes;
 use groups::{Departure, Groups, SessionId};
-use spread_wire::client_message::{ClientMessage, Decoder};
-use spread_wire::server::{Handshake, Methods, Policy, Refusal, Step};
-use spread_wire::{PrivateName, Service, ServiceType};
+use spread_wire::client_message::ClientMessage;
+use spread_wire::server::{Handshake, Methods, Policy};
+use spread_wire::{Service, ServiceType};
 
 use self::connection::{Connection, Read, Stage};
 use crate::activity::Change;
@@ -159,15 +160,29 @@ impl Sessions {
             return;
         }
         // As the original: one byte before anything is read (REJECT_QUOTA).
-        let full = self.connections() - self.shaking >= self.config.sessions;
+        let full = self.by_id.len() >= self.config.sessions;
         if full || self.shaking >= SHAKING_MAX {
-            let _ = rustix::net::send(&socket, &[-3_i8 as u8], rustix::net::SendFlags::NOSIGNAL);
             self.counters.refused += 1;
+            if self.connections() >= self.config.sessions + 2 * SHAKING_MAX {
+                return;
+            }
+            let mut connection =
+                Connection::new(socket, peer, Stage::Closing { until: now + FAREWELL });
+            connection.queue(Bytes::from_static(&[-3_i8 as u8]));
+            if let Some(at) = self.keep(poll, connection) {
+                self.touch(at);
+            }
             return;
         }
         let handshake = Box::new(Handshake::new(self.policy));
         let stage = Stage::Shaking { handshake, session: None, until: now + HANDSHAKE };
-        let connection = Connection::new(socket, peer, stage);
+        if self.keep(poll, Connection::new(socket, peer, stage)).is_some() {
+            self.shaking += 1;
+        }
+    }
+
+    /// Gives a connection a place and watches it.
+    fn keep(&mut self, poll: &Poll, connection: Connection) -> Option<usize> {
         let at = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
@@ -175,10 +190,10 @@ impl Sessions {
         if let Err(error) = poll.add_edges(connection.socket(), Token::Session(at)) {
             tracing::warn!(%error, "a client cannot be watched and is turned away");
             self.free.push(at);
-            return;
+            return None;
         }
-        self.shaking += 1;
         self.slots[at] = Some(connection);
+        Some(at)
     }
 
     /// The kernel says that something is possible.
@@ -275,63 +290,6 @@ impl Sessions {
         }
     }
 
-    fn shake(&mut self, now: Instant, groups: &mut Groups, at: usize) {
-        loop {
-            let Some(connection) = self.slots[at].as_mut() else { return };
-            let peer = connection.peer;
-            let Stage::Shaking { handshake, session, .. } = &mut connection.stage else { return };
-            let mut input = &connection.input[..];
-            let before = input.len();
-            let step = handshake.receive(&mut input);
-            let used = before - input.len();
-            bytes::Buf::advance(&mut connection.input, used);
-            match step {
-                Step::Wait => return,
-                Step::Name(wanted) => {
-                    let name = wanted.or_else(|| invent(&mut self.dice, groups));
-                    let answer = match name.map(|name| groups.connect(name, false)) {
-                        Some(Ok(id)) => {
-                            *session = Some(id);
-                            name.map(|name| groups.private_group(&name)).ok_or(Refusal::Quota)
-                        }
-                        Some(Err(groups::Refusal::Taken(_))) => Err(Refusal::NotUnique),
-                        _ => Err(Refusal::Quota),
-                    };
-                    handshake.answer_name(answer);
-                }
-                Step::Address => {
-                    let allowed = self.config.auth.list.allows(peer);
-                    handshake.answer_address(allowed);
-                }
-                Step::Send(reply) => connection.queue(reply.into()),
-                Step::Accepted(reply, accepted) => {
-                    let Some(id) = *session else { return };
-                    connection.queue(reply.into());
-                    let decoder = Box::new(Decoder::new(accepted.group));
-                    let group = accepted.group;
-                    connection.stage = Stage::Open { session: id, group, decoder };
-                    self.shaking -= 1;
-                    self.by_id.insert(id, at);
-                    self.counters.begun += 1;
-                    groups.set_wants_membership(id, accepted.membership);
-                    tracing::debug!(group = %accepted.group, version = %accepted.version, "a session begins");
-                    self.touch(at);
-                    self.change(at, true);
-                    return;
-                }
-                Step::Refused(reply, refusal) => {
-                    connection.queue(reply.into());
-                    tracing::debug!(?peer, %refusal, "a client is refused");
-                    self.counters.refused += 1;
-                    self.close(now, groups, at, Departure::Lost);
-                    self.touch(at);
-                    return;
-                }
-            }
-            self.touch(at);
-        }
-    }
-
     fn touch(&mut self, at: usize) {
         if let Some(connection) = self.slots[at].as_mut().filter(|c| !c.dirty) {
             connection.dirty = true;
@@ -383,7 +341,8 @@ impl Sessions {
             } else if much && matches!(connection.stage, Stage::Open { .. }) {
                 self.drop_slow(groups, at, bytes, messages, Duration::ZERO);
             } else if bytes == 0 && matches!(connection.stage, Stage::Closing { .. }) {
-                self.remove(at);
+                // Closing now would throw away what the client has not read yet if it still sends; it may close first.
+                connection.shut();
             }
         }
         self.judge_behind(now);
@@ -495,15 +454,6 @@ fn service_of(message: &[u8]) -> Option<Service> {
     let first = u32::from_le_bytes(*message.first_chunk()?);
     let little = first & ServiceType::ENDIAN_MARK == ServiceType::ENDIAN_MARK;
     ServiceType::from_bits(if little { first } else { first.swap_bytes() }).service()
-}
-
-/// A name for a client that said none, as the original makes them.
-fn invent(dice: &mut Random, groups: &Groups) -> Option<PrivateName> {
-    (0..1000).find_map(|_| {
-        let text = format!("r{}-{}", dice.below(9999), dice.below(9999));
-        let name = PrivateName::new(text.as_bytes().get(..9.min(text.len()))?).ok()?;
-        (!groups.is_taken(&name)).then_some(name)
-    })
 }
 
 /// The toolkit's methods of authentication, as the handshake knows them.
