@@ -72,7 +72,8 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
     }
     daemon.take_priority();
     if let Some(privileges) = privileges {
-        match privileges::drop_to(&privileges, daemon.socket_file()) {
+        let sockets = daemon.socket_file().into_iter().chain(daemon.control_file());
+        match privileges::drop_to(&privileges, sockets) {
             Ok(said) => info!("{said}"),
             Err(said) => warn!("{said}"),
         }

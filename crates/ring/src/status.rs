@@ -3,13 +3,14 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use base::Instant;
+use base::{Boot, Instant};
 
 use crate::membership::Peer;
 use crate::order::Counters;
 use crate::ring::Ring;
-use crate::settings::MINOR_MIN;
+use crate::settings::{MINOR_MIN, UNSTABLE_MAX};
 use crate::view::{Daemon, View};
+use crate::wire::Tag;
 
 /// One daemon other than this one, as this one sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,10 @@ pub struct Status {
     pub holds_token: bool,
     /// Packets that all members together may send in one rotation, when the token was here last.
     pub window: u16,
+    /// The most that it may become.
+    pub window_most: u16,
+    /// Packets of a visit that are sent after the token was passed on; 0 is the regular ring.
+    pub accelerated: u16,
     /// The highest packet number known.
     pub high: u64,
     /// Everything up to this packet was received.
@@ -105,6 +110,8 @@ impl Ring {
             rotation: order.and_then(|order| order.rotation),
             holds_token: order.is_some_and(|order| order.holds()),
             window: order.map_or(0, |order| order.window),
+            window_most: self.settings.window,
+            accelerated: self.settings.accelerated,
             high: order.map_or(0, |order| order.store.high()),
             received: order.map_or(0, |order| order.store.aru()),
             stable: order.map_or(0, |order| order.stable),
@@ -115,6 +122,23 @@ impl Ring {
             fresh_since: self.fresh_since(now),
             excluded_by: self.excluded_by(),
             hears_incompatible: self.hears_incompatible(),
+        }
+    }
+
+    /// Whose life this is, if it has proven to live and is remembered.
+    pub fn proven(&self, boot: &Boot) -> Option<Daemon> {
+        let peer = self.peers.at(self.peers.place(Tag::from(boot))?)?;
+        (peer.daemon.boot == *boot).then_some(peer.daemon)
+    }
+
+    /// Changes [`Settings::window`](crate::Settings::window) and [`Settings::accelerated`](crate::Settings::accelerated) from
+    /// the next visit of the token on. What is out of range becomes the nearest that is not.
+    pub fn set_flow(&mut self, window: Option<u16>, accelerated: Option<u16>) {
+        if let Some(window) = window {
+            self.settings.window = window.clamp(1, UNSTABLE_MAX as u16);
+        }
+        if let Some(accelerated) = accelerated {
+            self.settings.accelerated = accelerated;
         }
     }
 

@@ -20,6 +20,7 @@ use crate::config::{DaemonConfig, Membership};
 use crate::error::StartError;
 use crate::link::Link;
 use crate::listen::Listeners;
+use crate::monitor::{Here, Monitor};
 use crate::poll::{Happened, Poll, Token};
 use crate::priority;
 use crate::session::Sessions;
@@ -100,9 +101,12 @@ pub struct Daemon {
     reloads: Receiver<Box<DaemonConfig>>,
     begun: Instant,
     priority: String,
+    monitor: Monitor,
     activity: Option<Activity>,
     happened: Vec<Happened>,
+    /// Clients cannot be accepted until then.
     accept_again: Option<Instant>,
+    short_told: bool,
     batches: usize,
 }
 
@@ -143,6 +147,9 @@ impl Daemon {
             ..Limits::default()
         };
         let sessions = Sessions::new(config.clients.clone(), Random::new(crypto::seed()));
+        let clients = config.clients.socket.as_ref().map(|socket| socket.path.as_path());
+        let dangerous = config.dangerous_monitor;
+        let monitor = Monitor::new(config.name, dangerous, clients, &poll, crypto::seed());
         for line in &config.warnings {
             tracing::warn!("{line}");
         }
@@ -161,9 +168,11 @@ impl Daemon {
             reloads,
             begun: clock::now(),
             priority: String::new(),
+            monitor,
             activity: None,
             happened: Vec::new(),
             accept_again: None,
+            short_told: false,
             batches: BATCHES,
         })
     }
@@ -233,6 +242,11 @@ impl Daemon {
         self.listeners.file()
     }
 
+    /// The file of the control socket for monitors.
+    pub fn control_file(&self) -> Option<&std::path::Path> {
+        self.monitor.file()
+    }
+
     /// Writes memberships and sessions into a file named after the daemon, in the working directory (`-l y`).
     ///
     /// # Errors
@@ -262,7 +276,7 @@ impl Daemon {
         tracing::info!(%name, clients = ?self.listeners.addresses, "the bus daemon is ready");
         let mut before = clock::now();
         self.pump(before);
-        while !self.stopper.asked.load(Relaxed) {
+        while !self.stopper.asked.load(Relaxed) && !self.monitor.ends() {
             let now = clock::now();
             let most = self.wait(now);
             let mut happened = std::mem::take(&mut self.happened);
@@ -278,8 +292,13 @@ impl Daemon {
             if self.ring.next_timeout(now).is_some_and(|at| at <= now) {
                 self.ring.handle_timeout(now);
             }
+            if self.accept_again.is_some_and(|at| at <= now) {
+                self.accept_again = None;
+                self.hush(false);
+            }
             self.sessions.turns(now, &mut self.groups);
             self.sessions.sweep(now, &mut self.groups);
+            self.watch(now);
             self.pump(now);
         }
         tracing::info!(%name, "the bus daemon leaves");
@@ -288,11 +307,32 @@ impl Daemon {
         Ok(())
     }
 
+    /// Does what operators ask.
+    fn watch(&mut self, now: Instant) {
+        let segments = match &self.config.membership {
+            Membership::Fixed(list) => list.segments.len(),
+            Membership::Found { .. } => 1,
+        };
+        let mut here = Here {
+            ring: &mut self.ring,
+            groups: &self.groups,
+            sessions: &self.sessions,
+            up: now.since(self.begun),
+            segments,
+        };
+        self.monitor.turn(now, &self.poll, &mut here);
+    }
+
     fn wait(&self, now: Instant) -> Option<Duration> {
         if self.sessions.has_work() {
             return Some(Duration::ZERO);
         }
-        let times = [self.ring.next_timeout(now), self.sessions.next_sweep(), self.accept_again];
+        let times = [
+            self.ring.next_timeout(now),
+            self.sessions.next_sweep(),
+            self.accept_again,
+            self.monitor.next_timeout(now),
+        ];
         times.into_iter().flatten().min().map(|at| at.since(now))
     }
 
@@ -306,12 +346,15 @@ impl Daemon {
                 }
                 for _ in 0..self.batches {
                     let (config, ring) = (&self.config, &mut self.ring);
+                    let monitor = &mut self.monitor;
                     let more = self.link.receive(
                         now,
                         at,
                         |ip| config.accepts(ip.to_canonical()),
                         |boot, text| {
-                            ring.handle_datagram(now, &boot, text);
+                            if monitor.lets_through(ring, &boot, text) {
+                                ring.handle_datagram(now, &boot, text);
+                            }
                         },
                     );
                     if !more {
@@ -326,6 +369,8 @@ impl Daemon {
             Token::Session(at) => {
                 self.sessions.notice(at, event.readable, event.writable, event.ended)
             }
+            Token::Control => self.monitor.accept(now, &self.poll),
+            Token::Caller(at) => self.monitor.notice(at),
             Token::Call => {
                 let mut count = [0; 8];
                 let _ = rustix::io::read(&*self.stopper.bell, &mut count);
@@ -341,20 +386,31 @@ impl Daemon {
     }
 
     fn accept(&mut self, now: Instant, at: usize) {
-        if self.accept_again.is_some_and(|again| now < again) {
-            return;
-        }
-        self.accept_again = None;
         for _ in 0..ACCEPTS {
             match self.listeners.accept(at) {
-                Ok(Some((socket, peer))) => self.sessions.accept(now, &self.poll, socket, peer),
+                Ok(Some((socket, peer))) => {
+                    self.short_told = false;
+                    self.sessions.accept(now, &self.poll, socket, peer);
+                }
                 Ok(None) => return,
                 Err(error) => {
-                    // No descriptors, no memory: those who wait are looked at again in a while.
-                    tracing::warn!(%error, "a client cannot be accepted");
+                    // No descriptors, no memory. Those who wait are looked at again in a while, and not before: the kernel
+                    // would say again and again that they wait.
+                    if !std::mem::replace(&mut self.short_told, true) {
+                        tracing::warn!(%error, "clients cannot be accepted for now; raise the limit of open files if that is why");
+                    }
                     self.accept_again = Some(now + Duration::from_millis(100));
+                    self.hush(true);
                     return;
                 }
+            }
+        }
+    }
+
+    fn hush(&self, hush: bool) {
+        for (at, socket) in self.listeners.sockets().enumerate() {
+            if let Err(error) = self.poll.hush(socket, Token::Listener(at), hush) {
+                tracing::error!(%error, "a listening socket cannot be watched");
             }
         }
     }
@@ -387,6 +443,9 @@ impl Daemon {
         while let Some(transmit) = self.ring.poll_transmit() {
             self.link.queue(&transmit);
         }
+        // They live until they are sent: the link tells equal datagrams by where they are.
+        let letters = self.monitor.take_out();
+        letters.iter().for_each(|letter| self.link.queue(letter));
         self.link.flush();
         while let Some(output) = self.groups.poll_output() {
             match output {
@@ -419,6 +478,9 @@ fn settings(config: &DaemonConfig, me: Identity, link: &Link) -> Settings {
     if let Membership::Fixed(list) = &config.membership {
         settings.fixed = Some(list.members.iter().map(|member| member.name).collect());
         settings.configuration = list.hash;
+        // Sites are numbered from 1; with one segment there is one.
+        let segment = list.members.get(list.me).map_or(0, |member| member.segment);
+        settings.site = if list.segments.len() > 1 { segment as u32 + 1 } else { 0 };
     }
     settings.heartbeat = config.timing.heartbeat;
     settings.timeout_floor = config.timing.floor;

@@ -3,7 +3,7 @@
 //! - [`conf`]: `spread.conf` as the original reads it. [`config`]: the section `[bus]`, and what both become.
 //! - [`daemon`]: the thread that does everything. `poll`: what it waits for.
 //! - [`link`]: the wires to other daemons. `listen`, `session`: the clients.
-//! - [`status`]: what an operator sees of it.
+//! - [`status`]: what an operator sees of it. [`monitor`]: what an operator asks of it and of the others.
 //!
 //! Not here: what is agreed and how (`ring`), what groups are (`groups`), the bytes of clients (`spread-wire`).
 
@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod error;
 pub mod link;
 mod listen;
+pub mod monitor;
 mod poll;
 mod priority;
 pub mod privileges;

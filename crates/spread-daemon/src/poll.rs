@@ -19,6 +19,10 @@ pub(crate) enum Token {
     Listener(usize),
     /// A client.
     Session(usize),
+    /// The control socket.
+    Control,
+    /// Somebody connected to it.
+    Caller(usize),
     /// Somebody calls this thread.
     Call,
 }
@@ -30,18 +34,22 @@ impl From<Token> for EventData {
             Token::Listener(at) => (1, at),
             Token::Session(at) => (2, at),
             Token::Call => (3, 0),
+            Token::Control => (4, 0),
+            Token::Caller(at) => (5, at),
         };
-        Self::new_u64((at as u64) << 2 | kind)
+        Self::new_u64((at as u64) << 3 | kind)
     }
 }
 
 impl From<EventData> for Token {
     fn from(data: EventData) -> Self {
-        let at = (data.u64() >> 2) as usize;
-        match data.u64() & 3 {
+        let at = (data.u64() >> 3) as usize;
+        match data.u64() & 7 {
             0 => Self::Link(at),
             1 => Self::Listener(at),
             2 => Self::Session(at),
+            4 => Self::Control,
+            5 => Self::Caller(at),
             _ => Self::Call,
         }
     }
@@ -71,6 +79,12 @@ impl Poll {
     /// Says so as long as there is something to read.
     pub(crate) fn add(&self, socket: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, socket, token.into(), EventFlags::IN)?)
+    }
+
+    /// Says nothing of a socket for now, or again as long as there is something to read.
+    pub(crate) fn hush(&self, socket: BorrowedFd<'_>, token: Token, hush: bool) -> io::Result<()> {
+        let flags = if hush { EventFlags::empty() } else { EventFlags::IN };
+        Ok(epoll::modify(&self.epoll, socket, token.into(), flags)?)
     }
 
     /// Says so whenever something becomes possible. What is closed is forgotten by itself.

@@ -10,12 +10,15 @@ use std::path::Path;
 
 use crate::config::{Privileges, group_id, user_id};
 
-/// Becomes the user and group, confined to the directory. `socket` is the Unix socket's file, which is given to that user, so
-/// that it can remove it at the end. Call it before other threads do anything that needs power.
+/// Becomes the user and group, confined to the directory. `sockets` are the files of Unix sockets, which are given to that user,
+/// so that it can remove them at the end. Call it before other threads do anything that needs power.
 ///
 /// # Errors
 /// What could not be done and what is in force instead, in one sentence.
-pub fn drop_to(to: &Privileges, socket: Option<&Path>) -> Result<String, String> {
+pub fn drop_to<'a>(
+    to: &Privileges,
+    sockets: impl IntoIterator<Item = &'a Path>,
+) -> Result<String, String> {
     if !rustix::process::geteuid().is_root() {
         return Ok("not started as root: nothing to drop and no directory to be confined to".into());
     }
@@ -25,10 +28,10 @@ pub fn drop_to(to: &Privileges, socket: Option<&Path>) -> Result<String, String>
             to.user, to.group
         ));
     };
-    if let Some(socket) = socket
-        && let Err(error) = std::os::unix::fs::chown(socket, Some(user), Some(group))
-    {
-        tracing::warn!(?socket, %error, "the Unix socket stays root's and is left behind at the end");
+    for socket in sockets {
+        if let Err(error) = std::os::unix::fs::chown(socket, Some(user), Some(group)) {
+            tracing::warn!(?socket, %error, "the Unix socket stays root's and is left behind at the end");
+        }
     }
     let confined = match confine(&to.directory) {
         Ok(()) => format!("confined to {:?}", to.directory),

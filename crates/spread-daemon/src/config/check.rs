@@ -139,6 +139,7 @@ impl Found {
     /// What means the same in both cases.
     fn common(&mut self, section: &BusSection, config: &mut DaemonConfig) {
         config.priority = section.priority;
+        config.dangerous_monitor |= section.dangerous_monitor;
         self.socket(section, &mut config.clients);
         self.accept_clients(section, config);
         config.clients.sessions =

@@ -190,4 +190,13 @@ pub struct BusSection {
     ///
     /// Default "nice".
     pub priority: Priority,
+
+    /// Let monitors not only look: with it `backhand bus monitor` of this or another machine may make artificial partitions,
+    /// change the window of the ring, and end this daemon.
+    ///
+    /// Who may ask is decided by the control socket, which only root and the daemon's own user can open, and by the key of the
+    /// daemons. For laboratories and tests.
+    ///
+    /// Default false. With `spread_conf`: what its `DangerousMonitor` says, if that is true.
+    pub dangerous_monitor: bool,
 }

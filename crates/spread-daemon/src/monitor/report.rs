@@ -1,8 +1,9 @@
 //! What one daemon tells of itself, small enough for one datagram.
 
+use groups::Groups;
 use serde::{Deserialize, Serialize};
 
-use crate::status::Status;
+use crate::session::Sessions;
 
 /// Numbers of a report; a later version may say more, which is skipped, or an earlier one fewer, which are 0.
 const NUMBERS: usize = 20;
@@ -67,19 +68,15 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(status: &Status, segments: usize, partitioned: bool) -> Self {
-        let (ring, c) = (&status.ring, &status.ring.counters);
-        let view = ring.view.as_ref();
+    /// What the ring, the groups and the sessions say; the rest is the monitor's.
+    pub(super) fn new(ring: &ring::Status, groups: &Groups, sessions: &Sessions) -> Self {
+        let (view, c) = (ring.view.as_ref(), &ring.counters);
         Self {
-            name: status.name.to_string(),
             leader: view.map(|view| view.leader().name.to_string()).unwrap_or_default(),
             view: view.map(|view| view.id.to_string()).unwrap_or_default(),
             stands: ring.stands,
-            settled: !status.groups.paused,
-            partitioned,
-            seconds: status.up.as_secs(),
+            settled: groups.is_settled(),
             daemons: view.map_or(0, |view| view.members.len() as u64),
-            segments: segments as u64,
             token_visits: c.visits,
             tokens_resent: c.token_resent,
             views: ring.views,
@@ -90,13 +87,14 @@ impl Report {
             received_up_to: ring.received,
             stable_up_to: ring.stable,
             highest: ring.high,
-            sessions: status.open as u64,
-            groups: status.groups.groups as u64,
+            sessions: sessions.counts().0 as u64,
+            groups: groups.group_count() as u64,
             window: ring.window_most.into(),
             accelerated: ring.accelerated.into(),
-            messages_delivered: status.sessions.delivered,
+            messages_delivered: sessions.counters.delivered,
             rotation_micros: ring.rotation.map_or(0, |time| time.as_micros() as u64),
             window_now: ring.window.into(),
+            ..Self::default()
         }
     }
 

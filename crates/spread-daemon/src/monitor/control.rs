@@ -1,0 +1,222 @@
+//! The control socket: connections of operators on this machine, each with one request.
+//!
+//! Only root and the daemon's own user get in, by the mode of the file and by asking the kernel who connects. A connection that
+//! says nothing, or takes nothing, is closed after [`PATIENCE`].
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base::Instant;
+
+use super::words::{Answer, Request};
+use crate::poll::{Poll, Token};
+
+/// Connections at a time; more are closed at once.
+const CONNECTIONS: usize = 16;
+/// Bytes of a request: a partition of 128 daemons is less.
+const REQUEST_MAX: usize = 8 << 10;
+/// Bytes of answers that may wait for whoever asked.
+const ANSWERS_MAX: usize = 256 << 10;
+/// How long a connection may last.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection, and which of those in its place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    at: usize,
+    serial: u64,
+}
+
+#[derive(Debug)]
+struct Connection {
+    socket: UnixStream,
+    serial: u64,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    until: Instant,
+    asked: bool,
+    ending: bool,
+}
+
+/// The socket and its connections. The file goes with this, if it is still the same.
+#[derive(Debug)]
+pub(super) struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+    inode: u64,
+    connections: [Option<Connection>; CONNECTIONS],
+    serials: u64,
+    accept_again: bool,
+}
+
+impl Control {
+    /// Listens at `path`, replacing what a dead daemon left.
+    pub(super) fn open(path: PathBuf, poll: &Poll) -> io::Result<Self> {
+        match std::fs::symlink_metadata(&path) {
+            Ok(meta) if meta.file_type().is_socket() => {
+                if UnixStream::connect(&path).is_ok() {
+                    return Err(io::ErrorKind::AddrInUse.into());
+                }
+                std::fs::remove_file(&path)?;
+            }
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        poll.add_edges(listener.as_fd(), Token::Control)?;
+        let inode = std::fs::metadata(&path)?.ino();
+        Ok(Self {
+            listener,
+            path,
+            inode,
+            connections: Default::default(),
+            serials: 0,
+            accept_again: false,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes everybody who waits.
+    pub(super) fn accept(&mut self, now: Instant, poll: &Poll) {
+        self.accept_again = false;
+        // Bounded by the backlog of the listener and by the places here.
+        for _ in 0..2 * CONNECTIONS {
+            match self.listener.accept() {
+                Ok((socket, _)) => self.admit(now, poll, socket),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => break,
+            }
+        }
+        self.accept_again = true;
+    }
+
+    fn admit(&mut self, now: Instant, poll: &Poll, socket: UnixStream) {
+        let Ok(who) = rustix::net::sockopt::socket_peercred(&socket) else { return };
+        let allowed = who.uid.is_root() || who.uid == rustix::process::geteuid();
+        let Some(at) = self.connections.iter().position(Option::is_none).filter(|_| allowed) else {
+            return;
+        };
+        if socket.set_nonblocking(true).is_err()
+            || poll.add_edges(socket.as_fd(), Token::Caller(at)).is_err()
+        {
+            return;
+        }
+        self.serials += 1;
+        self.connections[at] = Some(Connection {
+            socket,
+            serial: self.serials,
+            input: Vec::new(),
+            output: Vec::new(),
+            until: now + PATIENCE,
+            asked: false,
+            ending: false,
+        });
+    }
+
+    /// Something is possible at a connection; its request, once it is whole.
+    pub(super) fn notice(&mut self, at: usize) -> Option<(Caller, Result<Request, String>)> {
+        let connection = self.connections.get_mut(at)?.as_mut()?;
+        if !connection.flush() {
+            self.connections[at] = None;
+            return None;
+        }
+        let mut buffer = [0; 4096];
+        loop {
+            match connection.socket.read(&mut buffer) {
+                // Whoever asked may have nothing more to say and still listen; the time is bounded.
+                Ok(0) if connection.asked => return None,
+                Ok(0) => break,
+                // One request for each connection.
+                Ok(_) if connection.asked => {}
+                Ok(count) => {
+                    connection.input.extend_from_slice(&buffer[..count]);
+                    if connection.input.contains(&b'\n') || connection.input.len() > REQUEST_MAX {
+                        connection.asked = true;
+                        let input = std::mem::take(&mut connection.input);
+                        let caller = Caller { at, serial: connection.serial };
+                        return Some((caller, parse(&input)));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        self.connections[at] = None;
+        None
+    }
+
+    /// Says something to whoever asked, if they are still there. Nothing comes after an end or a mistake.
+    pub(super) fn say(&mut self, caller: Caller, answer: &Answer) {
+        let slot = &mut self.connections[caller.at];
+        let Some(connection) = slot.as_mut().filter(|c| c.serial == caller.serial) else { return };
+        // Texts and numbers can always be written.
+        let line = serde_json::to_string(answer).unwrap_or_default();
+        connection.output.extend_from_slice(line.as_bytes());
+        connection.output.push(b'\n');
+        connection.ending = matches!(answer, Answer::End | Answer::Mistake { .. });
+        if connection.output.len() > ANSWERS_MAX || !connection.flush() {
+            *slot = None;
+        }
+    }
+
+    /// Closes those whose time is over.
+    pub(super) fn sweep(&mut self, now: Instant, poll: &Poll) {
+        for slot in &mut self.connections {
+            if slot.as_ref().is_some_and(|connection| connection.until <= now) {
+                *slot = None;
+            }
+        }
+        if self.accept_again {
+            self.accept(now, poll);
+        }
+    }
+
+    /// When [`sweep`](Self::sweep) is due.
+    pub(super) fn next_sweep(&self, now: Instant) -> Option<Instant> {
+        let first = self.connections.iter().flatten().map(|connection| connection.until).min();
+        let again = self.accept_again.then(|| now + Duration::from_millis(100));
+        [first, again].into_iter().flatten().min()
+    }
+}
+
+impl Connection {
+    /// Writes what waits; `false` if the connection is over.
+    fn flush(&mut self) -> bool {
+        while !self.output.is_empty() {
+            match self.socket.write(&self.output) {
+                Ok(0) => return false,
+                Ok(count) => drop(self.output.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        !self.ending
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if std::fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn parse(input: &[u8]) -> Result<Request, String> {
+    let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.len() > REQUEST_MAX {
+        return Err(format!("a request has at most {REQUEST_MAX} bytes"));
+    }
+    serde_json::from_slice(line).map_err(|error| format!("this is no request: {error}"))
+}
