@@ -4,13 +4,14 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bus_tools::purge::ask::{Request, ask};
-use bus_tools::purge::member::{Settings, run};
+use bus_tools::purge::member::{Line, Ready, Settings};
 use spread_client::blocking::Connection;
 use spread_client::{
     Event, GroupId, GroupName, Membership, Names, Options, Outgoing, PrivateGroup, Service,
@@ -45,7 +46,13 @@ impl Cache {
             groups: vec![GROUP.into()],
         };
         let mut log = self.log.clone();
-        thread::spawn(move || run(&settings, &mut log).unwrap_err());
+        thread::spawn(move || {
+            let mut say = |line: Line| {
+                let weight = if line.warning { "warning: " } else { "" };
+                writeln!(log, "{weight}{}", line.text).unwrap();
+            };
+            Ready::new(&settings).unwrap().run(&mut say)
+        });
     }
 
     fn path(&self, path: &str) -> std::path::PathBuf {
@@ -74,7 +81,7 @@ impl Cache {
     /// The name of its session.
     fn name(&self) -> PrivateGroup {
         let log = self.log.containing("connected as #");
-        let name = log.rsplit_once("connected as ").unwrap().1.lines().next().unwrap();
+        let name = log.rsplit_once("\nconnected as ").unwrap().1.lines().next().unwrap();
         GroupName::destination(name.as_bytes()).unwrap().private().unwrap()
     }
 }
@@ -229,7 +236,7 @@ fn the_folder_is_cleared_at_the_start_and_when_the_session_is_back() {
     cache.stores(&["old/a", "old/b/c", "d"]);
     cache.run(&server);
     let log = cache.log.containing("joined cachepurge (1 members)");
-    assert!(log.contains("purged: [started] clears the folder: 3 files\n"), "{log}");
+    assert!(log.contains("started, clears the folder: 3 files\n"), "{log}");
     assert_eq!(fs::read_dir(cache.folder.path()).unwrap().count(), 0);
     cache.stores(&["new"]);
     server.end_sessions();
@@ -333,7 +340,7 @@ fn who_was_cut_off_is_told_what_it_missed_and_does_it() {
     };
     assert_eq!((&told.body[..], told.sender), (&b"/a\0/dir/*\0"[..], Some(*own.group())));
     assert_eq!(told.groups.get(0), Some(*bob.group().group()));
-    cache.log.containing("tells [\"#bob#here\"], who are back, what they missed\n");
+    cache.log.containing("[\"#bob#here\"] are back, and are told what they may have missed\n");
     // The other way round.
     let groups = &[*own.group()];
     let body = b"/b\0/../x\0\0/none\0";
@@ -345,7 +352,7 @@ fn who_was_cut_off_is_told_what_it_missed_and_does_it() {
 
 #[test]
 fn a_member_may_do_nothing_else_any_more() {
-    use bus_tools::purge::confine::confine;
+    use bus_tools::purge::confine::{Confinement, confine};
     use bus_tools::purge::folder::Folder;
 
     let (cache, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -360,8 +367,9 @@ fn a_member_may_do_nothing_else_any_more() {
     };
     let inside_too = inside.clone();
     let sentence = thread::spawn(move || {
-        let sentence = confine(&folder, &format!("{port}@127.0.0.1").parse().unwrap());
-        if sentence.starts_with("confined by landlock") {
+        let Confinement { whole, text } =
+            confine(&folder, &format!("{port}@127.0.0.1").parse().unwrap());
+        if whole {
             denied(fs::remove_file(&precious));
             denied(fs::write(&inside_too, "y"));
             denied(fs::read(&inside_too).map(drop));
@@ -374,7 +382,7 @@ fn a_member_may_do_nothing_else_any_more() {
             fs::remove_file(&inside_too).unwrap();
             assert!(precious.exists());
         }
-        sentence
+        text
     })
     .join()
     .unwrap();

@@ -21,34 +21,40 @@ const LOOKUP: [&str; 5] = ["/etc", "/usr", "/lib", "/lib64", "/run/systemd/resol
 /// The port of name servers.
 const DNS: u16 = 53;
 
-/// Takes every right away from this thread that purging in `folder` and speaking to `endpoint` does not need. Returns a
-/// sentence that tells what is in force.
-pub fn confine(folder: &Folder, endpoint: &Endpoint) -> String {
+/// What is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    /// Whether all that was asked for is.
+    pub whole: bool,
+    /// A sentence that tells it.
+    pub text: String,
+}
+
+/// Takes every right away from this thread that purging in `folder` and speaking to `endpoint` does not need.
+pub fn confine(folder: &Folder, endpoint: &Endpoint) -> Confinement {
+    use LandlockStatus::{Available, NotEnabled};
     let path = folder.path().display();
-    let only = format!("only the opening of files beneath {path} holds it");
-    match restrict(folder, endpoint) {
-        Ok(status) => match (status.ruleset, status.landlock) {
-            (RulesetStatus::FullyEnforced, LandlockStatus::Available { effective_abi, .. }) => {
-                format!(
-                    "confined by landlock {effective_abi}: lists and removes beneath {path}, no more"
-                )
-            }
-            (RulesetStatus::PartiallyEnforced, LandlockStatus::Available { effective_abi, .. }) => {
-                format!(
-                    "confined in part: this kernel has landlock {effective_abi}, not all of {ASKED}; removes beneath {path} only"
-                )
-            }
-            (_, LandlockStatus::NotEnabled) => {
-                format!(
-                    "not confined by landlock, which this kernel has switched off (lsm=); {only}"
-                )
-            }
-            _ => {
-                format!("not confined by landlock, which this kernel has not (Linux 5.13); {only}")
-            }
-        },
-        Err(error) => format!("not confined by landlock: {error}; {only}"),
-    }
+    let only = format!("only opening files beneath {path} alone keeps this program there");
+    let (ruleset, landlock) = match restrict(folder, endpoint) {
+        Ok(status) => (status.ruleset, status.landlock),
+        Err(error) => {
+            let text = format!("not confined by landlock: {error}; {only}");
+            return Confinement { whole: false, text };
+        }
+    };
+    let text = match (&ruleset, landlock) {
+        (RulesetStatus::FullyEnforced, Available { effective_abi, .. }) => format!(
+            "confined by landlock {effective_abi}: may list and remove beneath {path}, connect to its daemon, and nothing else"
+        ),
+        (RulesetStatus::PartiallyEnforced, Available { effective_abi, .. }) => format!(
+            "confined in part: this kernel has landlock {effective_abi} and not {ASKED}; may remove beneath {path} only"
+        ),
+        (_, NotEnabled) => {
+            format!("not confined by landlock, which is switched off in this kernel (lsm=); {only}")
+        }
+        _ => format!("not confined by landlock, which this kernel has not (Linux 5.13); {only}"),
+    };
+    Confinement { whole: ruleset == RulesetStatus::FullyEnforced, text }
 }
 
 fn restrict(folder: &Folder, endpoint: &Endpoint) -> Result<RestrictionStatus, RulesetError> {

@@ -1,8 +1,6 @@
 //! `backhand purged`: a member of the group beside each cache, which removes what it is told and answers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +10,7 @@ use spread_client::{
     Outgoing, PrivateGroup, Regular, Service,
 };
 
-use super::confine::confine;
+use super::confine::{Confinement, confine};
 use super::folder::{Folder, FolderError, Removal};
 use super::message::{Answer, MISSED, UNANSWERED};
 use super::missed::{Missed, Told};
@@ -55,47 +53,79 @@ pub enum MemberError {
     /// The daemon refuses this client for good.
     #[error(transparent)]
     Refused(#[from] Error),
-    /// The log cannot be written.
-    #[error("the log cannot be written: {0}")]
-    Log(#[from] io::Error),
 }
 
-/// Purges until the program is ended. This thread, and what it starts, may do nothing else any more.
-///
-/// # Errors
-/// See [`MemberError`]. A daemon that is not there is none: it is waited for.
-pub fn run(settings: &Settings, log: &mut dyn Write) -> Result<Infallible, MemberError> {
-    let folder = Folder::open(&settings.folder)?;
-    let groups: Vec<GroupName> = settings
-        .groups
-        .iter()
-        .map(|group| {
+/// A line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Whether something is not as it should be.
+    pub warning: bool,
+    /// What happened.
+    pub text: String,
+}
+
+/// Takes the lines for the log. It must not wait for who reads them: what is not purged meanwhile is served.
+pub type Log<'a> = dyn FnMut(Line) + 'a;
+
+/// A member that has not begun.
+#[derive(Debug)]
+pub struct Ready {
+    folder: Folder,
+    spread: Endpoint,
+    groups: Vec<GroupName>,
+    confinement: Confinement,
+}
+
+impl Ready {
+    /// Opens the folder, and takes away from this thread and what it starts every right that is not needed any more.
+    ///
+    /// # Errors
+    /// See [`MemberError`].
+    pub fn new(settings: &Settings) -> Result<Self, MemberError> {
+        let mut groups = Vec::new();
+        for group in &settings.groups {
             let wrong = |source| MemberError::Group { group: group.clone(), source };
-            GroupName::new(group.as_bytes()).map_err(wrong)
-        })
-        .collect::<Result<_, _>>()?;
-    if groups.is_empty() {
-        return Err(MemberError::NoGroup);
+            groups.push(GroupName::new(group.as_bytes()).map_err(wrong)?);
+        }
+        if groups.is_empty() {
+            return Err(MemberError::NoGroup);
+        }
+        let folder = Folder::open(&settings.folder)?;
+        let spread = settings.spread.clone();
+        let confinement = confine(&folder, &spread);
+        Ok(Self { folder, spread, groups, confinement })
     }
-    writeln!(log, "purged: {}", confine(&folder, &settings.spread))?;
-    let name = private_name("purged");
-    let options = Options::named(&name).unwrap_or_default();
-    let mut session = Session::new(settings.spread.clone(), options, Backoff::default());
-    for group in &groups {
-        session.join(group)?;
-    }
-    let waiting = VecDeque::new();
-    let mut member = Member { folder, session, groups, own: None, views: BTreeMap::new(), waiting };
-    // What was purged while nobody was here is not known.
-    let removal = member.clear();
-    tell(log, "started", "clears the folder", &removal)?;
-    loop {
-        let happened = match member.waiting.pop_front() {
-            Some(happened) => happened,
-            None => member.session.receive()?,
-        };
-        member.take(happened, log)?;
-        log.flush()?;
+
+    /// Purges until the program is ended.
+    ///
+    /// # Errors
+    /// The daemon refuses this client for good. One that is not there is waited for.
+    pub fn run(self, log: &mut Log<'_>) -> Error {
+        let Self { folder, spread, groups, confinement } = self;
+        log(Line { warning: !confinement.whole, text: confinement.text });
+        let options = Options::named(&private_name("purged")).unwrap_or_default();
+        let mut session = Session::new(spread, options, Backoff::default());
+        for group in &groups {
+            if let Err(error) = session.join(group) {
+                return error;
+            }
+        }
+        let (views, waiting) = (BTreeMap::new(), VecDeque::new());
+        let mut member =
+            Member { folder, session, groups, own: None, views, waiting, absent: String::new() };
+        // What was purged while nobody was here is not known.
+        let removal = member.clear();
+        tell(log, "started, clears the folder", &removal);
+        loop {
+            let happened = match member.waiting.pop_front() {
+                Some(happened) => happened,
+                None => match member.session.receive() {
+                    Ok(happened) => happened,
+                    Err(error) => return error,
+                },
+            };
+            member.take(happened, log);
+        }
     }
 }
 
@@ -108,110 +138,94 @@ struct Member {
     views: BTreeMap<GroupName, (Names, Missed)>,
     /// What happened while files were removed.
     waiting: VecDeque<Happened>,
+    /// Why there is no session, as it was told last.
+    absent: String,
 }
 
 impl Member {
-    fn take(&mut self, happened: Happened, log: &mut dyn Write) -> io::Result<()> {
+    fn take(&mut self, happened: Happened, log: &mut Log<'_>) {
         match happened {
             Happened::Connected { group, .. } => {
                 self.own = Some(group);
                 self.views.clear();
-                writeln!(log, "purged: connected as {group}")
+                self.absent.clear();
+                say(log, format!("connected as {group}"));
             }
             Happened::Lost { error, .. } => {
                 self.own = None;
                 self.views.clear();
-                writeln!(
-                    log,
-                    "purged: {error}; the folder will be cleared when the session is back"
-                )
+                let then = "the folder will be cleared when the session is back";
+                warn(log, format!("{error}; {then}"));
             }
-            Happened::Waiting { error, pause } => {
-                writeln!(log, "purged: {error}; again in {pause:.1?}")
+            Happened::Waiting { error, .. } => {
+                // Told once, however often it is tried.
+                let absent = error.to_string();
+                if absent != self.absent {
+                    warn(log, format!("{absent}; it is tried again and again"));
+                    self.absent = absent;
+                }
             }
             Happened::Event(Event::Membership(view)) => self.view(&view, log),
             Happened::Event(Event::Transitional(signal)) => {
                 if let Some((_, missed)) = self.views.get_mut(&signal.group) {
                     missed.signal();
                 }
-                Ok(())
             }
             Happened::Event(Event::Regular(message)) => self.message(&message, log),
             Happened::Event(Event::Reject(reject)) => {
-                writeln!(log, "purged: the daemon rejects {:?} of this session", reject.groups)
+                warn(log, format!("the daemon rejects {:?} of this session", reject.groups));
             }
-            Happened::Event(Event::SelfLeave(_)) => Ok(()),
+            Happened::Event(Event::SelfLeave(_)) => {}
         }
     }
 
-    fn view(&mut self, view: &Membership, log: &mut dyn Write) -> io::Result<()> {
-        let Some(own) = self.own.map(GroupName::from) else { return Ok(()) };
+    fn view(&mut self, view: &Membership, log: &mut Log<'_>) {
+        let Some(own) = self.own.map(GroupName::from) else { return };
         if !view.members.contains(&own) {
-            return Ok(());
+            return;
         }
         let members = view.members.clone();
         if let Some((before, missed)) = self.views.get_mut(&view.group) {
             *before = members;
-            let told = missed.view(view);
-            return told.iter().try_for_each(|told| self.tell_missed(told, log));
+            missed.view(view).iter().for_each(|told| self.tell_missed(told, log));
+            return;
         }
         self.views.insert(view.group, (members, Missed::joined(own, view)));
         // What was purged before this view is not known; whatever comes after it will be.
         let removal = self.clear();
-        let what =
-            format!("joined {} ({} members), clears the folder", view.group, view.members.len());
-        tell(log, "started", &what, &removal)
+        let count = view.members.len();
+        tell(log, &format!("joined {} ({count} members), clears the folder", view.group), &removal);
     }
 
     /// Tells members that are back what they missed.
-    fn tell_missed(&mut self, told: &Told, log: &mut dyn Write) -> io::Result<()> {
-        let names = &told.to;
-        writeln!(log, "purged: tells {names:?}, who are back, what they missed")?;
+    fn tell_missed(&mut self, told: &Told, log: &mut Log<'_>) {
+        say(log, format!("{:?} are back, and are told what they may have missed", told.to));
         for groups in told.to.chunks(DESTINATIONS_MAX) {
-            let message = Outgoing {
-                service: Service::Safe,
-                self_discard: false,
-                kind: MISSED,
-                groups,
-                body: &told.paths,
-            };
-            self.send(&message, log)?;
+            self.send(MISSED, Service::Safe, groups, &told.paths, log);
         }
-        Ok(())
     }
 
-    fn message(&mut self, message: &Regular, log: &mut dyn Write) -> io::Result<()> {
-        let Some(sender) = message.sender else { return Ok(()) };
+    fn message(&mut self, message: &Regular, log: &mut Log<'_>) {
+        let Some(sender) = message.sender else { return };
         let own = self.own.map(GroupName::from);
         match message.hint.kind() {
             MISSED if own.is_some_and(|own| message.groups.contains(&own)) => {
                 for path in message.body.split(|&byte| byte == 0).filter(|path| !path.is_empty()) {
-                    self.purge(sender, path, log)?;
+                    self.purge(sender, path, log);
                 }
-                Ok(())
             }
             // To purge here alone would leave the others with what is wrong.
             kind if kind >= UNANSWERED && self.is_ours(message) => {
-                let removal = self.purge(sender, &message.body, log)?;
+                let removal = self.purge(sender, &message.body, log);
                 if kind == UNANSWERED {
-                    return Ok(());
+                    return;
                 }
                 let here = message.groups.iter().filter_map(|group| self.views.get(&group));
                 let failure = removal.failure.as_deref();
                 let body = Answer::encode(removal.removed, failure, here.map(|(names, _)| names));
-                let groups = &[sender];
-                self.send(
-                    &Outgoing {
-                        service: Service::Fifo,
-                        self_discard: false,
-                        kind,
-                        groups,
-                        body: &body,
-                    },
-                    log,
-                )
+                self.send(kind, Service::Fifo, &[sender], &body, log);
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 
@@ -220,19 +234,13 @@ impl Member {
     }
 
     /// Removes what `text` says.
-    fn purge(
-        &mut self,
-        sender: GroupName,
-        text: &[u8],
-        log: &mut dyn Write,
-    ) -> io::Result<Removal> {
+    fn purge(&mut self, sender: GroupName, text: &[u8], log: &mut Log<'_>) -> Removal {
         let object = match Object::parse(text) {
             Ok(object) => object,
             Err(error) => {
-                let shown = text.escape_ascii().to_string();
-                let shown: String = shown.chars().take(200).collect();
-                writeln!(log, "purged: {sender} asks to purge \"{shown}\": {error}")?;
-                return Ok(Removal { removed: 0, failure: Some(error.to_string()) });
+                let shown: String = text.escape_ascii().to_string().chars().take(200).collect();
+                warn(log, format!("[{sender}] asks to purge \"{shown}\": {error}"));
+                return Removal { removed: 0, failure: Some(error.to_string()) };
             }
         };
         for (_, missed) in self.views.values_mut() {
@@ -240,8 +248,8 @@ impl Member {
         }
         let Self { folder, session, waiting, .. } = self;
         let removal = folder.remove(&object, &mut || receive(session, waiting));
-        tell(log, &sender.to_string(), &format!("purges {object}"), &removal)?;
-        Ok(removal)
+        tell(log, &format!("[{sender}] purges {object}"), &removal);
+        removal
     }
 
     fn clear(&mut self) -> Removal {
@@ -249,10 +257,17 @@ impl Member {
         folder.clear(&mut || receive(session, waiting))
     }
 
-    fn send(&mut self, message: &Outgoing<'_>, log: &mut dyn Write) -> io::Result<()> {
-        match self.session.send(message) {
-            Ok(()) => Ok(()),
-            Err(error) => writeln!(log, "purged: {:?} is not told: {error}", message.groups),
+    fn send(
+        &mut self,
+        kind: i16,
+        service: Service,
+        groups: &[GroupName],
+        body: &[u8],
+        log: &mut Log<'_>,
+    ) {
+        let message = Outgoing { service, self_discard: false, kind, groups, body };
+        if let Err(error) = self.session.send(&message) {
+            warn(log, format!("{groups:?} are not told: {error}"));
         }
     }
 }
@@ -278,10 +293,18 @@ fn receive(session: &mut Session, waiting: &mut VecDeque<Happened>) {
     }
 }
 
-fn tell(log: &mut dyn Write, who: &str, what: &str, removal: &Removal) -> io::Result<()> {
+fn say(log: &mut Log<'_>, text: String) {
+    log(Line { warning: false, text });
+}
+
+fn warn(log: &mut Log<'_>, text: String) {
+    log(Line { warning: true, text });
+}
+
+fn tell(log: &mut Log<'_>, what: &str, removal: &Removal) {
     let files = removal.removed;
     match &removal.failure {
-        None => writeln!(log, "purged: [{who}] {what}: {files} files"),
-        Some(failure) => writeln!(log, "purged: [{who}] {what}: {files} files, but {failure}"),
+        None => say(log, format!("{what}: {files} files")),
+        Some(failure) => warn(log, format!("{what}: {files} files, but {failure}")),
     }
 }

@@ -21,6 +21,8 @@ pub mod message;
 pub mod missed;
 pub mod object;
 
+pub use spread_client::Endpoint;
+
 /// The group unless another is said, as in the book.
 pub const GROUP: &str = "cachepurge";
 
