@@ -276,32 +276,36 @@ fn total_order(traces: &[Trace]) -> Result<(), String> {
     Err(format!("there is no one order; of {} places among others {stuck:?}", before.len()))
 }
 
-/// Who goes from one view to the next together was told the same in between, before the signal and after it.
+/// Who comes to a view together comes from one view, and was told the same in it, before the signal and after it.
 fn virtual_synchrony(stays: &[Stay<'_>]) -> Result<(), String> {
-    let mut ways: BTreeMap<(Key<'_>, Key<'_>), Vec<&Stay<'_>>> = BTreeMap::new();
+    let mut arrivals: BTreeMap<Key<'_>, Vec<&Stay<'_>>> = BTreeMap::new();
     for stay in stays {
         if let Some(next) = stay.next {
-            ways.entry((key(stay.view), key(next))).or_default().push(stay);
+            arrivals.entry(key(next)).or_default().push(stay);
         }
     }
-    for stays in ways.values() {
+    for stays in arrivals.values() {
         for (at, one) in stays.iter().enumerate() {
             let Some(next) = one.next else { continue };
             for other in &stays[at + 1..] {
                 let together =
                     next.cause != Cause::Network || next.together.contains(&other.trace.name);
-                if together && one.items != other.items {
-                    let (a, b) = (one.halves(), other.halves());
+                if !together {
+                    continue;
+                }
+                let names = (&one.trace.name, &other.trace.name);
+                if key(one.view) != key(other.view) {
                     return Err(format!(
-                        "{} and {} went together from {:?} to {:?}, but one got {} and {} messages, the other {} and {}",
-                        one.trace.name,
-                        other.trace.name,
-                        one.view.id,
-                        next.id,
-                        a.0.len(),
-                        a.1.len(),
-                        b.0.len(),
-                        b.1.len()
+                        "{names:?} came together to {:?}, one from {:?}, the other from {:?}",
+                        next.id, one.view, other.view
+                    ));
+                }
+                if one.items != other.items {
+                    let (a, b) = (one.halves(), other.halves());
+                    let counts = [a.0.len(), a.1.len(), b.0.len(), b.1.len()];
+                    return Err(format!(
+                        "{names:?} went together from {:?} to {:?} and were told, before and after the signal, {counts:?} things",
+                        one.view.id, next.id
                     ));
                 }
             }

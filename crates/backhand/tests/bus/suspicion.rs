@@ -62,7 +62,7 @@ fn sound() -> Vec<Trace> {
 fn finds() -> Result<(), Failed> {
     check(&sound())?;
     type Spoil = fn(&mut Vec<Trace>);
-    let spoilt: [(&str, Spoil); 13] = [
+    let spoilt: [(&str, Spoil); 14] = [
         ("nobody sent", |t| t[0].items.push(message(1, 9, false))),
         ("twice", |t| t[0].items.push(message(0, 1, false))),
         ("before any view", |t| t[2].items.insert(0, message(2, 1, false))),
@@ -74,7 +74,11 @@ fn finds() -> Result<(), Failed> {
             t.iter_mut().take(2).for_each(|t| t.items.swap(1, 2));
         }),
         // The last message before the view; the place is that of the signal then.
-        ("went together", |t| drop(t[1].items.remove(5))),
+        ("and were told", |t| drop(t[1].items.remove(5))),
+        ("came together", |t| {
+            t[0].items[8] = view(4, Cause::Network, &["a", "b", "c"], &["a", "b", "c"]);
+            t[1].items[8] = t[0].items[8].clone();
+        }),
         ("as safe", |t| {
             t[2].items.remove(2);
         }),
