@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use ring::{Daemon, DaemonName};
+use ring::{Daemon, DaemonName, VirtualIds};
 use spread_wire::{ClientMessage, GroupId, GroupName, Order, PrivateGroup, PrivateName, Service};
 
 use crate::exchange::Exchange;
@@ -127,7 +127,7 @@ impl Groups {
             me,
             limits,
             sessions: Sessions::default(),
-            roster: Roster::alone(me),
+            roster: Roster::alone(me, VirtualIds::default()),
             table: Table::default(),
             view: None,
             transitional: false,
@@ -140,6 +140,12 @@ impl Groups {
             outputs: VecDeque::new(),
             paused: false,
         }
+    }
+
+    /// With written ids of daemons instead of the hashes of their names, the same at all of them. Before the first event.
+    pub fn with_ids(mut self, ids: VirtualIds) -> Self {
+        self.roster = Roster::alone(self.me, ids);
+        self
     }
 
     /// Begins a session. Its name is taken until its end has been delivered in order.

@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use ring::{Daemon, View};
+use ring::{Daemon, View, VirtualIds};
 
 use crate::group::{GroupId, Place, TRANSITIONAL_INDEX, ViewId};
 
@@ -20,20 +20,22 @@ pub(crate) struct Roster {
     time: i32,
     /// The view is over, or there was none yet.
     transitional: bool,
+    /// What clients see as the ids of daemons.
+    ids: VirtualIds,
 }
 
 impl Roster {
     /// The daemons of `view`, in which this daemon has the place `mine`.
-    pub(crate) fn of(view: &View, mine: Place) -> Self {
+    pub(crate) fn of(view: &View, mine: Place, ids: VirtualIds) -> Self {
         let daemons = view.members.to_vec();
         let lost = vec![false; daemons.len()];
-        Self { lost, daemons, mine, time: view.time as i32, transitional: false }
+        Self { lost, daemons, mine, time: view.time as i32, transitional: false, ids }
     }
 
     /// Only this daemon, before its first view.
-    pub(crate) fn alone(me: Daemon) -> Self {
+    pub(crate) fn alone(me: Daemon, ids: VirtualIds) -> Self {
         let daemons = Vec::from([me]);
-        Self { lost: vec![false], daemons, mine: 0, time: 0, transitional: true }
+        Self { lost: vec![false], daemons, mine: 0, time: 0, transitional: true, ids }
     }
 
     /// The first view comes while no other was complete: its time tells this life's groups from those of another.
@@ -41,6 +43,11 @@ impl Roster {
         if self.time == 0 {
             self.time = view.time as i32;
         }
+    }
+
+    /// What clients see as the ids of daemons.
+    pub(crate) fn ids(&self) -> &VirtualIds {
+        &self.ids
     }
 
     /// This daemon's place.
@@ -99,7 +106,7 @@ impl Roster {
     }
 
     fn id_of(&self, leader: Option<&Daemon>) -> ViewId {
-        let leader = leader.map_or(0, |daemon| daemon.name.virtual_id() as i32);
+        let leader = leader.map_or(0, |daemon| self.ids.of(&daemon.name) as i32);
         ViewId { leader, time: self.time }
     }
 
@@ -107,5 +114,30 @@ impl Roster {
     pub(crate) fn fresh_id(&self) -> GroupId {
         let index = if self.transitional { TRANSITIONAL_INDEX } else { 0 };
         GroupId { view: self.id(), index }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::Boot;
+    use ring::{DaemonName, RingId};
+
+    use super::*;
+
+    #[test]
+    fn a_written_id_is_what_clients_see_instead_of_the_hash_of_the_name() {
+        let name = |text: &str| DaemonName::of_host(text);
+        let ann = Daemon { name: name("ann"), boot: Boot([1; 16]) };
+        let bob = Daemon { name: name("bob"), boot: Boot([2; 16]) };
+        let view = |first: Daemon| View {
+            id: RingId { counter: 1, founder: 1 },
+            members: [first].into(),
+            previous: [RingId::default()].into(),
+            time: 7,
+        };
+        let ids = VirtualIds::written([(name("ann"), 4711)]);
+        assert_eq!(Roster::of(&view(ann), 0, ids.clone()).id().leader, 4711);
+        let hash = name("bob").virtual_id() as i32;
+        assert_eq!(Roster::of(&view(bob), 0, ids).id().leader, hash);
     }
 }

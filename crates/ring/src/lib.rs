@@ -36,5 +36,5 @@ pub use outbox::{To, Transmit};
 pub use ring::Ring;
 pub use settings::{Settings, Surroundings};
 pub use status::{PeerStatus, Status};
-pub use view::{Daemon, RingId, View};
+pub use view::{Daemon, RingId, View, VirtualIds};
 pub use wire::Tag;

@@ -29,6 +29,23 @@ impl fmt::Debug for Daemon {
     }
 }
 
+/// What clients see as the ids of daemons: written ones (`VirtualID` of a `spread.conf`), else the hash of the name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VirtualIds(Arc<[(DaemonName, u32)]>);
+
+impl VirtualIds {
+    /// With these written ids; each name at most once.
+    pub fn written(ids: impl IntoIterator<Item = (DaemonName, u32)>) -> Self {
+        Self(ids.into_iter().collect())
+    }
+
+    /// The id of a daemon.
+    pub fn of(&self, name: &DaemonName) -> u32 {
+        let written = self.0.iter().find(|(written, _)| written == name);
+        written.map_or_else(|| name.virtual_id(), |(_, id)| *id)
+    }
+}
+
 /// Names one installed view for ever: no two views have the same, wherever and whenever they were installed.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RingId {
@@ -70,7 +87,7 @@ impl View {
         &self.members[0]
     }
 
-    /// What clients see as the id of the view: the leader's virtual id and the time.
+    /// What clients see as the id of the view where no other ids are written: the leader's virtual id and the time.
     pub fn client_id(&self) -> (u32, u32) {
         (self.leader().name.virtual_id(), self.time)
     }
