@@ -12,12 +12,14 @@ use crate::cluster::{Bus, NAMES, names};
 use crate::history;
 
 pub(crate) const TRIALS: &[crate::Named] =
-    &[("five_daemons_agree_whatever_happens_to_them_by_lot", by_lot)];
+    &[("daemons_agree_whatever_happens_to_them_by_lot", by_lot)];
 
 /// How long, without `BACKHAND_BUS_CHAOS`.
 const SECONDS: u64 = 6;
-const MACHINES: usize = 5;
-const PACE: Duration = Duration::from_millis(4);
+/// Fewest and most machines.
+const MACHINES: std::ops::RangeInclusive<u32> = 3..=8;
+/// Milliseconds between two messages of one client, by lot too.
+const PACES: [u64; 3] = [1, 4, 20];
 /// Longest time between two faults, in milliseconds.
 const PAUSE: u32 = 400;
 
@@ -26,7 +28,8 @@ struct Chaos {
     dice: Random,
     /// The client at each daemon that lives.
     clients: Vec<Option<Client>>,
-    frozen: [bool; MACHINES],
+    frozen: Vec<bool>,
+    pace: Duration,
     dead: Vec<Client>,
     log: Vec<String>,
 }
@@ -36,8 +39,12 @@ impl Chaos {
         self.log.push(format!("{:.3} {what}", began.elapsed().as_secs_f64()));
     }
 
+    fn one(&mut self) -> usize {
+        self.dice.below(self.frozen.len() as u32) as usize
+    }
+
     fn strike(&mut self, began: Instant) -> Result<(), Failed> {
-        let i = self.dice.below(MACHINES as u32) as usize;
+        let i = self.one();
         let machine = self.bus.lab.machine(i);
         let name = NAMES[i];
         match self.dice.below(12) {
@@ -48,7 +55,7 @@ impl Chaos {
             }
             5 => {
                 for _ in 0..2 {
-                    let i = self.dice.below(MACHINES as u32) as usize;
+                    let i = self.one();
                     self.bus.lab.machine(i).cut(Cut::Apart)?;
                     self.tell(began, format!("{}: Apart", NAMES[i]));
                 }
@@ -88,13 +95,13 @@ impl Chaos {
 
     fn start(&mut self, began: Instant, i: usize) {
         self.bus.start(i);
-        self.clients[i] = Some(Client::start(&self.bus, i, Some(PACE)));
+        self.clients[i] = Some(Client::start(&self.bus, i, Some(self.pace)));
         self.tell(began, format!("{}: started", NAMES[i]));
     }
 
     /// Nothing is wrong any more.
     fn calm(&mut self, began: Instant) -> Result<(), Failed> {
-        for i in 0..MACHINES {
+        for i in 0..self.frozen.len() {
             self.bus.lab.machine(i).heal()?;
             if std::mem::take(&mut self.frozen[i]) {
                 self.bus.process(i).signal(Signal::CONT)?;
@@ -121,15 +128,19 @@ fn by_lot() -> Result<(), Failed> {
     let time = Duration::from_secs(number("BACKHAND_BUS_CHAOS").unwrap_or(SECONDS));
     let seed = number("BACKHAND_BUS_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("BACKHAND_BUS_SEED={seed}");
-    let bus = Bus::new(MACHINES);
-    let clients: Vec<Client> = Client::everywhere(&bus, PACE);
-    let all = names(&[0, 1, 2, 3, 4]);
+    let mut dice = Random::new(seed);
+    let machines = (MACHINES.start() + dice.below(MACHINES.end() - MACHINES.start() + 1)) as usize;
+    let pace = Duration::from_millis(PACES[dice.below(PACES.len() as u32) as usize]);
+    let bus = Bus::new(machines);
+    let clients: Vec<Client> = Client::everywhere(&bus, pace);
+    let all = names(&(0..machines).collect::<Vec<_>>());
     clients.iter().for_each(|client| drop(client.wait_for_daemons(&all)));
     let mut chaos = Chaos {
         bus,
-        dice: Random::new(seed),
+        dice,
         clients: clients.into_iter().map(Some).collect(),
-        frozen: [false; MACHINES],
+        frozen: vec![false; machines],
+        pace,
         dead: Vec::new(),
         log: Vec::new(),
     };
@@ -145,7 +156,11 @@ fn by_lot() -> Result<(), Failed> {
     for client in chaos.clients.iter().flatten() {
         client.wait_for_daemons(&all);
     }
-    println!("{} faults; all together {:?} after the last", chaos.log.len(), calm.elapsed());
+    println!(
+        "{machines} machines, {} faults; all together {:?} after the last",
+        chaos.log.len(),
+        calm.elapsed()
+    );
     let clients: Vec<Client> = chaos.clients.iter_mut().filter_map(Option::take).collect();
     let mut traces = Client::finish(clients);
     traces.extend(Client::finish(std::mem::take(&mut chaos.dead)));
