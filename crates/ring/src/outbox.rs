@@ -32,6 +32,8 @@ pub struct Transmit {
 pub(crate) struct Fan {
     pub(crate) group: bool,
     pub(crate) singly: Vec<Tag>,
+    /// One daemon at each other site, which passes it on there.
+    pub(crate) relays: Vec<Tag>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +50,19 @@ impl Outbox {
         self.waiting.push_back(Transmit { to, datagram });
     }
 
+    /// To all members.
     pub(crate) fn fan(&mut self, fan: &Fan, message: &Message<'_>) {
+        self.fan_near(fan, message);
+        if !fan.relays.is_empty() {
+            let datagram = Bytes::from(message.to_be_relayed().encode());
+            for &tag in &fan.relays {
+                self.put(To::Peer(tag), datagram.clone());
+            }
+        }
+    }
+
+    /// To the members at our site.
+    pub(crate) fn fan_near(&mut self, fan: &Fan, message: &Message<'_>) {
         let datagram = Bytes::from(message.encode());
         if fan.group {
             self.put(To::Group, datagram.clone());

@@ -225,7 +225,7 @@ impl Ring {
                 }
             }
             Message::Rest(rest) if works => {
-                self.with_order(now, |order, step| order.handle_rest(tag, rest, step));
+                self.with_order(now, |order, step| order.handle_rest(rest, step));
             }
             Message::Want { ring } if works => {
                 self.with_order(now, |order, step| order.handle_want(tag, ring, step));

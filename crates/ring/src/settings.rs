@@ -47,6 +47,9 @@ pub struct Settings {
     pub timeout_ceiling: Duration,
     /// How far apart signs for strangers are.
     pub beacon: Duration,
+    /// The site this daemon is at; daemons with the same number are near each other. What is for all goes to another site once, to
+    /// the first member there, which passes it on.
+    pub site: u32,
     /// Whether there is a multicast or broadcast address. Without one everything goes to each daemon singly.
     pub group: bool,
     /// Bytes of a datagram of the ring before it is sealed, 256 to 65,000.
@@ -70,6 +73,7 @@ impl Settings {
             timeout_floor: Duration::from_millis(100),
             timeout_ceiling: Duration::from_secs(1),
             beacon: Duration::from_secs(1),
+            site: 0,
             group: true,
             datagram: 1400,
             window: 256,

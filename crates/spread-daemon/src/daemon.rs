@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use base::{Boot, Instant, Random};
 use groups::{Groups, Limits, Output};
-use ring::{Daemon as Identity, Event, Ring, Settings, Surroundings};
+use ring::{Daemon as Identity, Event, Ring, Settings, Surroundings, VirtualIds};
 
 use crate::activity::Activity;
 use crate::clock;
@@ -154,7 +154,7 @@ impl Daemon {
             tracing::warn!("{line}");
         }
         Ok(Self {
-            groups: Groups::new(me, limits),
+            groups: Groups::new(me, limits).with_ids(ids(&config)),
             config,
             ring,
             link,
@@ -469,6 +469,16 @@ impl Daemon {
             }
             let members: Vec<&str> = view.members.iter().map(|m| m.name.as_str()).collect();
             tracing::info!(view = %view.id, ?members, "a view is installed");
+        }
+    }
+}
+
+/// The ids that a list of daemons may have written.
+fn ids(config: &DaemonConfig) -> VirtualIds {
+    match &config.membership {
+        Membership::Found { .. } => VirtualIds::default(),
+        Membership::Fixed(list) => {
+            VirtualIds::written(list.members.iter().map(|member| (member.name, member.id)))
         }
     }
 }

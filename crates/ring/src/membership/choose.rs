@@ -229,15 +229,19 @@ impl Ring {
     fn refan(&mut self, now: Instant) {
         let ring = self.ring_places();
         let members = self.peers.iter().filter(|(at, _)| ring.has(*at));
+        let (near, far): (Vec<_>, Vec<_>) =
+            members.partition(|(_, peer)| peer.card.site == self.settings.site);
+        let relays = self.relays(&far);
+        let members = near.into_iter();
         let (hear, deaf): (Vec<_>, Vec<_>) = members.partition(|(_, peer)| {
             self.settings.group && peer.statement.heard(self.tag).is_some_and(|me| me.multicast)
         });
         let tags = |list: &[(usize, &super::Peer)]| list.iter().map(|(_, p)| p.tag).collect();
         self.fan = if hear.len() >= 2 {
-            Fan { group: true, singly: tags(&deaf) }
+            Fan { group: true, singly: tags(&deaf), relays }
         } else {
             let all: Vec<_> = hear.iter().chain(&deaf).copied().collect();
-            Fan { group: false, singly: tags(&all) }
+            Fan { group: false, singly: tags(&all), relays }
         };
         let late = self.settings.group && now.since(self.installed) > DEAF;
         let told: Vec<(usize, crate::view::Daemon)> = deaf
@@ -251,6 +255,21 @@ impl Ring {
             }
             self.tell(Notice::NoMulticast { daemon });
         }
+    }
+
+    /// For each other site the first of its members, in member order.
+    fn relays(&self, far: &[(usize, &super::Peer)]) -> Vec<Tag> {
+        let order = self.order.as_ref().map(|order| order.members.as_slice()).unwrap_or_default();
+        let at = |tag: Tag| far.iter().find(|(_, peer)| peer.tag == tag).map(|(_, peer)| peer);
+        let mut sites = Vec::new();
+        let mut relays = Vec::new();
+        for peer in order.iter().filter_map(|tag| at(*tag)) {
+            if !sites.contains(&peer.card.site) {
+                sites.push(peer.card.site);
+                relays.push(peer.tag);
+            }
+        }
+        relays
     }
 
     /// Who hears us not, and who keeps us out.

@@ -423,6 +423,7 @@ impl Ring {
                     sender: packet.sender,
                     keeps: false,
                     recovery: true,
+                    relay: false,
                     body: &packet.body,
                 };
                 self.outbox.send(from, &Message::Data(data));

@@ -41,6 +41,7 @@ impl Ring {
             minor_max: self.settings.minor,
             configuration: self.settings.configuration,
             age: now.since(self.born).as_millis() as u64,
+            site: self.settings.site,
         }
     }
 

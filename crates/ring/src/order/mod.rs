@@ -264,6 +264,10 @@ impl Order {
         }
         self.learn(step.now, data.token);
         if self.take(data.seq, data.sender, data.body) {
+            if data.relay {
+                let near = Data { relay: false, ..data.clone() };
+                step.outbox.fan_near(step.fan, &Message::Data(near));
+            }
             self.others = step.now;
             self.delivery.advance(&self.store, self.stable, step.events);
         }
@@ -283,12 +287,16 @@ impl Order {
         new
     }
 
-    pub(crate) fn handle_rest(&mut self, from: Tag, rest: Rest, step: &mut Step<'_>) {
+    pub(crate) fn handle_rest(&mut self, rest: Rest, step: &mut Step<'_>) {
         if rest.ring != self.short || rest.number < self.top {
             return;
         }
+        if rest.relay {
+            step.outbox.fan_near(step.fan, &Message::Rest(Rest { relay: false, ..rest }));
+        }
         self.learn(step.now, rest.number);
-        self.resting = self.members.iter().position(|member| *member == from);
+        let holder = usize::from(rest.holder);
+        self.resting = (holder < self.members.len()).then_some(holder);
         // Everybody has everything up to there; if this member should not, it has not said so.
         self.settle(rest.seq.min(self.store.aru()), step.events);
         if !step.queue.is_empty() {

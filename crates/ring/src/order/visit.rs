@@ -73,11 +73,12 @@ impl Order {
                 sender: packet.sender,
                 keeps: false,
                 recovery: false,
+                relay: false,
                 body: &packet.body,
             };
             let message = Message::Data(data);
             if singly {
-                step.outbox.fan(&Fan { group: false, singly: lacking }, &message);
+                step.outbox.fan(&Fan { singly: lacking, ..Fan::default() }, &message);
             } else {
                 step.outbox.fan(step.fan, &message);
             }
@@ -227,6 +228,7 @@ impl Order {
                 sender: packet.sender,
                 keeps,
                 recovery: false,
+                relay: false,
                 body: &packet.body,
             };
             step.outbox.fan(step.fan, &Message::Data(data));
@@ -245,7 +247,13 @@ impl Order {
         self.linger = Some(step.now + ROUND);
         self.sign = step.now;
         if !told {
-            let rest = Rest { ring: self.short, number: token.number, seq: token.seq };
+            let rest = Rest {
+                ring: self.short,
+                number: token.number,
+                seq: token.seq,
+                holder: self.me as u8,
+                relay: false,
+            };
             step.outbox.fan(step.fan, &Message::Rest(rest));
         }
         self.resting = Some(self.me);

@@ -20,6 +20,8 @@ pub(crate) struct Card {
     pub(crate) minor_max: u8,
     /// What must be equal everywhere.
     pub(crate) configuration: u32,
+    /// Where it is.
+    pub(crate) site: u32,
     /// How long it has been running, in milliseconds. Of two daemons with one name the younger gives way.
     pub(crate) age: u64,
 }
@@ -31,6 +33,7 @@ impl Card {
         out.extend_from_slice(&[self.minor_min, self.minor_max]);
         out.put_u32(self.configuration);
         out.put_var(self.age);
+        out.put_u32(self.site);
     }
 
     fn decode(r: &mut Reader<'_>) -> Option<Self> {
@@ -38,7 +41,14 @@ impl Card {
         let name = DaemonName::new(r.take(length.min(NAME_MAX + 1))?).ok()?;
         let (minor_min, minor_max) = (r.u8()?, r.u8()?);
         (minor_min <= minor_max).then_some(())?;
-        Some(Self { name, minor_min, minor_max, configuration: r.u32()?, age: r.var()? })
+        Some(Self {
+            name,
+            minor_min,
+            minor_max,
+            configuration: r.u32()?,
+            age: r.var()?,
+            site: r.u32()?,
+        })
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Data<'a> {
     pub(crate) keeps: bool,
     /// Of a ring that is over, sent again while the next is formed.
     pub(crate) recovery: bool,
+    /// The receiver is to pass it on to the others at its site.
+    pub(crate) relay: bool,
     /// The chunks.
     pub(crate) body: &'a [u8],
 }
@@ -36,7 +38,7 @@ impl<'a> Data<'a> {
         out.put_u64(self.seq);
         out.put_u64(self.token);
         out.push(self.sender);
-        out.push(u8::from(self.keeps) | u8::from(self.recovery) << 1);
+        out.push(u8::from(self.keeps) | u8::from(self.recovery) << 1 | u8::from(self.relay) << 2);
         out.extend_from_slice(self.body);
     }
 
@@ -49,6 +51,7 @@ impl<'a> Data<'a> {
             sender,
             keeps: bits & 1 != 0,
             recovery: bits & 2 != 0,
+            relay: bits & 4 != 0,
             body: r.0,
         })
     }

@@ -14,6 +14,8 @@ pub(crate) mod bytes;
 mod data;
 mod forming;
 mod statement;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use alloc::vec::Vec;
@@ -149,6 +151,15 @@ impl<'a> Message<'a> {
             _ => return Err(Malformed::Unknown),
         };
         message.ok_or(Malformed::Bad)
+    }
+
+    /// The same, for a daemon at another site to pass on there.
+    pub(crate) fn to_be_relayed(&self) -> Self {
+        match self {
+            Self::Data(data) => Self::Data(Data { relay: true, ..data.clone() }),
+            Self::Rest(rest) => Self::Rest(Rest { relay: true, ..*rest }),
+            other => other.clone(),
+        }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

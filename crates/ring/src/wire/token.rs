@@ -86,12 +86,16 @@ impl Token {
     }
 }
 
-/// The token rests with the sender of this, and everybody has everything.
+/// The token rests, and everybody has everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rest {
     pub(crate) ring: u64,
     pub(crate) number: u64,
     pub(crate) seq: u64,
+    /// The place of the member it rests with.
+    pub(crate) holder: u8,
+    /// The receiver is to pass it on to the others at its site.
+    pub(crate) relay: bool,
 }
 
 impl Rest {
@@ -99,9 +103,16 @@ impl Rest {
         out.put_u64(self.ring);
         out.put_u64(self.number);
         out.put_u64(self.seq);
+        out.extend_from_slice(&[self.holder, self.relay.into()]);
     }
 
     pub(super) fn decode(r: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { ring: r.u64()?, number: r.u64()?, seq: r.u64()? })
+        Some(Self {
+            ring: r.u64()?,
+            number: r.u64()?,
+            seq: r.u64()?,
+            holder: r.u8()?,
+            relay: r.u8()? & 1 == 1,
+        })
     }
 }

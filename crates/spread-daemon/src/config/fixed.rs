@@ -86,7 +86,7 @@ impl DaemonConfig {
                 backlog: backlog(options.max_session_messages),
             },
             protection,
-            timing: timing(options.timeouts),
+            timing: timing(options.timeouts, conf.is_wide_area()),
             flow: flow(options),
             priority: Priority::default(),
             dangerous_monitor: options.dangerous_monitor,
@@ -171,8 +171,8 @@ fn backlog(messages: Option<u32>) -> Backlog {
 }
 
 /// The time of the token is the longest silence that is allowed; how much shorter it can be follows from what is seen.
-fn timing(timeouts: Option<conf::Timeouts>) -> Timing {
-    let mut timing = Timing::default();
+fn timing(timeouts: Option<conf::Timeouts>, wide_area: bool) -> Timing {
+    let mut timing = if wide_area { Timing::WIDE_AREA } else { Timing::default() };
     if let Some(timeouts) = timeouts {
         timing.ceiling = timeouts.token.clamp(3 * timing.heartbeat, Timing::CEILING_MAX);
         timing.floor = timing.floor.min(timing.ceiling);

@@ -239,6 +239,12 @@ pub struct Timing {
 impl Timing {
     /// Most time between two signs of life.
     pub const HEARTBEAT_MAX: Duration = Duration::from_millis(25);
+    /// What is assumed between far networks, where words take longer and are lost more often.
+    pub const WIDE_AREA: Self = Self {
+        heartbeat: Self::HEARTBEAT_MAX,
+        floor: Duration::from_millis(500),
+        ceiling: Duration::from_secs(5),
+    };
     /// The longest silence that can be allowed.
     pub const CEILING_MAX: Duration = Duration::from_secs(60);
 }

@@ -293,7 +293,7 @@ mod tests {
         let (mut ann, mut bob) = (envelope(1, 1, &[]), envelope(2, 1, &[]));
         let mut recorded = Vec::new();
         ann.put(b"word", &mut recorded);
-        let mut take = |bob: &mut Envelope| {
+        let take = |bob: &mut Envelope| {
             let mut copy = recorded.clone();
             bob.take(Instant::from_millis(1), HERE, &mut copy).map(|_| ())
         };

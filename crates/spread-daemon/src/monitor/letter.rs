@@ -37,7 +37,7 @@ pub(crate) enum Body {
     },
     Terminate,
     /// Answers.
-    Report(Report),
+    Report(Box<Report>),
     Done,
     Refused(String),
 }
@@ -67,7 +67,7 @@ impl Letter {
             Body::Terminate => out.push(5),
             Body::Report(report) => {
                 out.push(0x81);
-                report.clone().encode(&mut out);
+                report.as_ref().clone().encode(&mut out);
             }
             Body::Done => out.push(0x82),
             Body::Refused(why) => {
@@ -107,7 +107,7 @@ impl Letter {
                 Body::Flow { window: value(0), accelerated: value(3) }
             }
             5 => Body::Terminate,
-            0x81 => Body::Report(Report::decode(body)?),
+            0x81 => Body::Report(Report::decode(body)?.into()),
             0x82 => Body::Done,
             0x83 => {
                 let why = String::from_utf8_lossy(body.get(..body.len().min(WHY_MAX))?);
@@ -131,7 +131,7 @@ mod tests {
             Body::Flow { window: Some(100), accelerated: None },
             Body::Flow { window: None, accelerated: Some(0) },
             Body::Terminate,
-            Body::Report(Report { name: "a".into(), ..Report::default() }),
+            Body::Report(Report { name: "a".into(), ..Report::default() }.into()),
             Body::Done,
             Body::Refused("no".into()),
         ]

@@ -10,12 +10,13 @@
 //! not answered.
 //!
 //! - [`words`]: what is said on the socket. [`client`]: the other end of it. `control`: this end.
-//! - `letter`, [`report`]: what daemons say to each other. `partition`: who is deaf to whom.
+//! - `letter`, [`report`]: what daemons say to each other. `question`: who is to answer yet. `partition`: who is deaf to whom.
 
 pub mod client;
 mod control;
 mod letter;
 mod partition;
+mod question;
 pub mod report;
 pub mod words;
 
@@ -29,6 +30,7 @@ use ring::{DaemonName, Ring, Tag, To, Transmit};
 use self::control::{Caller, Control};
 use self::letter::{Body, Letter, MARK};
 use self::partition::Partition;
+use self::question::{Question, answer};
 use crate::poll::Poll;
 use crate::session::Sessions;
 
@@ -41,12 +43,6 @@ const LETTERS_MAX: usize = 256;
 /// Requests of other daemons answered in a [`SPAN`].
 const REQUESTS_MAX: u32 = 64;
 const SPAN: Duration = Duration::from_millis(100);
-/// How often a question is sent, and how far apart.
-const TRIES: u32 = 4;
-const AGAIN: Duration = Duration::from_millis(150);
-/// How long answers are waited for.
-const WITHIN: Duration = Duration::from_millis(900);
-
 /// The control socket beside a Unix socket of clients.
 pub fn control_path(socket: &Path) -> PathBuf {
     let mut path = socket.as_os_str().to_owned();
@@ -63,26 +59,6 @@ pub(crate) struct Here<'a> {
     pub(crate) up: Duration,
     /// Segments that the configuration names.
     pub(crate) segments: usize,
-}
-
-/// One of those whom a question was put to.
-#[derive(Debug)]
-struct Target {
-    boot: Boot,
-    name: DaemonName,
-    answered: bool,
-}
-
-/// A request that was passed on.
-#[derive(Debug)]
-struct Question {
-    number: u64,
-    caller: Caller,
-    text: Vec<u8>,
-    targets: Vec<Target>,
-    tries: u32,
-    next: Instant,
-    until: Instant,
 }
 
 /// All of it.
@@ -239,26 +215,6 @@ impl Monitor {
         self.send(&from, Letter { question: letter.question, body }.encode());
     }
 
-    fn answered(&mut self, from: &Boot, letter: Letter) {
-        let Some(at) = self.questions.iter().position(|q| q.number == letter.question) else {
-            return;
-        };
-        let question = &mut self.questions[at];
-        let caller = question.caller;
-        let mut targets = question.targets.iter_mut();
-        let Some(target) = targets.find(|target| target.boot == *from && !target.answered) else {
-            return;
-        };
-        target.answered = true;
-        let answer = answer(target.name, letter.body);
-        let all = question.targets.iter().all(|target| target.answered);
-        self.say(caller, &answer);
-        if all {
-            self.questions.swap_remove(at);
-            self.say(caller, &Answer::End);
-        }
-    }
-
     /// A request of an operator of this machine.
     fn put(&mut self, now: Instant, here: &mut Here<'_>, caller: Caller, request: &Request) {
         let known = self.known(here.ring, now);
@@ -280,7 +236,6 @@ impl Monitor {
                 (false, targets)
             }
         };
-        let text_of = |number| Letter { question: number, body: body.clone() }.encode();
         let number = self.dice.next_u64();
         if own {
             let done = self.perform(now, here, &body, "a monitor of this machine");
@@ -289,16 +244,8 @@ impl Monitor {
         if targets.is_empty() {
             return self.say(caller, &Answer::End);
         }
-        let target = |(boot, name)| Target { boot, name, answered: false };
-        self.questions.push(Question {
-            number,
-            caller,
-            text: text_of(number),
-            targets: targets.into_iter().map(target).collect(),
-            tries: 0,
-            next: now,
-            until: now + WITHIN,
-        });
+        let text = Letter { question: number, body }.encode();
+        self.questions.push(Question::new(now, number, caller, text, targets));
         if self.ends {
             // There will be no other turn: once has to do.
             self.ask_again(now);
@@ -350,7 +297,7 @@ impl Monitor {
     /// Does what was asked, and says what to answer.
     fn perform(&mut self, now: Instant, here: &mut Here<'_>, body: &Body, who: &str) -> Body {
         if matches!(body, Body::Status) {
-            return Body::Report(self.report(now, here));
+            return Body::Report(self.report(now, here).into());
         }
         if !self.dangerous {
             return Body::Refused(forbidden(self.me));
@@ -394,46 +341,10 @@ impl Monitor {
         report.partitioned = self.partition.is_some();
         report
     }
-
-    /// Sends questions again, and ends those whose time is over.
-    fn ask_again(&mut self, now: Instant) {
-        let mut at = 0;
-        while let Some(question) = self.questions.get_mut(at) {
-            let caller = question.caller;
-            if question.until <= now {
-                let silent = self.questions.swap_remove(at).targets;
-                for target in silent.into_iter().filter(|target| !target.answered) {
-                    self.say(caller, &Answer::Silent { daemon: target.name.to_string() });
-                }
-                self.say(caller, &Answer::End);
-                continue;
-            }
-            at += 1;
-            if question.next > now {
-                continue;
-            }
-            question.tries += 1;
-            question.next = if question.tries < TRIES { now + AGAIN } else { question.until };
-            let open = question.targets.iter().filter(|target| !target.answered);
-            let boots: Vec<Boot> = open.map(|target| target.boot).collect();
-            let text = question.text.clone();
-            boots.iter().for_each(|boot| self.send(boot, text.clone()));
-        }
-    }
 }
 
 fn forbidden(daemon: DaemonName) -> String {
     format!(
         "{daemon} lets monitors look and nothing else; allow it with dangerous_monitor = true in [bus], or DangerousMonitor = true in its spread.conf"
     )
-}
-
-fn answer(from: DaemonName, body: Body) -> Answer {
-    let daemon = from.to_string();
-    match body {
-        // The name is the one that was proven, whatever the report says.
-        Body::Report(report) => Answer::Report(Report { name: daemon, ..report }),
-        Body::Refused(why) => Answer::Refused { daemon, why },
-        _ => Answer::Done { daemon },
-    }
 }
