@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// The daemon of the bus and its tools, each with the flags of its historical namesake
     ///
-    /// A link to this program with a historical name (spread, spuser, spflooder, spsend, sprecv) is that program.
+    /// A link to this program with a historical name (spread, spuser, spmonitor, spflooder, spsend, sprecv) is that program.
     #[command(subcommand)]
     Bus(BusCommand),
     /// Remove objects from the caches of all machines, and wait until each has answered
@@ -55,6 +55,9 @@ pub(crate) enum BusCommand {
     /// Join, leave, send and watch, by hand or from a script (spuser)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     User(ToolArgs),
+    /// Ask daemons how they are; if they allow it divide them, change their flow, end them (spmonitor)
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Monitor(ToolArgs),
     /// Send as many messages as the bus takes (spflooder)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Flood(ToolArgs),

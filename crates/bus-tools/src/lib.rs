@@ -3,7 +3,8 @@
 //! - [`user`] (`spuser`): join, leave, send and watch, by hand or from a script.
 //! - [`flood`] (`spflooder`): as many messages as the bus takes.
 //! - [`datagram`] (`spsend`, `sprecv`): how many datagrams are lost between two machines, without a bus.
-//! - [`status`]: the report on a daemon that scripts read (`spmonitor`).
+//! - [`monitor`] (`spmonitor`): asking daemons how they are, and with their permission more. [`status`]: the report that
+//!   scripts read.
 //! - [`purge`]: objects removed from the caches of all machines by one message, and acknowledged by each.
 //! - [`tool`]: the historical names and command lines.
 //!
@@ -15,6 +16,7 @@
 
 pub mod datagram;
 pub mod flood;
+pub mod monitor;
 pub mod purge;
 mod show;
 pub mod status;

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, ErrorKind, Write};
 use std::path::Path;
 
-use crate::{datagram, flood, user};
+use crate::{datagram, flood, monitor, user};
 
 /// A tool with a historical name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Tool {
     User,
     /// `spflooder`.
     Flood,
+    /// `spmonitor`.
+    Monitor,
     /// `spsend`.
     Send,
     /// `sprecv`.
@@ -37,6 +39,7 @@ impl Tool {
         Some(match Path::new(program).file_name()?.to_str()? {
             "spuser" | "sptuser" => Self::User,
             "spflooder" => Self::Flood,
+            "spmonitor" => Self::Monitor,
             "spsend" => Self::Send,
             "sprecv" => Self::Receive,
             _ => return None,
@@ -81,6 +84,10 @@ impl Tool {
             Self::Flood => {
                 let line = line!(flood::Arguments::parse(words), flood::usage(program));
                 flood::run(&line, output)
+            }
+            Self::Monitor => {
+                let line = line!(monitor::Arguments::parse(words), monitor::usage(program));
+                monitor::run(&line, input, output, errors)
             }
             Self::Send => {
                 use datagram::send;
