@@ -49,6 +49,8 @@ impl Surroundings for Around {
 /// The machine.
 pub(super) struct Machine {
     pub(super) name: DaemonName,
+    /// Which machine of the plan it is.
+    place: usize,
     pub(super) minor: u8,
     pub(super) ring: Option<Ring>,
     pub(super) boot: Boot,
@@ -77,6 +79,7 @@ impl Machine {
     pub(super) fn new(plan: &Plan, i: usize) -> Self {
         Self {
             name: name(plan, i),
+            place: i,
             minor: plan.minors[i % plan.minors.len()],
             ring: None,
             boot: Boot([0; 16]),
@@ -104,6 +107,7 @@ impl Machine {
         settings.datagram = plan.datagram;
         settings.window = plan.window;
         settings.minor = self.minor;
+        settings.site = if plan.sites > 1 { (self.place % plan.sites) as u32 + 1 } else { 0 };
         if plan.fixed {
             settings.fixed = Some((0..plan.machines).rev().map(|i| name(plan, i)).collect());
         }

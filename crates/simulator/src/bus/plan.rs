@@ -80,6 +80,8 @@ pub struct Plan {
     pub unreachable: bool,
     /// There is a multicast address.
     pub group: bool,
+    /// Sites far from each other, 1 to 255; machine `i` is at site `i` modulo this. Multicast stays at a site.
+    pub sites: usize,
 }
 
 impl Plan {
@@ -109,6 +111,7 @@ impl Plan {
             accelerated: 16,
             unreachable: false,
             group: true,
+            sites: 1,
         }
     }
 
@@ -176,6 +179,9 @@ impl Plan {
         }
         if n > 1 && dice.below(40) == 0 {
             plan.foreign = Some(some(&mut dice));
+        }
+        if dice.below(6) == 0 {
+            plan.sites = 2 + dice.below(2) as usize;
         }
         plan
     }

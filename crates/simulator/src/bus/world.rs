@@ -83,6 +83,8 @@ pub struct World {
     pub steps: u64,
     /// Datagrams sent, each copy counted.
     pub datagrams: u64,
+    /// Of these, numbered packets from one site to another.
+    pub crossing: u64,
     /// Whether to print what happens.
     pub loud: bool,
 }
@@ -104,6 +106,7 @@ impl World {
             sending: !plan.pace.is_zero(),
             steps: 0,
             datagrams: 0,
+            crossing: 0,
             loud: false,
             dice: dice.clone(),
             plan: plan.clone(),
@@ -122,6 +125,12 @@ impl World {
     /// The time now.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// Numbered packets that living daemons have sent.
+    pub fn packets(&self) -> u64 {
+        let sent = |ring: &Ring| ring.status(self.now).counters.sent;
+        self.machines.iter().filter_map(|machine| machine.ring.as_ref().map(sent)).sum()
     }
 
     /// If all daemons that live stand in one view of so many: when the last of them installed it.
@@ -364,9 +373,11 @@ impl World {
                 }
             }
             To::Group => {
-                (0..self.machines.len()).for_each(|to| self.carry(i, to, boot, datagram, true));
+                let sites = self.plan.sites;
+                let near = (0..self.machines.len()).filter(|to| to % sites == i % sites);
+                near.for_each(|to| self.carry(i, to, boot, datagram, true));
             }
-            To::Seeds if self.plan.group => {}
+            To::Seeds if self.plan.group && self.plan.sites == 1 => {}
             To::Seeds => {
                 (0..self.machines.len()).for_each(|to| self.carry(i, to, boot, datagram, false));
             }
@@ -375,6 +386,8 @@ impl World {
 
     fn carry(&mut self, from: usize, to: usize, boot: Boot, datagram: &Bytes, multicast: bool) {
         self.datagrams += 1;
+        let crosses = from % self.plan.sites != to % self.plan.sites;
+        self.crossing += u64::from(crosses && kind(datagram) == "data");
         if from == to || !self.wires.reaches(from, to, multicast) {
             return;
         }
