@@ -74,6 +74,14 @@ pub enum Notice {
         /// How many views in a row it broke.
         breaks: u8,
     },
+    /// A daemon gives signs and never answers.
+    #[error(
+        "{name} is heard but does not hear this daemon, or its answers do not come through: a firewall may let UDP through in one direction only; allow the bus port both ways"
+    )]
+    NoAnswer {
+        /// Its name.
+        name: DaemonName,
+    },
     /// A daemon that is heard does not hear this one.
     #[error(
         "{daemon} is heard but does not hear this daemon: a firewall may let UDP through in one direction only; allow the bus port both ways"

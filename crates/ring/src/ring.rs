@@ -172,7 +172,13 @@ impl Ring {
                     .filter(|&at| self.peers.at(at).is_some_and(|peer| peer.daemon.boot == *boot))
                 {
                     Some(place) => self.dispatch(now, place, tag, message),
-                    None => self.ask_stranger(now, boot),
+                    None => {
+                        let card = match &message {
+                            Message::Hello { card, .. } => Some(card),
+                            _ => None,
+                        };
+                        self.ask_stranger(now, boot, card);
+                    }
                 }
             }
         }

@@ -46,7 +46,12 @@ impl Ring {
     }
 
     /// A stranger has to prove that it lives before anything it says counts.
-    pub(crate) fn ask_stranger(&mut self, now: Instant, boot: &Boot) {
+    pub(crate) fn ask_stranger(&mut self, now: Instant, boot: &Boot, card: Option<&Card>) {
+        if let Some(name) = card.map(|card| card.name)
+            && self.peers.is_deaf_stranger(now, name)
+        {
+            self.tell(Notice::NoAnswer { name });
+        }
         let surroundings = &mut self.surroundings;
         let mut random = |out: &mut [u8]| surroundings.random(out);
         if let Some(nonce) = self.peers.question(now, boot, &mut random) {
@@ -63,6 +68,7 @@ impl Ring {
         if !self.peers.proves(boot, &nonce) {
             return;
         }
+        self.peers.answered(&card.name);
         if let Some(notice) = self.unfit(&card) {
             self.tell(notice);
             return;

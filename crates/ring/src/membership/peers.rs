@@ -7,6 +7,7 @@ use core::time::Duration;
 use base::{Boot, Instant};
 
 use crate::bits::Bits;
+use crate::name::DaemonName;
 use crate::settings::PEERS_MAX;
 use crate::view::Daemon;
 use crate::wire::{Card, Nonce, Statement, Tag};
@@ -17,6 +18,10 @@ const STRANGERS_MAX: usize = 64;
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a request for a proof can be answered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// A daemon that gives signs for so long without any answer is told of in the log.
+const NO_ANSWER: Duration = Duration::from_secs(3);
+/// After so long without a sign nobody is waited for.
+const FORGET_SIGNS: Duration = Duration::from_secs(10);
 /// The time over which the longest silence of a living peer is remembered; at least one, at most two of it.
 const JITTER_SPAN: Duration = Duration::from_secs(30);
 
@@ -106,12 +111,21 @@ struct Stranger {
     asked: Instant,
 }
 
+/// A name whose signs come without an answer to any question.
+#[derive(Debug)]
+struct Unanswered {
+    since: Instant,
+    last: Instant,
+    told: bool,
+}
+
 /// All of them. Places are stable while a peer is remembered; place 0 is this daemon and never in here.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     slots: Vec<Option<Peer>>,
     places: BTreeMap<Tag, usize>,
     strangers: Vec<Stranger>,
+    unanswered: BTreeMap<DaemonName, Unanswered>,
 }
 
 /// The place of this daemon.
@@ -145,6 +159,24 @@ impl Peers {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Peer)> {
         self.slots.iter_mut().enumerate().filter_map(|(at, peer)| Some((at, peer.as_mut()?)))
+    }
+
+    /// A sign of a daemon that has not answered yet; `true` once, when it has given signs for too long without any answer.
+    pub(crate) fn is_deaf_stranger(&mut self, now: Instant, name: DaemonName) -> bool {
+        self.unanswered.retain(|_, one| now.since(one.last) < FORGET_SIGNS);
+        if self.unanswered.len() >= STRANGERS_MAX && !self.unanswered.contains_key(&name) {
+            return false;
+        }
+        let fresh = Unanswered { since: now, last: now, told: false };
+        let one = self.unanswered.entry(name).or_insert(fresh);
+        one.last = now;
+        let late = now.since(one.since) > NO_ANSWER;
+        late && !core::mem::replace(&mut one.told, late)
+    }
+
+    /// A daemon of this name has answered, whether it fits or not.
+    pub(crate) fn answered(&mut self, name: &DaemonName) {
+        self.unanswered.remove(name);
     }
 
     /// What to ask a stranger, unless it was asked a moment ago.
