@@ -22,6 +22,9 @@ pub(crate) const HEAL: &str = "cable mended, all idle → view";
 /// How long everything is quiet before something happens, in milliseconds; more by turns, so that no timer is always met
 /// in the same phase.
 const QUIET: u64 = 700;
+/// How long a daemon has lived before it is killed, in milliseconds. What tells the others at once is its kernel's "port unreachable", of
+/// which Linux sends each neighbour one a second; a daemon that dies every second would be noticed by its silence only.
+const RESTED: u64 = 3_000;
 /// How long a machine stays cut off, in milliseconds. As long again for whatever still settles.
 const APART: u64 = 2_000;
 
@@ -42,9 +45,9 @@ pub(crate) fn run(
     until(cluster, watch, all, 0)?;
     for turn in 0..turns {
         let quiet = |more: u64| {
-            std::thread::sleep(Duration::from_millis(QUIET + (turn as u64 * 37 + more) % 90));
+            std::thread::sleep(Duration::from_millis(QUIET + more + turn as u64 * 37 % 90));
         };
-        quiet(0);
+        quiet(RESTED);
         let begin = clock::now();
         cluster.daemon(last)?.kill9()?;
         told(CRASH, until(cluster, watch, all - 1, begin)?);
@@ -93,7 +96,7 @@ pub(crate) fn crashes(cluster: &mut Cluster, turns: usize) -> Result<Vec<f64>> {
     until(cluster, &here, 2, 0)?;
     let mut millis = Vec::new();
     for turn in 0..turns {
-        std::thread::sleep(Duration::from_millis(QUIET + turn as u64 * 37 % 90));
+        std::thread::sleep(Duration::from_millis(RESTED + turn as u64 * 37 % 90));
         let begin = clock::now();
         cluster.daemon(last)?.kill9()?;
         millis.push(until(cluster, &here, 1, begin)?);

@@ -57,6 +57,8 @@ pub(crate) struct Cell {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Results {
     machine: String,
+    /// Measurements that failed and were made again.
+    void: u32,
     /// Load averages before the runs, the largest of them.
     load_before: f64,
     cells: Vec<Cell>,
@@ -108,6 +110,11 @@ impl Results {
         self.cells[at].samples.push(sample);
     }
 
+    /// Counts a measurement that failed.
+    pub(crate) fn void(&mut self) {
+        self.void += 1;
+    }
+
     pub(crate) fn write(&self, json: &Path, table: &Path) -> Result<()> {
         for folder in [json, table].into_iter().filter_map(Path::parent) {
             std::fs::create_dir_all(folder)?;
@@ -115,27 +122,56 @@ impl Results {
         std::fs::write(json, serde_json::to_string_pretty(self)? + "\n")?;
         let head = format!(
             "# The bus\n\nMade by `cargo run --release -p bench-bus --features corosync`; what is compared and how stands in `bench/bus/README.md`.\n\
-             Machine: {}; load average before the runs at most {:.2}. Medians of interleaved rounds. Ratios are ours divided by theirs.\n",
-            self.machine, self.load_before,
+             Machine: {}; load average before the runs at most {:.2}. Medians of interleaved rounds. Ratios are ours divided by theirs. Measurements that failed and were made again: {}.\n",
+            self.machine, self.load_before, self.void,
         );
         Ok(std::fs::write(table, head + &self.tables())?)
     }
 
-    /// A table for each metric and number of machines.
+    /// A table for each metric and number of machines, and one for each metric that grows with it.
     pub(crate) fn tables(&self) -> String {
-        let mut sizes: Vec<usize> = self.cells.iter().map(|c| c.machines).collect();
-        sizes.sort_unstable();
-        sizes.dedup();
         let mut text = String::new();
         for (metric, title) in Metric::ALL {
-            for &machines in &sizes {
+            for (machines, place) in [(1, "one daemon"), (3, "three machines, a daemon in each")] {
                 if let Some(table) = self.table(metric, machines) {
-                    let where_ = match machines {
-                        1 => "one daemon".into(),
-                        n => format!("{n} machines, a daemon in each"),
-                    };
-                    text += &format!("\n### {title}: {where_}\n\n{table}");
+                    text += &format!("\n### {title}: {place}\n\n{table}");
                 }
+            }
+        }
+        for (metric, title) in Metric::ALL {
+            text += &self.growth(metric, title);
+        }
+        text
+    }
+
+    /// Rows of numbers of daemons.
+    fn growth(&self, metric: Metric, title: &str) -> String {
+        let here = |c: &&Cell| c.metric == metric && crate::GROWTH.contains(&c.machines);
+        let Some(case) = self.cells.iter().find(here).map(|c| c.case.as_str()) else {
+            return String::new();
+        };
+        let of = |machines: usize, system: System| {
+            let is = |c: &&Cell| {
+                (c.metric, c.machines, c.case.as_str()) == (metric, machines, case)
+                    && c.system == system.name()
+            };
+            self.cells.iter().find(is).map(|c| median(&c.samples))
+        };
+        let [ours, theirs] = [System::Sealed, System::CorosyncSealed];
+        let mut text = format!(
+            "\n### Growth: {title}: {case}\n\n| daemons | {} | {} | ratio |\n|--:|--:|--:|--:|\n",
+            ours.name(),
+            theirs.name()
+        );
+        let mut sizes = crate::GROWTH.to_vec();
+        sizes.push(3);
+        sizes.sort_unstable();
+        for machines in sizes {
+            let (our, their) = (of(machines, ours), of(machines, theirs));
+            if our.or(their).is_some() {
+                let ratio = our.zip(their).map(|(one, other)| format!("{:.2}", one / other));
+                let ratio = ratio.unwrap_or_default();
+                text += &format!("| {machines} | {} | {} | {ratio} |\n", show(our), show(their));
             }
         }
         text
@@ -183,7 +219,8 @@ impl Results {
             }
         }
         // One daemon says nothing to others: the only rival there is without crypto.
-        if pairs.iter().all(|pair| pair.1.is_none()) && systems.contains(&System::Corosync) {
+        let alone = pairs.iter().all(|pair| pair.1.is_none());
+        if alone && first.is_ours() && systems.contains(&System::Corosync) {
             columns.push(format!("{} : {}", first.name(), System::Corosync.name()));
             pairs.push((*first, Some(System::Corosync)));
         }
@@ -210,9 +247,18 @@ impl Results {
 fn show(value: Option<f64>) -> String {
     match value {
         None => String::new(),
-        Some(value) if value >= 10_000.0 => {
-            let thousands = (value / 1e3).round() as u64;
-            format!("{thousands},{:03}", 0)
+        Some(value) if value >= 1_000.0 => {
+            // Four digits are more than the rounds agree on.
+            let step = 10_f64.powi(value.log10().floor() as i32 - 3);
+            let digits = format!("{:.0}", (value / step).round() * step);
+            let mut text = String::new();
+            for (place, digit) in digits.chars().enumerate() {
+                if place > 0 && (digits.len() - place) % 3 == 0 {
+                    text.push(',');
+                }
+                text.push(digit);
+            }
+            text
         }
         Some(value) if value >= 100.0 => format!("{value:.0}"),
         Some(value) if value >= 10.0 => format!("{value:.1}"),
@@ -230,6 +276,14 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_numbers_have_four_digits_and_commas() {
+        assert_eq!(show(Some(1_293_982.0)), "1,294,000");
+        assert_eq!(show(Some(43_219.0)), "43,220");
+        assert_eq!(show(Some(2_500.4)), "2,500");
+        assert_eq!((show(Some(145.2)), show(Some(0.5))), ("145".into(), "0.50".into()));
+    }
 
     #[test]
     fn a_row_has_medians_and_ratios_to_the_original_and_to_the_rival_that_protects_as_much() {
