@@ -120,11 +120,14 @@ pub enum Why {
     /// A member said that it goes.
     #[error("{0} leaves")]
     Left(Daemon),
+    /// A member did not say for long after the view began that it is in it.
+    #[error("{0} did not come into it")]
+    Late(Daemon),
     /// A member says that the view is over, or is in another.
     #[error("{0} says so")]
     Told(Daemon),
-    /// Two members do not hear each other.
-    #[error("{0} and {1} do not hear each other")]
+    /// The first member does not hear the second.
+    #[error("{0} does not hear {1}")]
     Deaf(Daemon, Daemon),
     /// The token did not come back although everybody lives.
     #[error("the token is lost")]

@@ -45,6 +45,8 @@ pub struct Ring {
     pub(crate) installed_number: u64,
     /// Since when it is over.
     pub(crate) broken: Option<Instant>,
+    /// Views in a row that broke as soon as they were installed.
+    pub(crate) short_lived: u32,
     pub(crate) unsettled_since: Option<Instant>,
     pub(crate) bound: Option<Bound>,
     pub(crate) statement: Statement,
@@ -118,6 +120,7 @@ impl Ring {
             installed: now,
             installed_number: 0,
             broken: None,
+            short_lived: 0,
             unsettled_since: Some(now),
             bound: None,
             statement: Statement::default(),

@@ -423,3 +423,15 @@ fn a_site_that_is_cut_off_goes_on_alone_and_comes_back_whole() {
     let world = through(&plan);
     assert_eq!(last_view(&world, 0).map(|view| view.members.len()), Some(5));
 }
+
+#[test]
+fn a_daemon_of_another_list_is_named_once() {
+    let mut plan = Plan::still(1, 3);
+    plan.other_configuration = Some(2);
+    let mut world = World::new(&plan);
+    world.run_until(at(6000));
+    checks::all(&world.traces).unwrap();
+    let named = |notice: &Notice| matches!(notice, Notice::OtherConfiguration { .. });
+    assert_eq!((says(&world, 0, named), says(&world, 1, named)), (1, 1));
+    assert_eq!(last_view(&world, 0).map(|view| view.members.len()), Some(2));
+}

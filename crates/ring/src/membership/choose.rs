@@ -19,6 +19,11 @@ const YOUNG: Duration = Duration::from_millis(50);
 /// A leader waits so long for those without a view whom it leaves out although all in its proposal hear them: words about what just broke cross each
 /// other, and a moment later all may agree on more.
 const CALM: Duration = Duration::from_millis(40);
+/// A view that breaks so soon was none; one that lasts so long makes up for those.
+const SHORT: Duration = Duration::from_millis(200);
+const LASTING: Duration = Duration::from_secs(1);
+/// The first thinking after a short-lived view; it doubles up to 160 ms.
+const THINKING: Duration = Duration::from_micros(2500);
 /// A member of a new view that has not said so after this time did not come along.
 const STRAGGLER: Duration = Duration::from_millis(300);
 /// Two daemons of one name that both believe to be the older one look at each other for so long.
@@ -43,6 +48,10 @@ impl Ring {
         let mut graph = self.graph(now);
         if let Some(why) = self.flaw(now, &graph) {
             self.break_ring(now, why);
+            if let Why::Late(daemon) = why {
+                // Perhaps it cannot be heard at all, and the next view would wait for it again.
+                self.hint(now, (&daemon).into());
+            }
             graph = self.graph(now);
         }
         if self.bound.is_some() {
@@ -96,7 +105,7 @@ impl Ring {
             return Some(Why::Told(older));
         }
         let ring = self.ring_places();
-        for (at, peer) in self.peers.iter().filter(|(at, _)| ring.has(*at)) {
+        for (_, peer) in self.peers.iter().filter(|(at, _)| ring.has(*at)) {
             let daemon = peer.daemon;
             if peer.left {
                 return Some(Why::Left(daemon));
@@ -108,20 +117,25 @@ impl Ring {
                 });
             }
             let said = &peer.statement;
-            let gone = said.ring == order.ring && !said.intact
-                || said.ring != order.ring
-                    && (said.ring.counter > order.ring.counter
-                        || now.since(self.installed) > STRAGGLER);
-            if gone || said.refused {
+            let here = said.ring == order.ring;
+            if here && !said.intact || said.ring.counter > order.ring.counter || said.refused {
                 return Some(Why::Told(daemon));
             }
-            if !graph.mutual(ME, at) {
-                return Some(Why::Deaf(self.settings.me, daemon));
+            if !here && now.since(self.installed) > STRAGGLER {
+                return Some(Why::Late(daemon));
             }
         }
-        let name = |at: usize| self.peers.at(at).map_or(self.settings.me, |peer| peer.daemon);
-        for a in ring.iter() {
-            if let Some(b) = ring.iter().find(|&b| b > a && !graph.mutual(a, b)) {
+        // Only what was said in this view counts: words from before it may tell less than its leader knew.
+        let all = ring | Bits::one(ME);
+        let said_here = |at: &usize| match self.peers.at(*at) {
+            Some(peer) => peer.statement.ring == order.ring,
+            None => *at == ME,
+        };
+        for a in all.iter().filter(said_here) {
+            let hears = graph.nodes.get(a).and_then(Option::as_ref).map(|node| node.hears);
+            let hears = hears.unwrap_or_default() | Bits::one(a);
+            if let Some(b) = all.iter().find(|&b| !hears.has(b)) {
+                let name = |at| self.peers.at(at).map_or(self.settings.me, |peer| peer.daemon);
                 return Some(Why::Deaf(name(a), name(b)));
             }
         }
@@ -130,6 +144,12 @@ impl Ring {
 
     pub(crate) fn break_ring(&mut self, now: Instant, reason: Why) {
         if self.is_intact() {
+            let age = now.since(self.installed);
+            if age >= LASTING {
+                self.short_lived = 0;
+            } else if age < SHORT && reason != Why::Joining {
+                self.short_lived = self.short_lived.saturating_add(1);
+            }
             self.broken = Some(now);
             self.tell(Notice::Broken { view: self.ring_id(), reason });
         }
@@ -188,7 +208,17 @@ impl Ring {
                 && graph.joined(proposal.set, Bits::one(*at))
         };
         let calm = (1..self.peers.end()).find(undecided).is_none();
-        all && (calm || now.since(proposal.since) >= CALM)
+        let age = now.since(proposal.since);
+        all && (calm || age >= CALM) && age >= self.thinks()
+    }
+
+    /// After views that broke at once a leader thinks before the next, longer each time: whatever is wrong, it is not gone by
+    /// doing the same again, and views that come and go stop everybody.
+    fn thinks(&self) -> Duration {
+        match self.short_lived {
+            0 => Duration::ZERO,
+            views => THINKING * (1 << (views - 1).min(6)),
+        }
     }
 
     pub(crate) fn is_fresh(&self, now: Instant) -> bool {
@@ -306,11 +336,11 @@ impl Ring {
             (self.is_intact() && now.since(self.installed) < YOUNG).then(|| self.installed + YOUNG);
         let straggler = (self.is_intact() && now.since(self.installed) <= STRAGGLER)
             .then(|| self.installed + STRAGGLER + Duration::from_nanos(1));
-        let calm = self
-            .proposal
-            .filter(|_| self.leads() && self.bound.is_none())
-            .map(|proposal| proposal.since + CALM)
-            .filter(|at| *at > now);
+        let calm =
+            self.proposal.filter(|_| self.leads() && self.bound.is_none()).and_then(|proposal| {
+                let times = [proposal.since + CALM, proposal.since + self.thinks()];
+                times.into_iter().filter(|at| *at > now).min()
+            });
         let released =
             self.peers.iter().map(|(_, peer)| peer.kept_out).filter(|at| *at > now).min();
         [fresh, young, straggler, calm, released].into_iter().flatten().min()

@@ -70,7 +70,9 @@ impl Ring {
         }
         self.peers.answered(&card.name);
         if let Some(notice) = self.unfit(&card) {
-            self.tell(notice);
+            if self.peers.is_news(card.name, &notice) {
+                self.tell(notice);
+            }
             return;
         }
         let needed = self.needed();
@@ -213,11 +215,13 @@ impl Ring {
         let mine = self.statement.number;
         let stride = self.stride();
         let member = self.ring_places().has(place);
+        // Who could not run itself heard nobody, which says nothing about the others.
+        let slept = now.since(self.beat_at) > self.settings.heartbeat || now < self.woke + READING;
         let Some(peer) = self.peers.at_mut(place) else { return };
         let gap = now.since(peer.heartbeat);
         peer.heartbeat = now;
         let planned = self.settings.heartbeat * (stride - 1);
-        if peer.regular && gap < self.settings.timeout_ceiling {
+        if peer.regular && !slept && gap < self.settings.timeout_ceiling {
             peer.jitter.record(now, gap.saturating_sub(planned));
         }
         peer.regular = member && heartbeat.ring == ring;

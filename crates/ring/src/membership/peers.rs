@@ -8,6 +8,7 @@ use base::{Boot, Instant};
 
 use crate::bits::Bits;
 use crate::name::DaemonName;
+use crate::notice::Notice;
 use crate::settings::PEERS_MAX;
 use crate::view::Daemon;
 use crate::wire::{Card, Nonce, Statement, Tag};
@@ -126,6 +127,8 @@ pub(crate) struct Peers {
     places: BTreeMap<Tag, usize>,
     strangers: Vec<Stranger>,
     unanswered: BTreeMap<DaemonName, Unanswered>,
+    /// What was said last of those that cannot be in a view with us.
+    unfit: BTreeMap<DaemonName, Notice>,
 }
 
 /// The place of this daemon.
@@ -172,6 +175,18 @@ impl Peers {
         one.last = now;
         let late = now.since(one.since) > NO_ANSWER;
         late && !core::mem::replace(&mut one.told, late)
+    }
+
+    /// A daemon cannot be in a view with us; whether that is news.
+    pub(crate) fn is_news(&mut self, name: DaemonName, notice: &Notice) -> bool {
+        if self.unfit.get(&name) == Some(notice) {
+            return false;
+        }
+        if self.unfit.len() >= PEERS_MAX {
+            self.unfit.pop_first();
+        }
+        self.unfit.insert(name, notice.clone());
+        true
     }
 
     /// A daemon of this name has answered, whether it fits or not.

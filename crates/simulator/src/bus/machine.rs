@@ -107,6 +107,7 @@ impl Machine {
         settings.datagram = plan.datagram;
         settings.window = plan.window;
         settings.minor = self.minor;
+        settings.configuration = (plan.other_configuration == Some(self.place)).into();
         settings.site = if plan.sites > 1 { (self.place % plan.sites) as u32 + 1 } else { 0 };
         if plan.fixed {
             settings.fixed = Some((0..plan.machines).rev().map(|i| name(plan, i)).collect());

@@ -80,6 +80,8 @@ pub struct Plan {
     pub unreachable: bool,
     /// There is a multicast address.
     pub group: bool,
+    /// This machine has another configuration than all others.
+    pub other_configuration: Option<usize>,
     /// Sites far from each other, 1 to 255; machine `i` is at site `i` modulo this. Multicast stays at a site.
     pub sites: usize,
 }
@@ -112,6 +114,7 @@ impl Plan {
             unreachable: false,
             group: true,
             sites: 1,
+            other_configuration: None,
         }
     }
 
