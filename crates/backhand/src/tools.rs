@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use bus_tools::Tool;
 use bus_tools::purge::ask::{self, Request};
 use bus_tools::purge::member::{Line, Ready, Settings};
@@ -70,7 +70,8 @@ pub(crate) fn purge(args: PurgeArgs) -> Result<ExitCode> {
             logging::say(&format!("backhand: {error}\n"));
             Ok(ExitCode::from(MISTAKE))
         }
-        Err(error) => Err(error.into()),
+        // Its text tells its source already.
+        Err(error) => Err(anyhow!("{error}")),
     }
 }
 
@@ -90,5 +91,5 @@ pub(crate) fn purged(args: PurgedArgs) -> Result<ExitCode> {
         let text = line.text;
         if line.warning { warn!("{text}") } else { info!("{text}") }
     });
-    Err(error.into())
+    Err(anyhow!("{error}"))
 }

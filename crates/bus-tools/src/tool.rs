@@ -62,10 +62,13 @@ impl Tool {
                 match $parse {
                     Ok(line) => line,
                     Err(error) => {
-                        let _ = writeln!(errors, "{program}: {error}");
+                        let asked = error.asks_for_help();
+                        if !asked {
+                            let _ = writeln!(errors, "{program}: {error}");
+                        }
                         let _ = output.write_all($usage.as_bytes());
                         let _ = output.flush();
-                        return mistake;
+                        return if asked { 0 } else { mistake };
                     }
                 }
             };

@@ -28,6 +28,13 @@ pub enum UsageError {
     },
 }
 
+impl UsageError {
+    /// Whether the word is one that asks for the usage. The original had none, but printed it for any.
+    pub fn asks_for_help(&self) -> bool {
+        matches!(self, Self::Unknown(word) if word == "-h" || word == "--help")
+    }
+}
+
 /// The words of a command line, one flag after the other.
 pub(crate) struct Words<I>(I);
 

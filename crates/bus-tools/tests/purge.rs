@@ -4,102 +4,22 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bus_tools::purge::ask::{Request, ask};
-use bus_tools::purge::member::{Line, Ready, Settings};
 use spread_client::blocking::Connection;
-use spread_client::{
-    Event, GroupId, GroupName, Membership, Names, Options, Outgoing, PrivateGroup, Service,
-};
+use spread_client::{Event, GroupId, Membership, Names, Options, Outgoing, Service};
 use spread_wire::{Order, Transitional};
 use support::Screen;
+use support::cache::{Cache, GROUP, PATIENCE, purge_within};
 use tempfile::TempDir;
 use testkit::bus::{Server, group};
 
-const GROUP: &str = "cachepurge";
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Cache {
-    folder: TempDir,
-    log: Screen,
-}
-
-impl Cache {
-    /// A member that has cleared its folder and joined, so that `count` are in the group.
-    fn start(server: &Server, count: usize) -> Self {
-        let folder = TempDir::new().unwrap();
-        let cache = Self { folder, log: Screen::default() };
-        cache.run(server);
-        cache.log.containing(&format!("joined {GROUP} ({count} members), clears the folder: "));
-        cache
-    }
-
-    fn run(&self, server: &Server) {
-        let settings = Settings {
-            folder: self.folder.path().to_owned(),
-            spread: server.unix.clone(),
-            groups: vec![GROUP.into()],
-        };
-        let mut log = self.log.clone();
-        thread::spawn(move || {
-            let mut say = |line: Line| {
-                let weight = if line.warning { "warning: " } else { "" };
-                writeln!(log, "{weight}{}", line.text).unwrap();
-            };
-            Ready::new(&settings).unwrap().run(&mut say)
-        });
-    }
-
-    fn path(&self, path: &str) -> std::path::PathBuf {
-        self.folder.path().join(path)
-    }
-
-    fn stores(&self, paths: &[&str]) {
-        for path in paths {
-            fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
-            fs::write(self.path(path), path).unwrap();
-        }
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.path(path).symlink_metadata().is_ok()
-    }
-
-    fn waits_until_gone(&self, path: &str) {
-        let begun = Instant::now();
-        while self.has(path) {
-            assert!(begun.elapsed() < PATIENCE, "{path} is still there; {}", self.log.text());
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    /// The name of its session.
-    fn name(&self) -> PrivateGroup {
-        let log = self.log.containing("connected as #");
-        let name = log.rsplit_once("\nconnected as ").unwrap().1.lines().next().unwrap();
-        GroupName::destination(name.as_bytes()).unwrap().private().unwrap()
-    }
-}
-
-fn purge_within(server: &Server, patience: Duration, objects: &[&str]) -> (bool, String, String) {
-    let request = Request {
-        spread: server.unix.clone(),
-        group: GROUP.into(),
-        objects: objects.iter().map(|object| object.as_bytes().to_vec()).collect(),
-        patience: Some(patience),
-    };
-    let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let all = ask(&request, &mut output, &mut errors).unwrap();
-    (all, String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
-}
-
 fn purge(server: &Server, objects: &[&str]) -> (bool, String, String) {
-    purge_within(server, PATIENCE, objects)
+    purge_within(&server.unix, PATIENCE, objects)
 }
 
 fn connect(server: &Server, name: &str) -> Connection {
@@ -109,7 +29,7 @@ fn connect(server: &Server, name: &str) -> Connection {
 #[test]
 fn a_purge_is_done_by_every_member_and_acknowledged() {
     let server = Server::start();
-    let caches = [1, 2, 3].map(|count| Cache::start(&server, count));
+    let caches = [1, 2, 3].map(|count| Cache::start(&server.unix, count));
     for cache in &caches {
         cache.stores(&["index.html", "img/a.png", "img/b.png", "img/big/a.png", "img2/a", "x"]);
     }
@@ -141,7 +61,7 @@ fn a_purge_is_done_by_every_member_and_acknowledged() {
 #[test]
 fn more_objects_than_can_be_under_way_are_purged_all() {
     let server = Server::start();
-    let cache = Cache::start(&server, 1);
+    let cache = Cache::start(&server.unix, 1);
     let names: Vec<String> = (0..500).map(|number| format!("d{}/f{number}", number % 7)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     cache.stores(&names);
@@ -153,11 +73,11 @@ fn more_objects_than_can_be_under_way_are_purged_all() {
 #[test]
 fn who_does_not_answer_is_named() {
     let server = Server::start();
-    let _cache = Cache::start(&server, 1);
+    let _cache = Cache::start(&server.unix, 1);
     let mut deaf = connect(&server, "deaf");
     deaf.join(&group(GROUP)).unwrap();
     deaf.receive().unwrap();
-    let (all, output, errors) = purge_within(&server, Duration::from_millis(300), &["/a"]);
+    let (all, output, errors) = purge_within(&server.unix, Duration::from_millis(300), &["/a"]);
     assert_eq!((all, &output[..]), (false, ""));
     assert_eq!(errors, "/a: #deaf#here did not answer within 0.3 s\n");
     deaf.disconnect().unwrap();
@@ -166,7 +86,7 @@ fn who_does_not_answer_is_named() {
 #[test]
 fn that_nobody_is_there_is_told() {
     let server = Server::start();
-    let (all, _, errors) = purge_within(&server, Duration::from_millis(100), &["/a", "/b"]);
+    let (all, _, errors) = purge_within(&server.unix, Duration::from_millis(100), &["/a", "/b"]);
     assert!(!all);
     assert!(errors.starts_with("/a: nobody in cachepurge answered within 0.1 s; does"), "{errors}");
     assert_eq!(errors.lines().count(), 2);
@@ -189,7 +109,7 @@ fn answers_of_strangers_and_nonsense_finish_nothing() {
         }
         fool
     });
-    let (all, output, errors) = purge_within(&server, Duration::from_millis(300), &["/a"]);
+    let (all, output, errors) = purge_within(&server.unix, Duration::from_millis(300), &["/a"]);
     assert!(!all && output.is_empty() && errors.contains("nobody in cachepurge"), "{errors}");
     answering.join().unwrap();
 }
@@ -197,7 +117,7 @@ fn answers_of_strangers_and_nonsense_finish_nothing() {
 #[test]
 fn the_programs_of_the_book_are_understood() {
     let server = Server::start();
-    let cache = Cache::start(&server, 1);
+    let cache = Cache::start(&server.unix, 1);
     cache.stores(&["a/b", "a/c", "d"]);
     let mut book = connect(&server, "scp_1");
     book.multicast(Service::Reliable, &group(GROUP), b"/a\n").unwrap();
@@ -220,7 +140,7 @@ fn the_programs_of_the_book_are_understood() {
 #[test]
 fn a_purge_to_one_member_alone_is_none() {
     let server = Server::start();
-    let cache = Cache::start(&server, 1);
+    let cache = Cache::start(&server.unix, 1);
     cache.stores(&["a", "b"]);
     let mut bob = connect(&server, "bob");
     bob.multicast(Service::Safe, cache.name().group(), b"/a").unwrap();
@@ -234,7 +154,7 @@ fn the_folder_is_cleared_at_the_start_and_when_the_session_is_back() {
     let folder = TempDir::new().unwrap();
     let cache = Cache { folder, log: Screen::default() };
     cache.stores(&["old/a", "old/b/c", "d"]);
-    cache.run(&server);
+    cache.run(&server.unix);
     let log = cache.log.containing("joined cachepurge (1 members)");
     assert!(log.contains("started, clears the folder: 3 files\n"), "{log}");
     assert_eq!(fs::read_dir(cache.folder.path()).unwrap().count(), 0);
@@ -250,7 +170,7 @@ fn what_would_lead_out_of_the_folder_is_refused_and_everything_there_stays() {
     let server = Server::start();
     let outside = TempDir::new().unwrap();
     fs::write(outside.path().join("precious"), "x").unwrap();
-    let cache = Cache::start(&server, 1);
+    let cache = Cache::start(&server.unix, 1);
     cache.stores(&["a"]);
     symlink(outside.path(), cache.path("link")).unwrap();
     symlink("a", cache.path("inner")).unwrap();
@@ -278,7 +198,7 @@ fn what_would_lead_out_of_the_folder_is_refused_and_everything_there_stays() {
 #[test]
 fn a_purge_that_fails_somewhere_is_told_with_the_place() {
     let server = Server::start();
-    let cache = Cache::start(&server, 1);
+    let cache = Cache::start(&server.unix, 1);
     let deep = "d/".repeat(140);
     cache.stores(&[&format!("{deep}f"), "d/g"]);
     let (all, output, errors) = purge(&server, &["/d"]);
@@ -291,7 +211,7 @@ fn a_purge_that_fails_somewhere_is_told_with_the_place() {
 #[test]
 fn many_files_do_not_keep_the_member_from_listening() {
     let server = Server::start();
-    let cache = Cache::start(&server, 1);
+    let cache = Cache::start(&server.unix, 1);
     for number in 0..3_000 {
         fs::write(cache.path(&format!("f{number}")), "").unwrap();
     }
@@ -314,7 +234,7 @@ fn who_was_cut_off_is_told_what_it_missed_and_does_it() {
     let mut bob = connect(&server, "bob");
     bob.join(&group(GROUP)).unwrap();
     bob.receive().unwrap();
-    let cache = Cache::start(&server, 2);
+    let cache = Cache::start(&server.unix, 2);
     bob.receive().unwrap();
     let own = cache.name();
     cache.stores(&["a", "b"]);
@@ -403,7 +323,7 @@ fn folders_that_are_no_caches_are_refused() {
 #[test]
 fn mistakes_are_told_before_anything_is_purged() {
     let server = Server::start();
-    let cache = Cache::start(&server, 1);
+    let cache = Cache::start(&server.unix, 1);
     cache.stores(&["a"]);
     let asked = |group: &str, objects: &[&str]| {
         let request = Request {

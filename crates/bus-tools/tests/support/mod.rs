@@ -1,6 +1,8 @@
 //! A tool that runs in a thread of the test, with its input and output in the test's hands.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod cache;
+
 use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex};
