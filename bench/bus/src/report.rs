@@ -278,6 +278,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_original_stands_beside_what_was_measured_as_it_was() {
+        let of = |case: &str| Metric::LatencyMicros.original(3, case);
+        assert_eq!(of("agreed, own message, back to back; not pinned"), Some(63.0));
+        assert_eq!(of("agreed, own message, back to back; same core"), None);
+        assert_eq!(Metric::ReactionMillis.original(3, crate::reactions::CRASH), Some(2_500.0));
+        for case in crate::throughput::Case::all(false) {
+            let known = Metric::MessagesPerSecond.original(3, &case.to_string()).is_some();
+            let told = !case.safe && case.receivers == 3 && case.size != 8_192;
+            assert_eq!(known, told && (case.senders == 1 || case.size == 100), "{case}");
+        }
+    }
+
+    #[test]
     fn large_numbers_have_four_digits_and_commas() {
         assert_eq!(show(Some(1_293_982.0)), "1,294,000");
         assert_eq!(show(Some(43_219.0)), "43,220");
