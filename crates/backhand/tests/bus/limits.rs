@@ -1,15 +1,20 @@
 //! Clients that do wrong, and a machine without descriptors, log or disk: each costs itself, and the daemon lives.
 
 use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
+use lab::Place;
+use socket2::{Domain, Type};
 use spread_client::blocking::Connection;
 use spread_client::{Cause, Endpoint, Event, GroupName, Options, Service};
 use testkit::trial::Failed;
 
 use crate::client::{Client, alone, connect};
-use crate::cluster::{Bus, names};
+use crate::cluster::{Bus, NAMES, PORT, count, names};
 use crate::history;
 use crate::stage;
 use crate::support::{PATIENCE, until};
@@ -18,6 +23,7 @@ pub(crate) const TRIALS: &[crate::Named] = &[
     ("clients_that_speak_nonsense_or_nothing_end_and_nobody_else_notices", nonsense),
     ("clients_in_processes_of_their_own_are_seen_to_be_disconnected_when_killed", killed),
     ("a_client_that_does_not_read_is_dropped_and_nobody_else_waits", deaf_client),
+    ("a_client_that_reads_a_little_now_and_then_does_not_hold_up_the_ring", trickle),
     ("a_daemon_without_descriptors_lives_and_takes_clients_again", descriptors),
     ("a_daemon_whose_log_nobody_reads_or_can_be_written_works", speechless),
 ];
@@ -25,9 +31,34 @@ pub(crate) const TRIALS: &[crate::Named] = &[
 /// A connection without the library.
 pub(crate) fn raw(bus: &Bus, i: usize) -> UnixStream {
     let Endpoint::Unix(path) = bus.endpoint(i) else { panic!("no path") };
-    let stream = UnixStream::connect(path).unwrap();
+    let stream = until("a connection is taken", || UnixStream::connect(&path).ok());
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Good manners without the library, at daemon `i`: the stream is in `group` then.
+fn greet<S: Read + Write>(mut stream: S, i: usize, name: &str, group: &[u8]) -> S {
+    let mut hello = vec![5, 0, 1, 1, name.len() as u8];
+    hello.extend_from_slice(name.as_bytes());
+    stream.write_all(&hello).unwrap();
+    let mut length = [0];
+    stream.read_exact(&mut length).unwrap();
+    let mut methods = vec![0; length[0] as usize];
+    stream.read_exact(&mut methods).unwrap();
+    let mut method = [0; 90];
+    method[..4].copy_from_slice(b"NULL");
+    stream.write_all(&method).unwrap();
+    let mut join = Vec::new();
+    join.extend_from_slice(&0x8001_0080_u32.to_le_bytes());
+    join.extend_from_slice(format!("#{name}#{}", NAMES[i]).as_bytes());
+    join.resize(36, 0);
+    for word in [1_u32, 0x8000_0080, 0] {
+        join.extend_from_slice(&word.to_le_bytes());
+    }
+    join.extend_from_slice(group);
+    join.resize(80, 0);
+    stream.write_all(&join).unwrap();
     stream
 }
 
@@ -62,29 +93,7 @@ fn nonsense() -> Result<(), Failed> {
     }
     // Good manners first, and then a header that no client may send: it is in a group, and is seen to go.
     for word in [[0xff; 48], [0; 48]] {
-        let name = format!("bad{}", word[0]);
-        let mut greeting = vec![5, 0, 1, 1, name.len() as u8];
-        greeting.extend_from_slice(name.as_bytes());
-        let mut stream = raw(&bus, 1);
-        stream.write_all(&greeting)?;
-        let mut length = [0];
-        stream.read_exact(&mut length)?;
-        let mut methods = vec![0; length[0] as usize];
-        stream.read_exact(&mut methods)?;
-        let mut method = [0; 90];
-        method[..4].copy_from_slice(b"NULL");
-        stream.write_all(&method)?;
-        let private = format!("#{name}#beta");
-        let mut join = Vec::new();
-        join.extend_from_slice(&0x8001_0080_u32.to_le_bytes());
-        join.extend_from_slice(private.as_bytes());
-        join.resize(36, 0);
-        join.extend_from_slice(&1_u32.to_le_bytes());
-        join.extend_from_slice(&0x8000_0080_u32.to_le_bytes());
-        join.extend_from_slice(&0_u32.to_le_bytes());
-        join.extend_from_slice(crate::client::GROUP);
-        join.resize(80, 0);
-        stream.write_all(&join)?;
+        let mut stream = greet(raw(&bus, 1), 1, &format!("bad{}", word[0]), crate::client::GROUP);
         clients[0].wait_for("the rude one", |last| last.members == members + 1);
         stream.write_all(&word)?;
         drain(stream);
@@ -155,6 +164,48 @@ fn deaf_client() -> Result<(), Failed> {
     Ok(history::check(&Client::finish(clients))?)
 }
 
+/// Writers wait for readers that are only slower than they are, but not for one that takes as little as it can.
+fn trickle() -> Result<(), Failed> {
+    /// Bytes taken each time, some MB a second in all, and bytes that the kernel may take ahead.
+    const SIP: usize = 8 << 10;
+    const AHEAD: usize = 64 << 10;
+    let bus = Bus::new(2);
+    // By TCP, where the kernel tells the daemon of less room than at a Unix socket.
+    let slow = bus.lab.socket(Place::Machine(1), Domain::IPV4, Type::STREAM)?;
+    slow.set_recv_buffer_size(AHEAD)?;
+    let address = SocketAddr::new(bus.lab.machine(1).address(), PORT).into();
+    until("the daemon listens", || slow.connect(&address).ok());
+    let mut slow = greet(TcpStream::from(slow), 1, "slow", b"flood");
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let sips = std::thread::spawn(move || {
+        let mut bytes = vec![0; SIP];
+        while !stopped.load(Relaxed) && slow.read_exact(&mut bytes).is_ok() {
+            // Slow on purpose, and yet never so slow that it seems to have stopped.
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    });
+    let other = GroupName::new(b"flood").unwrap();
+    let mut options = Options::named("writer").unwrap();
+    options.outstanding_max = Some(32);
+    let mut writer = connect(&bus, 0, &options);
+    writer.join(&other).unwrap();
+    let began = Instant::now();
+    let mut sent = 0;
+    until("the slow one is dropped", || {
+        for _ in 0..20 {
+            writer.multicast(Service::Agreed, &other, &[7; 20_000]).unwrap();
+            sent += 1;
+            while writer.receive_within(Duration::ZERO).unwrap().is_some() {}
+        }
+        (count(&bus.said(1), &["does not read", "#slow#beta"]) > 0).then_some(())
+    });
+    println!("{sent} messages of 20,000 bytes in {:?} until it was dropped", began.elapsed());
+    stop.store(true, Relaxed);
+    sips.join().unwrap();
+    Ok(bus.all_live()?)
+}
+
 fn descriptors() -> Result<(), Failed> {
     const MOST: u64 = 48;
     let mut bus = Bus::silent(2);
@@ -170,7 +221,7 @@ fn descriptors() -> Result<(), Failed> {
     let again: Vec<Connection> =
         (0..10).map(|n| connect(&bus, 0, &Options::named(&format!("again{n}")).unwrap())).collect();
     drop(again);
-    let said = crate::cluster::count(&bus.said(0), &["cannot be accepted"]);
+    let said = count(&bus.said(0), &["cannot be accepted"]);
     assert!(said < 100, "it was said {said} times");
     bus.all_live()?;
     Ok(history::check(&Client::finish(clients))?)
