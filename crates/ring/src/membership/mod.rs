@@ -10,6 +10,8 @@
 mod choose;
 mod form;
 mod graph;
+#[cfg(test)]
+mod graph_tests;
 mod hear;
 mod install;
 mod peers;
