@@ -50,7 +50,9 @@ pub struct Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Refusal {
     /// Shorter or longer than any sealed datagram.
-    #[error("a datagram of {length} bytes; those of its kind have {OVERHEAD} to {MAX_DATAGRAM}, of the bus to {MAX_BUS_DATAGRAM}")]
+    #[error(
+        "a datagram of {length} bytes; those of its kind have {OVERHEAD} to {MAX_DATAGRAM}, of the bus to {MAX_BUS_DATAGRAM}"
+    )]
     Length {
         /// Bytes received.
         length: usize,
