@@ -58,6 +58,14 @@ impl Files {
             let list: Vec<String> = unicast.iter().map(|ip| format!("\"{ip}:4445\"")).collect();
             format!("targets = [{}]\n", list.join(", "))
         };
+        // Where there are cables they are pulled; elsewhere the bus is cut by its monitor.
+        let meeting = if unicast.is_empty() {
+            String::from("# Nothing named: the multicast group 239.192.48.3:4803.\n")
+        } else {
+            let list: Vec<String> = unicast.iter().map(|ip| format!("\"{ip}\"")).collect();
+            let seeds = list.join(", ");
+            format!("segment = \"none\"\nseeds = [{seeds}]\ndangerous_monitor = true\n")
+        };
         let text = format!(
             "# One machine of the demonstration. This is all that it is told.\n\n\
              [cluster]\nname = \"{name}\"\nkey_file = {key}\naccept = [\"{network}\"]\nstate_dir = {state}\n\n\
@@ -66,11 +74,13 @@ impl Files {
                           [local]\ndirectory = {site}\n\n\
              # The site's page draws a dot for each request below /dots/: these go to any machine, so that all are seen.\n\
              [[route]]\nname = \"dots\"\npath = \"/dots/\"\nchain = [\"byAge 3\", \"byRandom\"]\n\n\
+             [bus]\naddress = \"{address}\"\nlisten = []\nsocket = {socket}\n{meeting}\n\
              [access_log]\nto = {log}\n\n\
              [status]\nallow = [\"0.0.0.0/0\", \"::/0\"]\n",
             key = quoted(&self.folder.join("cluster.key")),
             state = quoted(&folder.join("state")),
             site = quoted(&folder.join("site")),
+            socket = quoted(&folder.join(super::bus::SOCKET)),
             log = quoted(&folder.join("access.log")),
         );
         let file = folder.join("backhand.toml");

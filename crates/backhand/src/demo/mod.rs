@@ -3,6 +3,7 @@
 //! Nothing is pretended: the machines are separate processes of this binary in network namespaces of their own, found
 //! by their announcements, entered by a client over real sockets. What one sees is what a cluster of real machines does.
 
+mod bus;
 mod cluster;
 mod exchange;
 mod files;
@@ -20,18 +21,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::cli::DemoArgs;
+use bus::Bus;
 use cluster::{Cluster, Harm};
 use files::Files;
 use folder::Folder;
 use lab::Door;
 use load::Load;
 use screen::Screen;
-use tally::Tally;
+use tally::{Millis, Tally};
 
 /// How long each part of the story lasts. With three kinds of harm the whole of it must end within a minute, the start included.
 const CALM: Duration = Duration::from_secs(5);
 const AWAY: Duration = Duration::from_secs(6);
 const BACK: Duration = Duration::from_secs(4);
+/// How long the bus may take to see who is there. Much more than it needs; a bound, not a wait.
+const SEEING: Duration = Duration::from_secs(10);
 
 /// Runs the demonstration. Success only if nothing was lost.
 pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
@@ -69,8 +73,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     screen.say(&format!("\n  site     http://{address}/\n  status   http://{address}/backhand/\n"));
     screen.event(&format!("every machine knows all {}", cluster.len()));
 
-    let names = (0..cluster.len()).map(|i| cluster.name(i)).collect();
-    let story = Story { stop, names, door, away };
+    let names: Vec<String> = (0..cluster.len()).map(|i| cluster.name(i)).collect();
+    let bus = Bus::start(files.folder.as_path(), &names)?;
+    let wrong = Vec::new();
+    let mut story = Story { stop, names, door, away, bus, wrong };
     let load = start_load(&cluster, args)?;
     let total = story.tell(&mut screen, &mut cluster, &load, args.once)?;
     let lost = finish(&mut screen, load, total);
@@ -79,11 +85,16 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     if cut_short {
         screen.say("It was stopped before its end.");
     }
+    let wrong = !story.wrong.is_empty();
+    for sentence in std::mem::take(&mut story.wrong) {
+        screen.say(&format!("The bus was wrong: {sentence}."));
+    }
+    drop(story);
     drop(cluster);
     if args.keep {
         screen.say(&format!("The machines' files are kept in {}", folder.keep().display()));
     }
-    Ok(if lost || cut_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if lost || wrong || cut_short { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn listen(port: Option<u16>) -> Result<TcpListener> {
@@ -141,13 +152,17 @@ struct Story {
     door: Door,
     /// The machine that was harmed, to which the door leads nobody.
     away: Arc<AtomicUsize>,
+    /// Those who chat.
+    bus: Bus,
+    /// What the bus should have shown and did not.
+    wrong: Vec<String>,
 }
 
 impl Story {
     /// Calm, then each kind of harm to one machine and what comes of it; then, unless `once`, calm until told to stop. Returns what was
     /// seen in all.
     fn tell(
-        &self,
+        &mut self,
         screen: &mut Screen,
         cluster: &mut Cluster,
         load: &Load,
@@ -155,6 +170,8 @@ impl Story {
     ) -> Result<Tally> {
         let mut total = Tally::default();
         screen.event("a client sends requests to any machine");
+        let all: Vec<usize> = (0..cluster.len()).collect();
+        self.see(screen, "somebody on each machine chats", &[all], None);
         self.watch(screen, load, CALM, &mut total);
         // Another machine each time, so that none is special.
         let victims = (0..cluster.len()).cycle().skip(1);
@@ -164,6 +181,7 @@ impl Story {
             }
             if harm == Harm::Cut && !cluster.kind().has_cables() {
                 screen.event("no cable is pulled: these machines have none");
+                self.divide(screen, load, victim, &mut total)?;
                 continue;
             }
             self.suffer(screen, cluster, load, (harm, victim), &mut total)?;
@@ -177,7 +195,7 @@ impl Story {
 
     /// One machine is harmed, and brought back; says what the client saw meanwhile.
     fn suffer(
-        &self,
+        &mut self,
         screen: &mut Screen,
         cluster: &mut Cluster,
         load: &Load,
@@ -191,6 +209,13 @@ impl Story {
         self.away.store(victim, Relaxed);
         self.door.hang_up(cluster.entry(victim));
         screen.event(&format!("{name} {done}"));
+        let others: Vec<usize> = (0..cluster.len()).filter(|at| *at != victim).collect();
+        let (parts, silent) = match harm {
+            // It lives, and sees that it is alone.
+            Harm::Cut => (vec![others, vec![victim]], None),
+            Harm::Kill | Harm::Freeze => (vec![others], Some(victim)),
+        };
+        self.see(screen, "the bus sees it", &parts, silent);
         let away = self.watch(screen, load, AWAY, total);
         screen.event(&format!("without {name}: {away}"));
         if self.stop.load(Relaxed) {
@@ -199,6 +224,8 @@ impl Story {
         cluster.undo(victim, harm)?;
         self.away.store(NOBODY, Relaxed);
         screen.event(&format!("{name} {undone}"));
+        let all: Vec<usize> = (0..cluster.len()).collect();
+        self.see(screen, "the bus is one again", &[all], None);
         if !self.stop.load(Relaxed) {
             cluster.wait_until_all_know(cluster.len())?;
         }
@@ -210,8 +237,56 @@ impl Story {
         Ok(())
     }
 
+    /// Waits until the machines of each part see each other and nobody else, and tells what is seen.
+    fn see(
+        &mut self,
+        screen: &mut Screen,
+        what: &str,
+        parts: &[Vec<usize>],
+        silent: Option<usize>,
+    ) {
+        let took = self.bus.wait(parts, SEEING, &self.stop);
+        let views = self.bus.views(silent);
+        match took {
+            Some(took) => screen.event(&format!("{what} after {}: {views}", Millis(took))),
+            None if self.stop.load(Relaxed) => {}
+            None => {
+                screen.event(&format!("in vain waited until {what}: {views}"));
+                self.wrong.push(format!("in vain waited until {what}; {views}"));
+            }
+        }
+    }
+
+    /// The bus of one machine is cut off and comes back; requests go on as if nothing were.
+    fn divide(
+        &mut self,
+        screen: &mut Screen,
+        load: &Load,
+        victim: usize,
+        total: &mut Tally,
+    ) -> Result<()> {
+        let name = self.names[victim].clone();
+        self.bus.divide(Some(victim))?;
+        screen.event(&format!("{name} has its bus cut off by a monitor"));
+        let all: Vec<usize> = (0..self.names.len()).collect();
+        let others = all.iter().copied().filter(|at| *at != victim).collect();
+        self.see(screen, "the bus sees it", &[others, vec![victim]], None);
+        self.watch(screen, load, BACK, total);
+        self.bus.divide(None)?;
+        screen.event(&format!("{name} has its bus back"));
+        self.see(screen, "the bus is one again", &[all], None);
+        self.watch(screen, load, BACK, total);
+        Ok(())
+    }
+
     /// Shows each second until `long` has passed or the user has had enough.
-    fn watch(&self, screen: &mut Screen, load: &Load, long: Duration, total: &mut Tally) -> Tally {
+    fn watch(
+        &mut self,
+        screen: &mut Screen,
+        load: &Load,
+        long: Duration,
+        total: &mut Tally,
+    ) -> Tally {
         let start = Instant::now();
         let (mut phase, mut second, mut shown) =
             (Tally::default(), Tally::default(), Instant::now());
@@ -220,7 +295,9 @@ impl Story {
                 [&mut phase, &mut second, total].into_iter().for_each(|tally| tally.add(&ended));
             }
             if shown.elapsed() >= Duration::from_secs(1) {
-                screen.second(&self.names, &second);
+                let away = Some(self.away.load(Relaxed)).filter(|away| *away != NOBODY);
+                let bus = self.bus.second(away);
+                screen.second(&self.names, &second, &bus);
                 (second, shown) = (Tally::default(), Instant::now());
             }
         }

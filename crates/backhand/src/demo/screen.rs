@@ -56,9 +56,9 @@ impl Screen {
     }
 
     /// What happened in the last second: overwritten by the next such line on a terminal, kept otherwise.
-    pub(crate) fn second(&mut self, names: &[String], second: &Tally) {
+    pub(crate) fn second(&mut self, names: &[String], second: &Tally, bus: &str) {
         let seconds = self.start.elapsed().as_secs_f64();
-        let line = bars(seconds, names, second, self.width());
+        let line = bars(seconds, names, second, bus, self.width());
         self.clear();
         if self.terminal {
             self.write(&line);
@@ -93,11 +93,11 @@ impl Drop for Screen {
 
 /// `   4.0 s  60/s   m1 ████ 20   m2 ████ 21   m3 ████ 19   slowest 3.1 ms`, with bars as long as there is room for,
 /// cut where even without them there is none.
-fn bars(seconds: f64, names: &[String], second: &Tally, columns: usize) -> String {
+fn bars(seconds: f64, names: &[String], second: &Tally, bus: &str, columns: usize) -> String {
     const LONGEST: usize = 12;
     let all = second.requests().max(1) as usize;
     let lost = second.lost + second.other_status;
-    let with_bars = |longest: usize| {
+    let with = |longest: usize, bus: &str| {
         let mut line = format!("{seconds:6.1} s  {:>4}/s ", second.requests());
         for name in names {
             let served = second.by_machine.get(name).copied().unwrap_or(0);
@@ -108,13 +108,15 @@ fn bars(seconds: f64, names: &[String], second: &Tally, columns: usize) -> Strin
         if lost > 0 {
             line += &format!("  LOST {lost}");
         }
-        line
+        line + bus
     };
     // The last column stays free: some terminals go to the next line once it is written to.
     let room = columns.saturating_sub(1);
     let fits = |line: &String| line.chars().count() <= room;
-    let longest = (0..=LONGEST).rev().map(with_bars).find(fits);
-    longest.unwrap_or_else(|| with_bars(0).chars().take(room).collect())
+    // The bus is told where there is room for it, with shorter bars if need be.
+    let lengths = || (0..=LONGEST).rev();
+    let longest = lengths().map(|n| with(n, bus)).chain(lengths().map(|n| with(n, ""))).find(fits);
+    longest.unwrap_or_else(|| with(0, "").chars().take(room).collect())
 }
 
 #[cfg(test)]
@@ -127,7 +129,9 @@ mod tests {
         second.by_machine.insert("m1".into(), 20);
         second.by_machine.insert("m2".into(), 10);
         let names = ["m1".into(), "m2".into(), "m3".into()];
-        let line = bars(4.0, &names, &second, usize::MAX);
+        let bus = "  bus m1+m2+m3  token 0.4 ms  60 msg/s";
+        let line = bars(4.0, &names, &second, bus, usize::MAX);
+        assert!(line.ends_with(bus), "{line}");
         assert!(
             line.contains("30/s") && line.contains("m1 ████████") && line.contains("  20"),
             "{line}"
@@ -135,7 +139,7 @@ mod tests {
         assert!(line.contains("m3  "), "{line}");
         assert!(!line.contains("LOST"));
         for columns in [1, 40, 60, 80, 100] {
-            let line = bars(4.0, &names, &second, columns);
+            let line = bars(4.0, &names, &second, bus, columns);
             assert!(line.chars().count() < columns, "{line}");
             assert_eq!(line.contains("slowest"), columns >= 60, "{line}");
             assert_eq!(line.contains('█'), columns >= 80, "{line}");
