@@ -4,7 +4,7 @@
 //! says nothing, or takes nothing, is closed after [`PATIENCE`].
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -100,8 +100,8 @@ impl Control {
     }
 
     fn admit(&mut self, now: Instant, poll: &Poll, socket: UnixStream) {
-        let Ok(who) = rustix::net::sockopt::socket_peercred(&socket) else { return };
-        let allowed = who.uid.is_root() || who.uid == rustix::process::geteuid();
+        let own = rustix::process::geteuid().as_raw();
+        let allowed = user(&socket).is_some_and(|user| user == 0 || user == own);
         let Some(at) = self.connections.iter().position(Option::is_none).filter(|_| allowed) else {
             return;
         };
@@ -211,6 +211,25 @@ impl Drop for Control {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// The user at the other end, as this one's user namespace counts. The safe call that there is fails for processes of another
+/// process namespace, whose number is 0 here.
+fn user(socket: &UnixStream) -> Option<u32> {
+    let mut who = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes into a plain structure of that size.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut who).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then_some(who.uid)
 }
 
 fn parse(input: &[u8]) -> Result<Request, String> {
