@@ -15,7 +15,7 @@ pub(crate) const TRIALS: &[crate::Named] =
     &[("daemons_agree_whatever_happens_to_them_by_lot", by_lot)];
 
 /// How long, without `BACKHAND_BUS_CHAOS`.
-const SECONDS: u64 = 6;
+const SECONDS: u64 = 5;
 /// Fewest and most machines.
 const MACHINES: std::ops::RangeInclusive<u32> = 3..=8;
 /// Milliseconds between two messages of one client, by lot too.

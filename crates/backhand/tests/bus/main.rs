@@ -33,7 +33,6 @@ fn main() -> ExitCode {
     stage::init();
     client::alone_if_asked();
     let namespaces = Lab::available().map(drop).map_err(|why| why.to_string());
-    let not_yet = &Err("a daemon that never answered is not named yet".to_owned());
     let all = [
         faults::TRIALS,
         chaos::TRIALS,
@@ -46,7 +45,6 @@ fn main() -> ExitCode {
         .into_iter()
         .flatten()
         .map(|trial| (trial, &namespaces))
-        .chain(networks::NOT_YET.iter().map(|trial| (trial, not_yet)))
         .chain(suspicion::TRIALS.iter().map(|trial| (trial, &Ok(()))))
         .map(|((name, run), needs)| trial(name, needs, *run))
         .collect();

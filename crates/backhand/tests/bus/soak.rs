@@ -19,7 +19,7 @@ pub(crate) const TRIALS: &[crate::Named] =
     &[("nothing_is_left_of_hundreds_of_clients_that_came_and_went_in_every_way", soak)];
 
 /// How long, without `BACKHAND_BUS_SOAK`.
-const SECONDS: u64 = 10;
+const SECONDS: u64 = 8;
 /// Threads, each with clients of its own.
 const CROWDS: u64 = 8;
 /// Clients of one crowd at a time.
