@@ -340,8 +340,8 @@ impl Daemon {
         match event.token {
             Token::Link(at) => {
                 if event.error {
-                    while let Some(tag) = self.link.unreachable(at) {
-                        tag.into_iter().for_each(|tag| self.ring.handle_unreachable(now, tag));
+                    while let Some(tags) = self.link.unreachable(at) {
+                        tags.for_each(|tag| self.ring.handle_unreachable(now, tag));
                     }
                 }
                 for _ in 0..self.batches {

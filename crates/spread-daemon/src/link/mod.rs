@@ -188,11 +188,11 @@ impl Link {
         count == BATCH
     }
 
-    /// Whom ICMP calls unreachable; none when all was said.
-    pub(crate) fn unreachable(&mut self, socket: usize) -> Option<Option<Tag>> {
+    /// Whom ICMP calls unreachable; none when all was said. A daemon that was started again is there with its earlier boots.
+    pub(crate) fn unreachable(&mut self, socket: usize) -> Option<impl Iterator<Item = Tag>> {
         let at = self.sockets.get(socket)?.unreachable()?;
         self.counters.unreachable += 1;
-        Some(self.book.iter().find(|(_, known)| **known == at).map(|(tag, _)| *tag))
+        Some(self.book.iter().filter(move |(_, known)| **known == at).map(|(tag, _)| *tag))
     }
 
     /// Puts a datagram on the pile for the next [`flush`](Self::flush).
