@@ -27,6 +27,7 @@ struct Machine {
     resources: Handle,
     console: Arc<Console>,
     running: Option<Running>,
+    config: Arc<balancer::Config>,
     _state: tempfile::TempDir,
 }
 
@@ -83,7 +84,7 @@ impl Machine {
         let running =
             Balancer::start(config.clone(), sockets, resources.clone(), console.clone()).unwrap();
         console.watch(console::gather::Live::new(resources.clone(), running.view(), &config));
-        Self { address, resources, console, running: Some(running), _state: state }
+        Self { address, resources, console, running: Some(running), config, _state: state }
     }
 
     fn get(&self, target: &str) -> (u16, String) {
@@ -299,4 +300,42 @@ fn events_reach_a_browser_as_they_happen() {
         let parts: Value = serde_json::from_str(&data["data: ".len()..]).unwrap();
         assert!(parts["machines"].as_str().unwrap().contains("alder"));
     }
+}
+
+#[test]
+fn a_machine_with_a_bus_shows_how_it_is_and_that_it_ended() {
+    let (me, other) = (free_ports(), free_ports());
+    let machine = Machine::start("bus", me, other);
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("bus");
+    let text = format!(
+        "listen = []\nsocket = {socket:?}\nport = {}\npriority = \"none\"\n",
+        free_ports().announce
+    );
+    let section: spread_daemon::config::BusSection = toml::from_str(&text).unwrap();
+    let around = spread_daemon::config::Around {
+        name: "bus",
+        here: &[],
+        key: None,
+        insecure: false,
+        accept: &AddrBlocks(vec!["127.0.0.0/8".parse().unwrap()]),
+        read_key: &|_| unreachable!("no key is named"),
+    };
+    let daemon = spread_daemon::Daemon::open(section.check(&around).unwrap()).unwrap();
+    let (observer, stopper) = (daemon.observer(), daemon.stopper());
+    let thread = std::thread::spawn(move || daemon.run().unwrap());
+    let view = machine.running.as_ref().unwrap().view();
+    let live = console::gather::Live::new(machine.resources.clone(), view, &machine.config);
+    machine.console.watch(live.with_bus(Some(observer)));
+
+    machine.until("it stands", |status| status["bus"]["stands"] == true);
+    machine.until("it is alone", |status| status["bus"]["daemons"][0]["this"] == true);
+    let families = openmetrics::parse(&machine.get("/metrics").1);
+    assert_eq!(families["backhand_bus_view_members"].samples.len(), 1);
+    stopper.stop();
+    thread.join().unwrap();
+    machine.until("it is over", |status| {
+        status["bus"]["answers"] == false
+            && status["warnings"].to_string().contains("Bus: The bus daemon")
+    });
 }
