@@ -57,8 +57,8 @@ pub(crate) struct Sessions {
     dice: Random,
     shaking: usize,
     swept: Instant,
-    /// For whom more than [`BEHIND`] bytes wait.
-    behind: BTreeSet<usize>,
+    /// For whom something waits.
+    waiting: BTreeSet<usize>,
     /// One of them takes what it can.
     held_up: bool,
     pub(crate) paused: bool,
@@ -82,7 +82,7 @@ impl Sessions {
             dice,
             shaking: 0,
             swept: Instant::ORIGIN,
-            behind: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             held_up: false,
             paused: false,
             changes: None,
@@ -329,10 +329,10 @@ impl Sessions {
             connection.dirty = false;
             let gone = connection.flush(now).is_err();
             let (bytes, messages) = connection.backlog();
-            if bytes > BEHIND {
-                self.behind.insert(at);
+            if bytes > 0 {
+                self.waiting.insert(at);
             } else {
-                self.behind.remove(&at);
+                self.waiting.remove(&at);
             }
             let limit = &self.config.backlog;
             let much = bytes as u64 > limit.bytes || limit.messages.is_some_and(|m| messages > m);
@@ -352,9 +352,9 @@ impl Sessions {
     fn judge_behind(&mut self, now: Instant) {
         let reads = |at: &usize| {
             let connection = self.slots.get(*at).and_then(Option::as_ref);
-            connection.is_some_and(|c| c.stuck_for(now) < IDLE)
+            connection.is_some_and(|c| c.backlog().0 > BEHIND && c.stuck_for(now) < IDLE)
         };
-        self.held_up = self.behind.iter().any(reads);
+        self.held_up = self.waiting.iter().any(reads);
     }
 
     fn drop_slow(
@@ -408,8 +408,7 @@ impl Sessions {
     /// When [`sweep`](Self::sweep) is due.
     pub(crate) fn next_sweep(&self) -> Option<Instant> {
         let waits = self.shaking > 0 || self.connections() > self.by_id.len() + self.shaking;
-        let stuck = || self.slots.iter().flatten().any(|c| c.stuck_since.is_some());
-        (waits || stuck()).then(|| self.swept + Duration::from_millis(100))
+        (waits || !self.waiting.is_empty()).then(|| self.swept + Duration::from_millis(100))
     }
 
     /// The connection ends without what still waits.
@@ -439,7 +438,7 @@ impl Sessions {
     }
 
     fn remove(&mut self, at: usize) {
-        self.behind.remove(&at);
+        self.waiting.remove(&at);
         if let Some(connection) = self.slots[at].take() {
             if matches!(connection.stage, Stage::Shaking { .. }) {
                 self.shaking -= 1;
