@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use base::{Boot, Instant, Random};
 use groups::{Groups, Limits, Output};
-use ring::{Daemon as Identity, Event, Ring, Settings, Surroundings, VirtualIds};
+use ring::{Daemon as Identity, Event, Ring, Settings, Surroundings, Tag, VirtualIds};
 
 use crate::activity::Activity;
 use crate::clock;
 use crate::config::{DaemonConfig, Membership};
 use crate::error::StartError;
-use crate::link::Link;
+use crate::link::{Book, Link};
 use crate::listen::Listeners;
 use crate::monitor::{Here, Monitor};
 use crate::poll::{Happened, Poll, Token};
@@ -39,7 +39,8 @@ const PAUSE_BYTES: usize = 1 << 20;
 /// Clients accepted before anything else is done.
 const ACCEPTS: usize = 64;
 
-struct System;
+/// What the ring asks of the system, and where daemons are.
+struct System(Book);
 
 impl Surroundings for System {
     fn random(&mut self, out: &mut [u8]) {
@@ -48,6 +49,16 @@ impl Surroundings for System {
 
     fn unix_seconds(&mut self) -> u32 {
         clock::unix_seconds()
+    }
+
+    fn address(&mut self, daemon: Tag) -> Vec<u8> {
+        self.0.get(daemon).map(|at| at.to_string().into_bytes()).unwrap_or_default()
+    }
+
+    fn introduce(&mut self, daemon: Tag, address: &[u8]) {
+        if let Some(at) = std::str::from_utf8(address).ok().and_then(|text| text.parse().ok()) {
+            self.0.hint(daemon, at);
+        }
     }
 }
 
@@ -140,7 +151,7 @@ impl Daemon {
         let reloader = Reloader { to, bell };
 
         let settings = settings(&config, me, &link);
-        let ring = Ring::new(clock::now(), settings, Box::new(System), crypto::seed());
+        let ring = Ring::new(clock::now(), settings, Box::new(System(link.book())), crypto::seed());
         let limits = Limits {
             sessions: config.clients.sessions,
             pause_bytes: PAUSE_BYTES,

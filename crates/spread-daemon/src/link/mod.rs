@@ -1,19 +1,22 @@
 //! The wires to the other daemons: sockets, envelopes, and where everybody is.
 
 mod batch;
+mod book;
 mod envelope;
 pub mod interfaces;
 mod seeds;
 mod socket;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use base::{Boot, Instant};
+use bytes::Bytes;
 use ring::{Daemon, Tag, To, Transmit};
 use socket2::SockAddr;
+
+pub(crate) use self::book::Book;
 
 use self::batch::{BATCH, Inbox, Parcel};
 use self::envelope::{Envelope, Unopened};
@@ -25,8 +28,6 @@ use crate::config::{DaemonConfig, Interface, Membership, SegmentTarget};
 use crate::error::StartError;
 use crate::status::LinkCounters;
 
-/// Daemons whose address is remembered.
-const BOOK_MAX: usize = 1024;
 /// Bytes of a datagram that pass an Ethernet in one piece, IPv6 header and all.
 const FRAME: usize = 1500 - 40 - 8;
 
@@ -52,14 +53,14 @@ pub(crate) struct Link {
     sockets: Vec<Udp>,
     own: usize,
     groups: Vec<Group>,
-    book: BTreeMap<Tag, SocketAddr>,
+    book: Book,
     seeds: Seeds,
     inbox: Inbox,
     letters: Vec<Letter>,
     sealed: Vec<u8>,
     arena: Vec<u8>,
     /// The last datagram that was enveloped: for many receivers once is enough.
-    last: Option<(usize, usize, std::ops::Range<usize>)>,
+    last: Option<(Bytes, std::ops::Range<usize>)>,
     boot: Boot,
     /// The kernel cuts messages into datagrams.
     cuts: bool,
@@ -98,7 +99,7 @@ impl Link {
             sockets,
             own,
             groups,
-            book: BTreeMap::new(),
+            book: Book::default(),
             seeds,
             inbox: Inbox::new(),
             letters: Vec::new(),
@@ -111,6 +112,11 @@ impl Link {
             stranger: None,
             told_stranger: false,
         })
+    }
+
+    /// Where everybody is.
+    pub(crate) fn book(&self) -> Book {
+        self.book.clone()
     }
 
     /// Whether there is anything that reaches all of a segment.
@@ -162,13 +168,7 @@ impl Link {
                 }
                 match self.envelope.take(now, from.ip(), datagram) {
                     Ok((boot, text)) if boot != self.boot => {
-                        let tag = Tag::from(&boot);
-                        if self.book.get(&tag) != Some(&from) {
-                            if self.book.len() >= BOOK_MAX {
-                                self.book.pop_first();
-                            }
-                            self.book.insert(tag, from);
-                        }
+                        self.book.learn(Tag::from(&boot), from);
                         take(boot, text);
                     }
                     // Our own multicast comes back.
@@ -192,15 +192,16 @@ impl Link {
     pub(crate) fn unreachable(&mut self, socket: usize) -> Option<impl Iterator<Item = Tag>> {
         let at = self.sockets.get(socket)?.unreachable()?;
         self.counters.unreachable += 1;
-        Some(self.book.iter().filter(move |(_, known)| **known == at).map(|(tag, _)| *tag))
+        Some(self.book.who(at).into_iter())
     }
 
     /// Puts a datagram on the pile for the next [`flush`](Self::flush).
     pub(crate) fn queue(&mut self, transmit: &Transmit) {
         let text = &transmit.datagram;
-        let key = (text.as_ptr() as usize, text.len());
+        // The last one is held on to, so that nothing else can lie where it lay.
+        let same = |last: &Bytes| (last.as_ptr(), last.len()) == (text.as_ptr(), text.len());
         let at = match &self.last {
-            Some((pointer, length, at)) if (*pointer, *length) == key => at.clone(),
+            Some((last, at)) if same(last) => at.clone(),
             _ => {
                 self.envelope.put(text, &mut self.sealed);
                 let start = self.arena.len();
@@ -208,10 +209,10 @@ impl Link {
                 start..self.arena.len()
             }
         };
-        self.last = Some((key.0, key.1, at.clone()));
+        self.last = Some((text.clone(), at.clone()));
         match &transmit.to {
             To::Peer(tag) => {
-                if let Some(to) = self.book.get(tag).copied() {
+                if let Some(to) = self.book.get(*tag) {
                     self.letter(to, at);
                 }
             }
