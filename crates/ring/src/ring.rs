@@ -71,6 +71,8 @@ pub struct Ring {
     pub(crate) beacon_at: Instant,
     /// When something must be judged again without any word. Words only make it later, so it is worked out when judging.
     pub(crate) judge_at: Option<Instant>,
+    /// When everything was judged last.
+    pub(crate) judged: Instant,
     /// Something changed that has to be judged.
     pub(crate) dirty: bool,
     pub(crate) views: u64,
@@ -140,6 +142,7 @@ impl Ring {
             beat_at: now,
             beacon_at: now,
             judge_at: None,
+            judged: Instant::ORIGIN,
             dirty: true,
             views: 0,
             past: Counters::default(),
@@ -185,9 +188,7 @@ impl Ring {
                 }
             }
         }
-        if self.dirty {
-            self.evaluate(now);
-        }
+        self.evaluate_if_due(now);
         true
     }
 
@@ -337,12 +338,18 @@ impl Ring {
             return None;
         }
         let order = self.order.as_ref().filter(|_| self.is_intact());
-        let times = [
-            Some(self.beat_at),
-            Some(self.beacon_at),
+        // What calls for a judgement, and not before the next one may be.
+        let judgements = [
             self.dirty.then_some(now),
             self.judge_at,
             self.bound.as_ref().map(Bound::deadline),
+            order.and_then(Order::lost_at),
+        ];
+        let judgement = judgements.into_iter().flatten().min();
+        let times = [
+            Some(self.beat_at),
+            Some(self.beacon_at),
+            judgement.map(|at| at.max(self.judged + self.spacing())),
             order.and_then(Order::next_timeout),
         ];
         times.into_iter().flatten().min()
@@ -378,9 +385,7 @@ impl Ring {
             self.with_order(now, Order::handle_timeout);
         }
         self.form_timeout(now);
-        if self.dirty {
-            self.evaluate(now);
-        }
+        self.evaluate_if_due(now);
     }
 
     /// The next datagram to send.

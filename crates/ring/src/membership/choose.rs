@@ -12,6 +12,9 @@ use crate::outbox::Fan;
 use crate::ring::Ring;
 use crate::wire::{Message, Tag};
 
+/// Up to so many others are heard, every word is judged at once; with more, so long for each passes between judgements.
+const FEW: u32 = 16;
+const SPACING: Duration = Duration::from_micros(25);
 /// A daemon that starts waits so long for an invitation before it forms a view alone.
 pub(crate) const INVITATION: Duration = Duration::from_millis(150);
 /// A standing view is not joined with another before it is so old.
@@ -40,9 +43,25 @@ pub(crate) struct Proposal {
 }
 
 impl Ring {
+    /// With many daemons a change is heard of in many words, and each judgement looks at all of them and may end in a word
+    /// to all: judgements keep a distance, so that work does not grow with the third power.
+    pub(crate) fn spacing(&self) -> Duration {
+        match self.statement.hears.len() as u32 {
+            0..=FEW => Duration::ZERO,
+            many => SPACING * many,
+        }
+    }
+
+    pub(crate) fn evaluate_if_due(&mut self, now: Instant) {
+        if self.dirty && now >= self.judged + self.spacing() {
+            self.evaluate(now);
+        }
+    }
+
     /// Draws the consequences of everything that was heard.
     pub(crate) fn evaluate(&mut self, now: Instant) {
         self.dirty = false;
+        self.judged = now;
         self.judge_silence(now);
         self.judge_name(now);
         let mut graph = self.graph(now);

@@ -377,9 +377,13 @@ impl Order {
         }
     }
 
+    /// When the token will have to be called lost if nobody shows it.
+    pub(crate) fn lost_at(&self) -> Option<Instant> {
+        (!self.holds()).then(|| self.sign + self.timeout + Duration::from_nanos(1))
+    }
+
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let lost = (!self.holds()).then(|| self.sign + self.timeout + Duration::from_nanos(1));
         let again = self.passed.as_ref().map(|passed| passed.again);
-        [self.linger, again, self.want, lost].into_iter().flatten().min()
+        [self.linger, again, self.want].into_iter().flatten().min()
     }
 }

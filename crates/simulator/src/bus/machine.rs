@@ -59,6 +59,8 @@ pub(super) struct Machine {
     /// When its timer is set to ring; the origin if it is not set.
     pub(super) timer: Instant,
     pub(super) frozen: bool,
+    /// When it was woken last, and how often in a row without time to speak of between.
+    woken: (Instant, u32),
     door: Vec<(Boot, Bytes)>,
     /// How far its monotonic clock is behind the world's, after pauses of a virtual machine.
     behind: Duration,
@@ -86,6 +88,7 @@ impl Machine {
             life: 0,
             timer: Instant::ORIGIN,
             frozen: false,
+            woken: (Instant::ORIGIN, 0),
             door: Vec::new(),
             behind: Duration::ZERO,
             frozen_at: Instant::ORIGIN,
@@ -138,6 +141,13 @@ impl Machine {
     /// Its daemon, if there is one and the machine is not frozen.
     pub(super) fn awake(&mut self) -> Option<&mut Ring> {
         self.ring.as_mut().filter(|_| !self.frozen)
+    }
+
+    /// It is woken now: how often in a row, with less than a tenth of a microsecond between.
+    pub(super) fn woken(&mut self, now: Instant) -> u32 {
+        let at_once = now.since(self.woken.0) < Duration::from_nanos(100);
+        self.woken = (now, if at_once { self.woken.1 + 1 } else { 0 });
+        self.woken.1
     }
 
     /// What its monotonic clock says.

@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_millis(300);
 const JUDGED: Duration = Duration::from_millis(20);
 /// What waits must have been delivered everywhere by then.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
+/// A daemon that wants to be woken at once so often in a row does nothing when it is.
+const SPINS: u32 = 100;
 /// Datagrams recorded for replays.
 const RECORDED: usize = 2000;
 
@@ -277,7 +279,11 @@ impl World {
         let machine = &mut self.machines[i];
         let now = machine.clock(self.now);
         machine.timer = Instant::ORIGIN;
-        if let Some(ring) = machine.awake() {
+        if machine.woken(self.now) > SPINS {
+            let life = machine.life;
+            self.traces[life].corrupt = Some("to be woken at once, without end".into());
+        }
+        if let Some(ring) = self.machines[i].awake() {
             ring.handle_timeout(now);
             self.collect(i);
         }
