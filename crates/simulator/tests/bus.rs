@@ -4,8 +4,6 @@
 //! synchrony (`bus::checks`) and must come to rest within five seconds after its last fault (`bus::World::run`).
 
 #![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
-#![allow(clippy::unwrap_used, reason = "helpers of tests may")]
-
 use std::time::Duration;
 
 use base::Instant;
