@@ -39,7 +39,7 @@ fn start(folder: &Path, name: &str, address: &str, port: u16) -> Running {
     let socket = folder.join(name);
     let text = format!(
         "name = {name:?}\nlisten = []\nsocket = {socket:?}\naddress = {address:?}\nport = {port}\nsegment = \"none\"\n\
-         seeds = [\"127.0.78.1:{port}\", \"127.0.78.2:{port}\"]\npriority = \"none\"\ndangerous_monitor = true\n"
+         seeds = [\"127.0.78.1:{port}\", \"127.0.78.2:{port}\"]\npriority = \"none\"\ntimeout_floor = \"1s\"\ndangerous_monitor = true\n"
     );
     let section: BusSection = toml::from_str(&text).unwrap();
     let around = Around {
