@@ -68,6 +68,8 @@ pub(crate) struct Link {
     /// An address whose datagrams no key opens, for the log; told once.
     pub(crate) stranger: Option<SocketAddr>,
     told_stranger: bool,
+    /// It was said that an interface takes no multicast.
+    told_through: bool,
 }
 
 impl Link {
@@ -111,6 +113,7 @@ impl Link {
             counters: LinkCounters::default(),
             stranger: None,
             told_stranger: false,
+            told_through: false,
         })
     }
 
@@ -247,11 +250,14 @@ impl Link {
         let letters = std::mem::take(&mut self.letters);
         let mut rest = &letters[..];
         while let Some(first) = rest.first() {
+            if let Some((interface, address)) = first.through
+                && let Err(error) = self.sockets[first.socket].send_through(interface, address)
+                && !std::mem::replace(&mut self.told_through, true)
+            {
+                tracing::warn!(interface, %error, "multicast cannot be sent through an interface; who is there is spoken to singly");
+            }
             let (parcels, used) = self.pack(rest);
             let socket = &self.sockets[first.socket];
-            if let Some((interface, address)) = first.through {
-                let _ = socket.send_through(interface, address);
-            }
             let (mut sent, error) = batch::send(socket.as_fd(), &parcels);
             if error.is_some() {
                 // An error of an earlier datagram is told once; one of this datagram costs this datagram.
