@@ -7,6 +7,7 @@
 //! word of the other side that no longer agrees, or waits too long, goes back to stating; what was promised for
 //! the old ring (the obligations) is kept until a view is installed.
 
+mod bound;
 mod choose;
 mod form;
 mod graph;
@@ -15,9 +16,10 @@ mod graph_tests;
 mod hear;
 mod install;
 mod peers;
+mod recover;
 mod state;
 
+pub(crate) use bound::Bound;
 pub(crate) use choose::Proposal;
-pub(crate) use form::Bound;
 pub(crate) use graph::{Graph, Key, Node};
 pub(crate) use peers::{ME, Peer, Peers};
