@@ -457,7 +457,10 @@ impl Daemon {
         // They live until they are sent: the link tells equal datagrams by where they are.
         let letters = self.monitor.take_out();
         letters.iter().for_each(|letter| self.link.queue(letter));
-        self.link.flush();
+        let clients_first = self.link.can_wait();
+        if !clients_first {
+            self.link.flush();
+        }
         while let Some(output) = self.groups.poll_output() {
             match output {
                 Output::Deliver { session, message } => self.sessions.deliver(session, message),
@@ -467,6 +470,9 @@ impl Daemon {
             }
         }
         self.sessions.flush(now, &mut self.groups);
+        if clients_first {
+            self.link.flush();
+        }
         if let Some(activity) = &mut self.activity {
             activity.sessions(self.sessions.changes());
         }

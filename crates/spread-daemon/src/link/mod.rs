@@ -31,6 +31,9 @@ use crate::status::LinkCounters;
 /// Bytes of a datagram that pass an Ethernet in one piece, IPv6 header and all.
 const FRAME: usize = 1500 - 40 - 8;
 
+/// So many datagrams are little work.
+const FEW: usize = 2;
+
 /// Where something for all of a segment goes.
 struct Group {
     to: SockAddr,
@@ -44,6 +47,8 @@ struct Letter {
     to: SockAddr,
     through: Option<(u32, Option<Ipv4Addr>)>,
     at: std::ops::Range<usize>,
+    /// It is for all of a segment.
+    for_all: bool,
 }
 
 /// All sockets towards daemons.
@@ -227,6 +232,7 @@ impl Link {
                         to: group.to.clone(),
                         through,
                         at: at.clone(),
+                        for_all: true,
                     });
                 }
             }
@@ -238,10 +244,16 @@ impl Link {
         }
     }
 
+    /// Whether the pile is little and for all of a segment: no token is in it, for which another daemon waits. What the
+    /// clients here get may then go first: whoever waits for his own message has it before the network is worked for.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.letters.len() <= FEW && self.letters.iter().all(|letter| letter.for_all)
+    }
+
     fn letter(&mut self, to: SocketAddr, at: std::ops::Range<usize>) {
         let fits = |udp: &Udp| udp.at.is_ipv4() == to.is_ipv4();
         if let Some(socket) = self.sockets[..self.own].iter().position(fits) {
-            self.letters.push(Letter { socket, to: to.into(), through: None, at });
+            self.letters.push(Letter { socket, to: to.into(), through: None, at, for_all: false });
         }
     }
 
