@@ -335,11 +335,12 @@ impl Sessions {
                 self.waiting.remove(&at);
             }
             let limit = &self.config.backlog;
-            let much = bytes as u64 > limit.bytes || limit.messages.is_some_and(|m| messages > m);
+            let open = matches!(connection.stage, Stage::Open { .. });
+            let much = too_much(limit, bytes, messages).filter(|_| open);
             if gone {
                 self.lose(groups, at, "the client is gone");
-            } else if much && matches!(connection.stage, Stage::Open { .. }) {
-                self.drop_slow(groups, at, bytes, messages, Duration::ZERO);
+            } else if let Some(why) = much {
+                self.drop_slow(now, groups, at, why);
             } else if bytes == 0 && matches!(connection.stage, Stage::Closing { .. }) {
                 // Closing now would throw away what the client has not read yet if it still sends; it may close first.
                 connection.shut();
@@ -357,16 +358,10 @@ impl Sessions {
         self.held_up = self.waiting.iter().any(reads);
     }
 
-    fn drop_slow(
-        &mut self,
-        groups: &mut Groups,
-        at: usize,
-        bytes: usize,
-        messages: usize,
-        time: Duration,
-    ) {
-        let client = match self.slots[at].as_ref().map(|connection| &connection.stage) {
-            Some(Stage::Open { group, .. }) => group.to_string(),
+    fn drop_slow(&mut self, now: Instant, groups: &mut Groups, at: usize, why: &str) {
+        let Some(connection) = self.slots[at].as_ref() else { return };
+        let client = match &connection.stage {
+            Stage::Open { group, .. } => group.to_string(),
             _ => String::new(),
         };
         self.counters.slow += 1;
@@ -374,8 +369,9 @@ impl Sessions {
             %client,
             bytes,
             messages,
-            waited = ?time,
-            "a client does not read and is disconnected; raise bus.backlog if it is to be waited for"
+            took_nothing_for = ?connection.stuck_for(now),
+            "a client does not read and is disconnected: {why}; raise that if it is to be waited for"
+        let (bytes, messages) = connection.backlog();
         );
         self.lose(groups, at, "it did not read");
     }
@@ -396,9 +392,8 @@ impl Sessions {
                 }
                 Stage::Closing { until } if until <= now => self.remove(at),
                 Stage::Open { .. } if connection.stuck_for(now) > self.config.backlog.time => {
-                    let (bytes, messages) = connection.backlog();
-                    let time = connection.stuck_for(now);
-                    self.drop_slow(groups, at, bytes, messages, time);
+                    let why = "it took nothing for longer than bus.backlog_time";
+                    self.drop_slow(now, groups, at, why);
                 }
                 _ => {}
             }
@@ -453,6 +448,17 @@ fn service_of(message: &[u8]) -> Option<Service> {
     let first = u32::from_le_bytes(*message.first_chunk()?);
     let little = first & ServiceType::ENDIAN_MARK == ServiceType::ENDIAN_MARK;
     ServiceType::from_bits(if little { first } else { first.swap_bytes() }).service()
+}
+
+/// Which limit of what may wait for a client is passed.
+fn too_much(limit: &crate::config::Backlog, bytes: usize, messages: usize) -> Option<&'static str> {
+    if bytes as u64 > limit.bytes {
+        Some("more bytes wait for it than bus.backlog allows")
+    } else if limit.messages.is_some_and(|most| messages > most) {
+        Some("more wait for it than bus.backlog_messages (MaxSessionMessages) allows")
+    } else {
+        None
+    }
 }
 
 /// The toolkit's methods of authentication, as the handshake knows them.
