@@ -20,7 +20,7 @@ use crate::config::{DaemonConfig, Membership};
 use crate::error::StartError;
 use crate::link::{Book, Link};
 use crate::listen::Listeners;
-use crate::monitor::{Here, Monitor};
+use crate::monitor::{Detail, Here, Monitor};
 use crate::poll::{Happened, Poll, Token};
 use crate::priority;
 use crate::session::Sessions;
@@ -337,6 +337,10 @@ impl Daemon {
     fn wait(&self, now: Instant) -> Option<Duration> {
         if self.sessions.has_work() {
             return Some(Duration::ZERO);
+        if self.monitor.is_looked_at() {
+            let detail = Detail::new(&self.status(now));
+            self.monitor.show(&detail);
+        }
         }
         let times = [
             self.ring.next_timeout(now),

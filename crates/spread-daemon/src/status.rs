@@ -88,17 +88,21 @@ pub struct SessionCounters {
     pub delivered: u64,
     /// Of those the multicasts, by service; the others are notices of members.
     pub delivered_multicasts: ByService,
+    /// Bytes of those, headers and names included.
+    pub multicast_bytes: ByService,
     /// Bytes given to clients.
     pub delivered_bytes: u64,
 }
 
+    /// Bytes of those, headers and names included.
+    pub delivered_multicast_bytes: ByService,
 /// One count for each service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByService([u64; Service::ALL.len()]);
 
 impl ByService {
-    pub(crate) fn add(&mut self, service: Service) {
-        self.0[service as usize] += 1;
+    pub(crate) fn add(&mut self, service: Service, count: u64) {
+        self.0[service as usize] += count;
     }
 
     /// The count of one service.
@@ -107,7 +111,7 @@ impl ByService {
     }
 
     /// Each service by its name, the weakest first.
-    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         let names = ["unreliable", "reliable", "fifo", "causal", "agreed", "safe"];
         names.into_iter().zip(self.0)
     }

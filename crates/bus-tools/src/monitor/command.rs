@@ -183,7 +183,7 @@ fn once(
                 good = false;
                 writeln!(errors, "{why}")?;
             }
-            Answer::End => {}
+            Answer::Detail(_) | Answer::End => {}
         }
     }
     output.flush()?;

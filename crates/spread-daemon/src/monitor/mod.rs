@@ -10,10 +10,12 @@
 //! not answered.
 //!
 //! - [`words`]: what is said on the socket. [`client`]: the other end of it. `control`: this end.
+//! - [`detail`]: what a daemon tells of itself on the socket, and only there.
 //! - `letter`, [`report`]: what daemons say to each other. `question`: who is to answer yet. `partition`: who is deaf to whom.
 
 pub mod client;
 mod control;
+pub mod detail;
 mod letter;
 mod partition;
 mod question;
@@ -35,6 +37,7 @@ use crate::poll::Poll;
 use crate::session::Sessions;
 
 pub use client::{AskError, ask};
+pub use detail::Detail;
 pub use report::Report;
 pub use words::{Answer, Request, Whom};
 
@@ -69,6 +72,8 @@ pub(crate) struct Monitor {
     partition: Option<Partition>,
     requests: Vec<(Caller, Result<Request, String>)>,
     questions: Vec<Question>,
+    /// Who waits to be told all of this daemon.
+    lookers: Vec<Caller>,
     letters: Vec<(Boot, Letter)>,
     out: Vec<Transmit>,
     dice: Random,
@@ -100,6 +105,7 @@ impl Monitor {
             partition: None,
             requests: Vec::new(),
             questions: Vec::new(),
+            lookers: Vec::new(),
             letters: Vec::new(),
             out: Vec::new(),
             dice: Random::new(seed),
@@ -166,6 +172,7 @@ impl Monitor {
         }
         for (caller, request) in std::mem::take(&mut self.requests) {
             match request {
+                Ok(Request::Detail) => self.lookers.push(caller),
                 Ok(request) => self.put(now, here, caller, &request),
                 Err(why) => self.say(caller, &Answer::Mistake { why }),
             }
@@ -177,6 +184,19 @@ impl Monitor {
         }
         if let Some(control) = &mut self.control {
             control.sweep(now, poll);
+        }
+    }
+
+    /// Whether somebody waits to be told all of this daemon.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        !self.lookers.is_empty()
+    }
+
+    /// Tells those who wait.
+    pub(crate) fn show(&mut self, detail: &Detail) {
+        for caller in std::mem::take(&mut self.lookers) {
+            self.say(caller, &Answer::Detail(detail.clone().into()));
+            self.say(caller, &Answer::End);
         }
     }
 
@@ -274,7 +294,8 @@ impl Monitor {
             return Err(forbidden(self.me));
         }
         Ok(match request {
-            Request::Status { .. } => Body::Status,
+            // Of a daemon elsewhere there is no more than its report.
+            Request::Status { .. } | Request::Detail => Body::Status,
             Request::Heal => Body::Heal,
             Request::Terminate { .. } => Body::Terminate,
             Request::Flow { window, accelerated, .. } => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::detail::Detail;
 use super::report::Report;
 
 /// What an operator asks. One for each connection.
@@ -15,6 +16,8 @@ pub enum Request {
         /// Which.
         of: Whom,
     },
+    /// All that the daemon that is asked knows of itself and of the others.
+    Detail,
     /// From now on daemons of different components do not hear each other; it ends by itself after a minute. A daemon that is
     /// not named is in component 0; component -1 means to end.
     Partition {
@@ -56,13 +59,14 @@ pub enum Whom {
 impl Request {
     /// Whether it changes something, which takes `dangerous_monitor` at whoever does it.
     pub fn is_dangerous(&self) -> bool {
-        !matches!(self, Self::Status { .. })
+        !matches!(self, Self::Status { .. } | Self::Detail)
     }
 
     /// Whom it is for.
     pub fn whom(&self) -> Whom {
         match self {
             Self::Status { of } | Self::Flow { of, .. } | Self::Terminate { of } => of.clone(),
+            Self::Detail => Whom::This,
             Self::Partition { .. } | Self::Heal => Whom::All,
         }
     }
@@ -74,6 +78,8 @@ impl Request {
 pub enum Answer {
     /// How a daemon is.
     Report(Report),
+    /// How the daemon that was asked is, in full.
+    Detail(Box<Detail>),
     /// A daemon did what was asked.
     Done {
         /// Which.

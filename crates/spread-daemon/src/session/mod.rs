@@ -269,7 +269,8 @@ impl Sessions {
                     if let ClientMessage::Multicast(regular) = &message
                         && let Some(service) = regular.service()
                     {
-                        self.counters.multicasts.add(service);
+                        self.counters.multicasts.add(service, 1);
+                        self.counters.multicast_bytes.add(service, regular.encoded_len() as u64);
                     }
                     groups.handle_client(session, message);
                 }
@@ -304,7 +305,8 @@ impl Sessions {
         self.counters.delivered += 1;
         self.counters.delivered_bytes += message.len() as u64;
         if let Some(service) = service_of(&message) {
-            self.counters.delivered_multicasts.add(service);
+            self.counters.delivered_multicasts.add(service, 1);
+            self.counters.delivered_multicast_bytes.add(service, message.len() as u64);
         }
         connection.queue(message);
         if !connection.dirty {
