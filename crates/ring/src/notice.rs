@@ -14,7 +14,7 @@ pub enum Notice {
     },
     /// A daemon with the right key but other settings.
     #[error(
-        "daemon {name} has another configuration and is ignored; the list of daemons, their addresses and their order must be equal everywhere"
+        "daemon {name} has another configuration and is ignored; either all daemons have a fixed list (spread.conf), or none has"
     )]
     OtherConfiguration {
         /// Its name.
@@ -22,11 +22,40 @@ pub enum Notice {
     },
     /// A daemon that the fixed list does not have.
     #[error(
-        "daemon {name} is not in the list of daemons and is ignored; add it to the configuration of all"
+        "daemon {name} is not in the list of daemons, or there with another VirtualID, and is ignored; add it to the configuration of all and let them read it again"
     )]
     NotListed {
         /// Its name.
         name: DaemonName,
+    },
+    /// Daemons that are heard have another fixed list.
+    #[error(
+        "daemon {name} and {more} more have another list of daemons than this one; the view goes on, and new ones have only daemons that all list each other: bring the same list to all and let them read it again"
+    )]
+    ListsDiffer {
+        /// One of them.
+        name: DaemonName,
+        /// How many there are besides.
+        more: usize,
+    },
+    /// All daemons that are heard have the list that this one has.
+    #[error("all daemons that are heard have the same list of daemons")]
+    ListsAgree,
+    /// A daemon that is in our list does not have this one in its own.
+    #[error(
+        "the list of {by} does not have this daemon, or not with this VirtualID; once no other list has it, it is alone and may own nothing: stop it, or correct the list and let all read it again"
+    )]
+    Unlisted {
+        /// Which.
+        by: Daemon,
+    },
+    /// What a known daemon sends cannot be read.
+    #[error(
+        "{daemon} sends what cannot be read although its key and the version of its protocol are right; run the same release on both machines"
+    )]
+    Malformed {
+        /// Which.
+        daemon: Daemon,
     },
     /// A daemon that speaks no wire version in common.
     #[error(
@@ -129,6 +158,9 @@ pub enum Why {
     /// The first member does not hear the second.
     #[error("{0} does not hear {1}")]
     Deaf(Daemon, Daemon),
+    /// No list of the others has this member any more.
+    #[error("{0} is in no list of daemons any more")]
+    Struck(Daemon),
     /// The token did not come back although everybody lives.
     #[error("the token is lost")]
     Token,

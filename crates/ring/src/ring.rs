@@ -28,6 +28,8 @@ pub struct Ring {
     pub(crate) settings: Settings,
     pub(crate) surroundings: Box<dyn Surroundings + Send>,
     pub(crate) tag: Tag,
+    /// What clients see as the id of this daemon, for its life.
+    pub(crate) id: u32,
     pub(crate) born: Instant,
     pub(crate) dice: Random,
     pub(crate) peers: Peers,
@@ -59,6 +61,16 @@ pub struct Ring {
     /// When this daemon came back from a time in which it did nothing.
     pub(crate) woke: Instant,
     pub(crate) kept_out_by: Option<Daemon>,
+    /// Somebody whom our list has does not list us.
+    pub(crate) unlisted_by: Option<Daemon>,
+    /// The same of somebody outside of our view.
+    pub(crate) struck_by: Option<Daemon>,
+    /// Somebody who is heard has another list.
+    pub(crate) lists_differ: bool,
+    /// Until then nobody can have heard our multicast, because the group has changed.
+    pub(crate) regrouped: Instant,
+    /// Datagrams of our version that cannot be read.
+    pub(crate) malformed: u64,
     /// Members of the old ring whose messages are owed even behind a gap.
     pub(crate) obligations: Bits,
     /// The greatest counter of any ring, and the greatest time of any view, known here.
@@ -78,7 +90,7 @@ pub struct Ring {
     pub(crate) views: u64,
     pub(crate) past: Counters,
     /// When a datagram of another major version came last.
-    incompatible: Option<Instant>,
+    pub(crate) incompatible: Option<Instant>,
     gone: bool,
 }
 
@@ -107,6 +119,7 @@ impl Ring {
     ) -> Self {
         Self {
             tag: Tag::from(&settings.me),
+            id: settings.ids.of(&settings.me.name),
             settings,
             surroundings,
             born: now,
@@ -133,6 +146,11 @@ impl Ring {
             contested: None,
             woke: Instant::ORIGIN,
             kept_out_by: None,
+            unlisted_by: None,
+            struck_by: None,
+            lists_differ: false,
+            regrouped: Instant::ORIGIN,
+            malformed: 0,
             obligations: Bits::default(),
             counter: 0,
             time: 0,
@@ -166,7 +184,11 @@ impl Ring {
                 self.incompatible = Some(now);
                 return false;
             }
-            Err(Malformed::Unknown | Malformed::Bad) => return false,
+            Err(Malformed::Unknown) => return false,
+            Err(Malformed::Bad) => {
+                self.note_malformed(tag);
+                return false;
+            }
         };
         match message {
             Message::Challenge { nonce } => self.answer_challenge(now, boot, nonce),
@@ -211,7 +233,10 @@ impl Ring {
         }
         let works = intact || self.is_intact();
         match message {
-            Message::Hello { to_group, .. } => self.note_hello(now, place, to_group),
+            Message::Hello { card, to_group } => {
+                self.note_hello(now, place, to_group);
+                self.note_card(place, card);
+            }
             Message::Heartbeat(heartbeat) => self.handle_heartbeat(now, place, &heartbeat),
             Message::Statement(statement) => self.handle_statement(now, place, statement),
             Message::Commit(commit) => self.handle_commit(now, tag, &commit),
@@ -242,42 +267,6 @@ impl Ring {
             }
             _ => {}
         }
-    }
-
-    fn note_hello(&mut self, now: Instant, place: usize, to_group: bool) {
-        if let Some(peer) = self.peers.at_mut(place).filter(|_| to_group) {
-            self.dirty |= peer.multicast.is_none();
-            peer.multicast = Some(now);
-        }
-    }
-
-    fn note_leave(&mut self, place: usize) {
-        if let Some(peer) = self.peers.at_mut(place) {
-            peer.left = true;
-            self.dirty = true;
-        }
-    }
-
-    fn handle_statement(&mut self, now: Instant, place: usize, statement: Statement) {
-        let current = self.ring_id();
-        let Some(peer) = self.peers.at_mut(place) else { return };
-        if statement.number <= peer.statement.number {
-            if statement.number == peer.statement.number {
-                self.ask_where(place);
-            }
-            return;
-        }
-        self.counter = self.counter.max(statement.ring.counter);
-        let ring = statement.ring;
-        let over = ring == current && !statement.intact;
-        peer.statement = statement;
-        self.resolve(place);
-        self.dirty = true;
-        if over {
-            self.suspect_unheard(now, place);
-        }
-        self.handle_go(now, ring);
-        self.greet(now, place);
     }
 
     /// The network says that nobody listens at the address of this daemon.
@@ -418,15 +407,5 @@ impl Ring {
     /// Whether the view stands: nobody in it is known to be gone and the token goes round.
     pub fn stands(&self) -> bool {
         self.is_intact() && self.bound.is_none()
-    }
-
-    /// Who keeps this daemon out, or was here first: then it may own nothing.
-    pub fn excluded_by(&self) -> Option<Daemon> {
-        self.refused.or(self.kept_out_by)
-    }
-
-    /// Whether a daemon of another major version is heard: then this one may own nothing.
-    pub fn hears_incompatible(&self) -> bool {
-        self.incompatible.is_some()
     }
 }

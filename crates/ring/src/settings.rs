@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::name::DaemonName;
-use crate::view::Daemon;
+use crate::view::{Daemon, VirtualIds};
 use crate::wire::Tag;
 
 /// Most members of a view.
@@ -37,7 +37,10 @@ pub struct Settings {
     /// A fixed list: exactly these daemons belong, and members are in this order. Without one everybody with the
     /// key belongs, in the order of the names.
     pub fixed: Option<Vec<DaemonName>>,
-    /// Stands for everything that must be equal at all daemons; others are named once and ignored.
+    /// What clients see as the ids of the daemons of the list. A daemon that says another of itself is not the one that is meant.
+    pub ids: VirtualIds,
+    /// Stands for everything that should be equal at all daemons. With a fixed list, daemons with another are told of, and in
+    /// a view only with those that list them; without one, or where only one of two has a list, they are ignored.
     pub configuration: u32,
     /// How far apart heartbeats are, at most 25 ms.
     pub heartbeat: Duration,
@@ -68,6 +71,7 @@ impl Settings {
         Self {
             me,
             fixed: None,
+            ids: VirtualIds::default(),
             configuration: 0,
             heartbeat: Duration::from_millis(25),
             timeout_floor: Duration::from_millis(100),

@@ -82,6 +82,10 @@ pub struct Status {
     pub counters: Counters,
     /// [`Ring::fresh_since`].
     pub fresh_since: Option<Instant>,
+    /// Datagrams of known daemons in our version of the protocol that cannot be read.
+    pub malformed: u64,
+    /// Whether a daemon that is heard has another list of daemons.
+    pub lists_differ: bool,
     /// [`Ring::excluded_by`].
     pub excluded_by: Option<Daemon>,
     /// [`Ring::hears_incompatible`].
@@ -120,6 +124,8 @@ impl Ring {
             queued_bytes: self.queue.bytes(),
             counters,
             fresh_since: self.fresh_since(now),
+            malformed: self.malformed,
+            lists_differ: self.lists_differ,
             excluded_by: self.excluded_by(),
             hears_incompatible: self.hears_incompatible(),
         }
@@ -176,5 +182,15 @@ impl Ring {
     /// The minor wire version of the ring: the newest that all its members speak. Before the first view, the oldest.
     pub fn minor(&self) -> u8 {
         self.order.as_ref().map_or(MINOR_MIN, |order| order.minor)
+    }
+
+    /// Who keeps this daemon out, was here first, or has another list without it: then it may own nothing.
+    pub fn excluded_by(&self) -> Option<Daemon> {
+        self.refused.or(self.kept_out_by).or(self.struck_by)
+    }
+
+    /// Whether a daemon of another major version is heard: then this one may own nothing.
+    pub fn hears_incompatible(&self) -> bool {
+        self.incompatible.is_some()
     }
 }

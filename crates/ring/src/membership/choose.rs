@@ -158,6 +158,9 @@ impl Ring {
                 return Some(Why::Deaf(name(a), name(b)));
             }
         }
+        if let Some(struck) = self.struck() {
+            return Some(Why::Struck(struck));
+        }
         order.is_token_lost(now).then_some(Why::Token)
     }
 
@@ -277,13 +280,15 @@ impl Ring {
     /// How data reaches the members: by multicast to those who said that they hear ours.
     fn refan(&mut self, now: Instant) {
         let ring = self.ring_places();
+        // Where the group has changed, what was said of hearing us is about the one before.
+        let group = self.settings.group && now >= self.regrouped;
         let members = self.peers.iter().filter(|(at, _)| ring.has(*at));
         let (near, far): (Vec<_>, Vec<_>) =
             members.partition(|(_, peer)| peer.card.site == self.settings.site);
         let relays = self.relays(&far);
         let members = near.into_iter();
         let (hear, deaf): (Vec<_>, Vec<_>) = members.partition(|(_, peer)| {
-            self.settings.group && peer.statement.heard(self.tag).is_some_and(|me| me.multicast)
+            group && peer.statement.heard(self.tag).is_some_and(|me| me.multicast)
         });
         let tags = |list: &[(usize, &super::Peer)]| list.iter().map(|(_, p)| p.tag).collect();
         self.fan = if hear.len() >= 2 {
@@ -345,6 +350,7 @@ impl Ring {
             notices.push(Notice::KeptOut { by });
         }
         self.kept_out_by = kept_out;
+        self.note_lists(&mut notices);
         notices.into_iter().for_each(|notice| self.tell(notice));
     }
 

@@ -56,7 +56,7 @@ impl Ring {
         self.say_ready(now);
     }
 
-    /// Member order: that of the fixed list, else by name.
+    /// Member order: that of our fixed list, else by name.
     pub(crate) fn sort(&self, members: &mut [Daemon]) {
         match &self.settings.fixed {
             Some(list) => members.sort_by_key(|member| {
@@ -90,11 +90,8 @@ impl Ring {
         let found: Option<Vec<(usize, Daemon)>> = commit.members.iter().map(find).collect();
         let Some(found) = found else { return false };
         let members: Vec<Daemon> = found.iter().map(|(_, daemon)| *daemon).collect();
-        let mut sorted = members.clone();
-        self.sort(&mut sorted);
-        sorted.dedup();
         let Some(me) = commit.members.iter().position(|tag| *tag == self.tag) else { return false };
-        if sorted != members {
+        if !self.is_possible_order(&found) {
             return false;
         }
         if let Some(peer) = self.peers.tagged(leader) {

@@ -9,7 +9,7 @@ use crate::bits::Bits;
 use crate::notice::Notice;
 use crate::outbox::To;
 use crate::ring::Ring;
-use crate::settings::{ADDRESS_MAX, MINOR_MIN};
+use crate::settings::MINOR_MIN;
 use crate::wire::{Card, Heartbeat, Message, Nonce, Tag};
 
 /// How long a daemon that the network calls unreachable has to say a word, before it counts as gone.
@@ -23,10 +23,6 @@ const SILENCES: u32 = 3;
 /// Up to so many members everybody sends to everybody at each heartbeat; beyond, only to the next few in the ring, and to the others in turns.
 const EVERYBODY: usize = 16;
 const NEIGHBOURS: usize = 2;
-/// A silent daemon that another member hears is greeted so often at most.
-const GREETED: Duration = Duration::from_millis(50);
-/// Unknown daemons asked for after one beacon.
-const WHERE_MAX: usize = 8;
 /// Daemons silent for so long get no signs any more, and are forgotten when there is need.
 const GIVEN_UP: Duration = Duration::from_secs(600);
 /// Beacons at the start come closer together, so that a daemon is found at once.
@@ -42,6 +38,7 @@ impl Ring {
             configuration: self.settings.configuration,
             age: now.since(self.born).as_millis() as u64,
             site: self.settings.site,
+            id: self.id,
         }
     }
 
@@ -77,6 +74,7 @@ impl Ring {
         }
         let needed = self.needed();
         let Some(place) = self.peers.admit(now, *boot, card, needed) else { return };
+        self.peers.fits(&card.name);
         self.resolve_all();
         if let Some(peer) = self.peers.at(place) {
             let (name, tag) = (peer.daemon, peer.tag);
@@ -99,71 +97,13 @@ impl Ring {
         lost.into_iter().for_each(|tag| self.hint(now, tag));
     }
 
-    /// A member of our view hears somebody whom we do not hear: perhaps a wire is whole again, and who asks knows at once.
-    pub(crate) fn greet(&mut self, now: Instant, place: usize) {
-        if !self.ring_places().has(place) || !self.is_intact() {
-            return;
-        }
-        let Some(peer) = self.peers.at(place) else { return };
-        let silent: Bits = peer
-            .statement
-            .hears
-            .iter()
-            .filter_map(|heard| self.peers.place(heard.tag))
-            .filter(|at| self.peers.at(*at).is_some_and(|other| !other.heard && !other.left))
-            .collect();
-        for at in silent.iter() {
-            if let Some(other) = self.peers.at_mut(at)
-                && now.since(other.greeted) >= GREETED
-            {
-                other.greeted = now;
-                self.send_heartbeat(now, at, true);
-            }
-        }
-    }
-
-    /// A beacon says again what was said before: whom the speaker hears, and who is still not known here, it can introduce.
-    pub(crate) fn ask_where(&mut self, place: usize) {
-        let Some(peer) = self.peers.at(place) else { return };
-        let unknown = |tag: &Tag| *tag != self.tag && self.peers.place(*tag).is_none();
-        let tags = peer.statement.hears.iter().map(|heard| heard.tag).filter(unknown);
-        let tags: alloc::vec::Vec<Tag> = tags.take(WHERE_MAX).collect();
-        let to = peer.tag;
-        tags.into_iter().for_each(|tag| self.outbox.send(to, &Message::Where { tag }));
-    }
-
-    pub(crate) fn handle_where(&mut self, from: Tag, tag: Tag) {
-        if self.peers.place(tag).is_none() {
-            return;
-        }
-        let address = self.surroundings.address(tag);
-        if !address.is_empty() && address.len() <= ADDRESS_MAX {
-            self.outbox.send(from, &Message::Introduce { tag, address: &address });
-        }
-    }
-
-    pub(crate) fn handle_introduce(
-        &mut self,
-        now: Instant,
-        place: usize,
-        tag: Tag,
-        address: &[u8],
-    ) {
-        let heard = self.peers.at(place).is_some_and(|peer| peer.statement.heard(tag).is_some());
-        if heard && tag != self.tag && self.peers.place(tag).is_none() {
-            self.surroundings.introduce(tag, address);
-            let card = self.card(now);
-            self.outbox.send(tag, &Message::Hello { card, to_group: false });
-        }
-    }
-
-    /// Why a daemon can never be in a view with this one.
+    /// Why a daemon cannot be in a view with this one.
     fn unfit(&self, card: &Card) -> Option<Notice> {
         let name = card.name;
-        if card.configuration != self.settings.configuration {
+        if !self.has_same_kind_of_list(card) {
             return Some(Notice::OtherConfiguration { name });
         }
-        if self.settings.fixed.as_ref().is_some_and(|list| !list.contains(&name)) {
+        if !self.lists(card) {
             return Some(Notice::NotListed { name });
         }
         let common = self.settings.minor.min(card.minor_max);
@@ -182,6 +122,20 @@ impl Ring {
         };
         let old: alloc::vec::Vec<Tag> = self.peers.iter().filter_map(same).collect();
         old.into_iter().for_each(|tag| self.handle_unreachable(now, tag));
+    }
+
+    pub(crate) fn note_hello(&mut self, now: Instant, place: usize, to_group: bool) {
+        if let Some(peer) = self.peers.at_mut(place).filter(|_| to_group) {
+            self.dirty |= peer.multicast.is_none();
+            peer.multicast = Some(now);
+        }
+    }
+
+    pub(crate) fn note_leave(&mut self, place: usize) {
+        if let Some(peer) = self.peers.at_mut(place) {
+            peer.left = true;
+            self.dirty = true;
+        }
     }
 
     /// The network says that nobody is at this daemon's address. It may lie, so a word in time clears it.

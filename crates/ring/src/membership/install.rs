@@ -98,9 +98,9 @@ impl Ring {
         }
         let mut notices = Vec::new();
         for daemon in lost {
-            let Some(peer) = self.peers.tagged((&daemon).into()).filter(|peer| !peer.left) else {
-                continue;
-            };
+            let peer = self.peers.tagged((&daemon).into());
+            // Whoever was taken off the list did nothing wrong.
+            let Some(peer) = peer.filter(|peer| !peer.left && peer.listed) else { continue };
             let row = now.since(peer.broke) < IN_A_ROW && peer.breaks > 0;
             peer.breaks = if row { peer.breaks.saturating_add(1) } else { 1 };
             peer.broke = now;

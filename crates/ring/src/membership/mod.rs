@@ -15,6 +15,8 @@ mod graph;
 mod graph_tests;
 mod hear;
 mod install;
+mod introduce;
+mod lists;
 mod peers;
 mod recover;
 mod state;

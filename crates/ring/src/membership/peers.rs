@@ -63,6 +63,8 @@ pub(crate) struct Peer {
     pub(crate) daemon: Daemon,
     pub(crate) tag: Tag,
     pub(crate) card: Card,
+    /// Our list has it.
+    pub(crate) listed: bool,
     /// When it started, in nanoseconds of our clock; before our own start that is negative.
     pub(crate) started: i64,
     /// It is heard: a word of its own to us came lately.
@@ -78,6 +80,8 @@ pub(crate) struct Peer {
     pub(crate) statement: Statement,
     /// Whom it hears and does not keep out, and whom it proposes, by place here.
     pub(crate) hears: Bits,
+    /// Those of them whom its list does not have.
+    pub(crate) unlists: Bits,
     pub(crate) proposes: Option<Bits>,
     /// The newest statement of ours that it has.
     pub(crate) has: u64,
@@ -103,6 +107,8 @@ pub(crate) struct Peer {
     /// What was said about it in the log already.
     pub(crate) told_deaf: bool,
     pub(crate) told_multicast: bool,
+    /// What it sends cannot be read, and that was said.
+    pub(crate) told_malformed: bool,
 }
 
 #[derive(Debug)]
@@ -189,6 +195,11 @@ impl Peers {
         true
     }
 
+    /// It could be in a view with us now.
+    pub(crate) fn fits(&mut self, name: &DaemonName) {
+        self.unfit.remove(name);
+    }
+
     /// A daemon of this name has answered, whether it fits or not.
     pub(crate) fn answered(&mut self, name: &DaemonName) {
         self.unanswered.remove(name);
@@ -256,6 +267,7 @@ impl Peers {
             daemon,
             tag,
             card,
+            listed: true,
             started: clock.saturating_sub(age),
             heard: true,
             last: now,
@@ -264,6 +276,7 @@ impl Peers {
             left: false,
             statement: Statement::default(),
             hears: Bits::default(),
+            unlists: Bits::default(),
             proposes: None,
             has: 0,
             jitter: Jitter { since: now, ..Jitter::default() },
@@ -280,6 +293,7 @@ impl Peers {
             deaf_since: None,
             told_deaf: false,
             told_multicast: false,
+            told_malformed: false,
         });
         self.places.insert(tag, place);
         Some(place)

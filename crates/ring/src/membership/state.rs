@@ -57,7 +57,8 @@ impl Ring {
     }
 
     fn my_degree(&self) -> u8 {
-        let hears_me = |peer: &Peer| peer.heard && peer.hears.has(ME);
+        let hears_me =
+            |peer: &Peer| peer.heard && peer.listed && peer.hears.has(ME) && !peer.unlists.has(ME);
         self.peers.iter().filter(|(_, peer)| hears_me(peer)).count() as u8
     }
 
@@ -104,7 +105,32 @@ impl Ring {
                 barred: said.number == 0 || said.refused,
             });
         }
-        Graph { nodes, me: ME }
+        let mut graph = Graph { nodes, me: ME };
+        self.mind_lists(&mut graph);
+        graph
+    }
+
+    /// A daemon says what it hears and follows.
+    pub(crate) fn handle_statement(&mut self, now: Instant, place: usize, statement: Statement) {
+        let current = self.ring_id();
+        let Some(peer) = self.peers.at_mut(place) else { return };
+        if statement.number <= peer.statement.number {
+            if statement.number == peer.statement.number {
+                self.ask_where(place);
+            }
+            return;
+        }
+        self.counter = self.counter.max(statement.ring.counter);
+        let ring = statement.ring;
+        let over = ring == current && !statement.intact;
+        peer.statement = statement;
+        self.resolve(place);
+        self.dirty = true;
+        if over {
+            self.suspect_unheard(now, place);
+        }
+        self.handle_go(now, ring);
+        self.greet(now, place);
     }
 
     /// Places for the tags of a peer's statement.
@@ -114,6 +140,8 @@ impl Ring {
         let said = &peer.statement;
         // Whom it keeps out it will be in no view with, as if it did not hear it; so all take that into account alike.
         let wanted = said.hears.iter().filter(|heard| !heard.kept_out);
+        let unlisted = wanted.clone().filter(|heard| heard.unlisted);
+        let unlists = unlisted.filter_map(|heard| find(heard.tag)).collect();
         let hears = wanted.filter_map(|heard| find(heard.tag)).collect();
         let proposes = said.follows.filter(|(leader, _)| *leader == peer.tag).and_then(|_| {
             let members = said.hears.iter().filter(|heard| heard.proposed);
@@ -121,7 +149,7 @@ impl Ring {
             known.map(|known| known | Bits::one(place))
         });
         if let Some(peer) = self.peers.at_mut(place) {
-            (peer.hears, peer.proposes) = (hears, proposes);
+            (peer.hears, peer.unlists, peer.proposes) = (hears, unlists, proposes);
         }
     }
 
@@ -144,6 +172,7 @@ impl Ring {
                     .is_some_and(|last| now.since(last) < self.settings.beacon * 4),
                 proposed: proposed.is_some_and(|set| set.has(at)),
                 kept_out: peer.kept_out > now,
+                unlisted: !peer.listed,
             })
             .collect();
         hears.sort_unstable_by_key(|heard| heard.tag);

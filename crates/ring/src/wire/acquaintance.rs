@@ -22,6 +22,8 @@ pub(crate) struct Card {
     pub(crate) configuration: u32,
     /// Where it is.
     pub(crate) site: u32,
+    /// What clients see as its id.
+    pub(crate) id: u32,
     /// How long it has been running, in milliseconds. Of two daemons with one name the younger gives way.
     pub(crate) age: u64,
 }
@@ -34,6 +36,7 @@ impl Card {
         out.put_u32(self.configuration);
         out.put_var(self.age);
         out.put_u32(self.site);
+        out.put_u32(self.id);
     }
 
     fn decode(r: &mut Reader<'_>) -> Option<Self> {
@@ -48,6 +51,7 @@ impl Card {
             configuration: r.u32()?,
             age: r.var()?,
             site: r.u32()?,
+            id: r.u32()?,
         })
     }
 }

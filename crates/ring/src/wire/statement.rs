@@ -17,6 +17,8 @@ pub(crate) struct Heard {
     pub(crate) proposed: bool,
     /// It is kept out because views with it did not last.
     pub(crate) kept_out: bool,
+    /// It is not in the speaker's list of daemons.
+    pub(crate) unlisted: bool,
 }
 
 /// See the file's head.
@@ -62,7 +64,7 @@ impl Statement {
         out.put_var(self.hears.len() as u64);
         for heard in &self.hears {
             out.put_u64(heard.tag.0);
-            let bits = [heard.multicast, heard.proposed, heard.kept_out];
+            let bits = [heard.multicast, heard.proposed, heard.kept_out, heard.unlisted];
             out.push(bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit)));
         }
     }
@@ -79,6 +81,7 @@ impl Statement {
                 multicast: bits & 1 != 0,
                 proposed: bits & 2 != 0,
                 kept_out: bits & 4 != 0,
+                unlisted: bits & 8 != 0,
             });
         }
         if !hears.is_sorted_by(|a, b| a.tag < b.tag) {

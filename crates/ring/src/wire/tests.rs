@@ -27,14 +27,15 @@ fn names() -> impl Strategy<Value = DaemonName> {
 }
 
 fn cards() -> impl Strategy<Value = Card> {
-    (names(), any::<(u8, u8, u32, u32, u64)>()).prop_map(
-        |(name, (a, b, configuration, site, age))| Card {
+    (names(), any::<(u8, u8, u32, u32, u64, u32)>()).prop_map(
+        |(name, (a, b, configuration, site, age, id))| Card {
             name,
             minor_min: a.min(b),
             minor_max: a.max(b),
             configuration,
             site,
             age,
+            id,
         },
     )
 }
@@ -72,14 +73,11 @@ fn heartbeats() -> impl Strategy<Value = Heartbeat> {
 }
 
 fn heard() -> impl Strategy<Value = Vec<Heard>> {
-    vec(any::<(u64, bool, bool, bool)>(), 0..=PEERS_MAX).prop_map(|mut hears| {
+    vec(any::<(u64, [bool; 4])>(), 0..=PEERS_MAX).prop_map(|mut hears| {
         hears.sort_unstable();
         hears.dedup_by_key(|heard| heard.0);
-        let heard = hears.into_iter().map(|(tag, multicast, proposed, kept_out)| Heard {
-            tag: Tag(tag),
-            multicast,
-            proposed,
-            kept_out,
+        let heard = hears.into_iter().map(|(tag, [multicast, proposed, kept_out, unlisted])| {
+            Heard { tag: Tag(tag), multicast, proposed, kept_out, unlisted }
         });
         heard.collect()
     })
