@@ -332,15 +332,15 @@ impl Daemon {
             segments,
         };
         self.monitor.turn(now, &self.poll, &mut here);
+        if self.monitor.is_looked_at() {
+            let detail = Detail::new(&self.status(now));
+            self.monitor.show(&detail);
+        }
     }
 
     fn wait(&self, now: Instant) -> Option<Duration> {
         if self.sessions.has_work() {
             return Some(Duration::ZERO);
-        if self.monitor.is_looked_at() {
-            let detail = Detail::new(&self.status(now));
-            self.monitor.show(&detail);
-        }
         }
         let times = [
             self.ring.next_timeout(now),

@@ -84,18 +84,18 @@ pub struct SessionCounters {
     pub messages: u64,
     /// Of those the multicasts, by service.
     pub multicasts: ByService,
+    /// Bytes of those, headers and names included.
+    pub multicast_bytes: ByService,
     /// Messages given to clients.
     pub delivered: u64,
     /// Of those the multicasts, by service; the others are notices of members.
     pub delivered_multicasts: ByService,
     /// Bytes of those, headers and names included.
-    pub multicast_bytes: ByService,
+    pub delivered_multicast_bytes: ByService,
     /// Bytes given to clients.
     pub delivered_bytes: u64,
 }
 
-    /// Bytes of those, headers and names included.
-    pub delivered_multicast_bytes: ByService,
 /// One count for each service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByService([u64; Service::ALL.len()]);

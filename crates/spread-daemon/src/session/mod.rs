@@ -366,6 +366,7 @@ impl Sessions {
             Stage::Open { group, .. } => group.to_string(),
             _ => String::new(),
         };
+        let (bytes, messages) = connection.backlog();
         self.counters.slow += 1;
         tracing::warn!(
             %client,
@@ -373,7 +374,6 @@ impl Sessions {
             messages,
             took_nothing_for = ?connection.stuck_for(now),
             "a client does not read and is disconnected: {why}; raise that if it is to be waited for"
-        let (bytes, messages) = connection.backlog();
         );
         self.lose(groups, at, "it did not read");
     }
