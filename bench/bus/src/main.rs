@@ -160,8 +160,9 @@ impl Run {
 
     /// Everything about clusters of one and of three.
     fn fixed(&mut self, system: System, machines: usize) -> Result<()> {
-        // One daemon says nothing to others: there is nothing to seal.
-        if machines == 1 && matches!(system, System::Insecure | System::CorosyncSealed) {
+        // One daemon says nothing to others: there is nothing to seal, and no ring.
+        let same = [System::Insecure, System::Regular, System::CorosyncSealed];
+        if machines == 1 && same.contains(&system) {
             return Ok(());
         }
         let cases: Vec<Case> = Case::all(self.quick)
@@ -189,7 +190,9 @@ impl Run {
                 }
             }
         }
-        if machines > 1 && self.wanted("reactions", machines, "") {
+        // How a visit ends has no part in the membership.
+        let reacts = machines > 1 && system != System::Regular;
+        if reacts && self.wanted("reactions", machines, "") {
             let mut cluster = self.start(system, machines, Pinned::Free)?;
             let turns = self.turns_of(system);
             reactions::run(&mut cluster, turns, &mut |name, millis| {
@@ -201,7 +204,7 @@ impl Run {
 
     /// What becomes of it with more daemons. They all share this machine's processors, so part of it is that.
     fn growth(&mut self, system: System) -> Result<()> {
-        if !system.is_sealed() {
+        if !system.is_sealed() || system == System::Regular {
             return Ok(());
         }
         let most = if self.quick { 4 } else { usize::MAX };

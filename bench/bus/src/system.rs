@@ -21,6 +21,8 @@ const SEGMENT: &str = "239.192.48.9:4803";
 pub(crate) enum System {
     /// Ours, all datagrams between daemons sealed.
     Sealed,
+    /// Ours with `AcceleratedRing = false`, sealed as well: the token leaves after the last packet of a visit.
+    Regular,
     /// Ours with `--insecure`.
     Insecure,
     /// Corosync over knet with AES-256 and HMAC-SHA-256.
@@ -31,12 +33,13 @@ pub(crate) enum System {
 
 impl System {
     /// All of them, ours first.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Sealed, Self::Insecure, Self::CorosyncSealed, Self::Corosync];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Sealed, Self::Regular, Self::Insecure, Self::CorosyncSealed, Self::Corosync];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sealed => "backhand",
+            Self::Regular => "backhand, regular ring",
             Self::Insecure => "backhand --insecure",
             Self::CorosyncSealed => "corosync aes256/sha256",
             Self::Corosync => "corosync, no crypto",
@@ -45,7 +48,7 @@ impl System {
 
     pub(crate) fn bus(self) -> Bus {
         match self {
-            Self::Sealed | Self::Insecure => Bus::Spread,
+            Self::Sealed | Self::Regular | Self::Insecure => Bus::Spread,
             Self::CorosyncSealed | Self::Corosync => Bus::Cpg,
         }
     }
@@ -59,13 +62,13 @@ impl System {
         match self {
             Self::Sealed => Some(Self::CorosyncSealed),
             Self::Insecure => Some(Self::Corosync),
-            Self::CorosyncSealed | Self::Corosync => None,
+            Self::Regular | Self::CorosyncSealed | Self::Corosync => None,
         }
     }
 
     /// Whether it protects what daemons say to each other.
     pub(crate) fn is_sealed(self) -> bool {
-        matches!(self, Self::Sealed | Self::CorosyncSealed)
+        matches!(self, Self::Sealed | Self::Regular | Self::CorosyncSealed)
     }
 
     /// Writes what its daemons read. `machines` are their addresses, in order.
@@ -76,7 +79,8 @@ impl System {
                     .zip(machines)
                     .map(|(number, address)| format!("  m{number} {address}\n"))
                     .collect();
-                let file = format!("Spread_Segment {SEGMENT} {{\n{lines}}}\n");
+                let way = if self == Self::Regular { "AcceleratedRing = false\n" } else { "" };
+                let file = format!("{way}Spread_Segment {SEGMENT} {{\n{lines}}}\n");
                 fs::write(folder.join("spread.conf"), file)?;
                 secret(&folder.join("key"), KEY.as_bytes())
             }
