@@ -509,10 +509,8 @@ fn settings(config: &DaemonConfig, me: Identity, link: &Link) -> Settings {
     if let Membership::Fixed(list) = &config.membership {
         settings.fixed = Some(list.members.iter().map(|member| member.name).collect());
         settings.configuration = list.hash;
-        // Sites are numbered from 1; with one segment there is one.
-        let segment = list.members.get(list.me).map_or(0, |member| member.segment);
-        settings.site = if list.segments.len() > 1 { segment as u32 + 1 } else { 0 };
     }
+    settings.site = config.site;
     settings.heartbeat = config.timing.heartbeat;
     settings.timeout_floor = config.timing.floor;
     settings.timeout_ceiling = config.timing.ceiling;

@@ -114,6 +114,7 @@ impl Found {
             ("segment", section.segment.is_some()),
             ("segment_interface", section.segment_interface.is_some()),
             ("seeds", !section.seeds.is_empty()),
+            ("site", section.site.is_some()),
         ];
         for (key, _) in written.into_iter().filter(|(_, written)| *written) {
             let message = "bus.spread_conf says this already";

@@ -66,6 +66,8 @@ impl DaemonConfig {
         Ok(Self {
             name: daemon.name,
             membership: Membership::Fixed(list(conf, me)),
+            // Sites are numbered from 1; with one segment there is one.
+            site: if conf.segments.len() > 1 { daemon.segment as u32 + 1 } else { 0 },
             data: Data { addresses: data_addresses(daemon), port, accept: listed },
             clients: Clients {
                 listen: client_addresses(daemon, conf.family(), port),

@@ -37,6 +37,7 @@ impl Found {
                 segment: self.segment(section, is_alone),
                 seeds: self.seeds(section, is_alone),
             },
+            site: section.site.as_ref().map_or(0, |site| site.get_ref().number()),
             data: Data {
                 addresses: self.address(section, is_alone).into_iter().collect(),
                 port: section.port.get(),
@@ -44,7 +45,7 @@ impl Found {
             },
             clients: self.clients(section),
             protection,
-            timing: Timing::default(),
+            timing: if section.site.is_some() { Timing::WIDE_AREA } else { Timing::default() },
             flow: Flow::default(),
             priority: section.priority,
             dangerous_monitor: false,

@@ -30,7 +30,7 @@ pub use accounts::{group_id, user_id};
 pub use fixed::{NoKey, Secrets};
 pub use section::BusSection;
 pub use values::{
-    Interface, Mode, Owner, Port, SOCKET_PATH_MAX, Seed, SeedHost, SegmentKey, SocketKey,
+    Interface, Mode, Owner, Port, SOCKET_PATH_MAX, Seed, SeedHost, SegmentKey, Site, SocketKey,
     ValueError,
 };
 
@@ -61,6 +61,8 @@ pub struct DaemonConfig {
     pub name: DaemonName,
     /// Who the others are.
     pub membership: Membership,
+    /// The site it is at: daemons with the same number are near each other. 0 if none is named.
+    pub site: u32,
     /// How it speaks to the other daemons.
     pub data: Data,
     /// How clients come, and what they may.
@@ -329,6 +331,7 @@ impl DaemonConfig {
         let differs = [
             ("the name of the daemon", self.name != new.name),
             ("the list of daemons or their segment", segment(self) != segment(new)),
+            ("the site", self.site != new.site),
             (
                 "where daemons are heard",
                 self.data.addresses != new.data.addresses || self.data.port != new.data.port,

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Priority;
-use super::values::{Interface, Mode, Owner, Port, Seed, SegmentKey, SocketKey};
+use super::values::{Interface, Mode, Owner, Port, Seed, SegmentKey, Site, SocketKey};
 
 /// The daemon through which programs on all machines send each other messages in one order, and know who is there.
 ///
@@ -108,11 +108,23 @@ pub struct BusSection {
     /// At most 64. Default: none.
     pub seeds: Vec<Spanned<Seed>>,
 
+    /// The site this machine stands at, by any name: those with the same name are near each other.
+    ///
+    /// For a cluster over several places. What is for all daemons goes to each other site once, to the first member
+    /// there in the order of names, which passes it on to the others; when it dies the next takes its place. `segment`
+    /// then reaches the machines of one site, and `seeds` name at least one machine of another. Because words between
+    /// sites take longer and are lost more often, the usual `timeout_floor` is then 500ms and `timeout_ceiling` 5s; the
+    /// greatest wish of all daemons of a view is in force, so name the site on every machine.
+    ///
+    /// 1 to 31 printable characters without a space. Default: none, all machines without the key are at one site. With
+    /// `spread_conf` each of its segments is a site.
+    pub site: Option<Spanned<Site>>,
+
     /// A `spread.conf` to take the daemons from: then exactly those in this file belong, in its order, with the
     /// addresses, ports, interfaces and limits that it says.
     ///
     /// An absolute path. `name` then says which of its daemons this one is. `listen`, `address`, `port`, `segment`,
-    /// `segment_interface` and `seeds` cannot stand beside it, since the file says all that.
+    /// `segment_interface`, `seeds` and `site` cannot stand beside it, since the file says all that.
     ///
     /// Default: none, daemons find each other.
     pub spread_conf: Option<Spanned<PathBuf>>,
@@ -152,12 +164,12 @@ pub struct BusSection {
     /// a view use the greatest of theirs. A shorter one notices a dead machine sooner and takes a busy one for dead more
     /// often. At least three times `heartbeat`.
     ///
-    /// 20ms to 10s. Default 100ms.
+    /// 20ms to 10s. Default 100ms; 500ms if a `site` is named.
     pub timeout_floor: Option<Spanned<Span>>,
 
     /// The longest silence that is allowed, whatever jitter was seen. Not less than `timeout_floor`.
     ///
-    /// 20ms to 1m. Default 1s.
+    /// 20ms to 1m. Default 1s; 5s if a `site` is named.
     pub timeout_ceiling: Option<Spanned<Span>>,
 
     /// Most clients connected at a time. One more is refused with the toolkit's own word for it.

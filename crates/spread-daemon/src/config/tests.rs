@@ -51,6 +51,20 @@ fn socket(text: &str) -> SocketAddr {
 }
 
 #[test]
+fn a_site_is_a_number_to_the_daemons_and_makes_them_patient() {
+    let near = keyed("").unwrap();
+    assert_eq!((near.site, near.timing), (0, Timing::default()));
+    let (zurich, bern) = (keyed("site = \"zurich\"").unwrap(), keyed("site = \"bern\"").unwrap());
+    assert!(zurich.site != 0 && bern.site != 0 && zurich.site != bern.site);
+    assert_eq!(zurich.timing, Timing::WIDE_AREA);
+    let both =
+        keyed("site = \"bern\"\ntimeout_floor = \"200ms\"\ntimeout_ceiling = \"2s\"").unwrap();
+    assert_eq!(both.timing.floor, Duration::from_millis(200));
+    assert_eq!(both.timing.ceiling, Duration::from_secs(2));
+    assert_eq!(zurich.differs_for_good(&bern), ["the site"]);
+}
+
+#[test]
 fn an_empty_section_without_a_key_stays_on_this_machine_and_says_so() {
     let config = alone("").unwrap();
     assert!(matches!(config.protection, Protection::Loopback));

@@ -11,6 +11,8 @@ use serde::Deserialize;
 const INTERFACE_NAME_MAX: usize = 15;
 /// Longest host name, in bytes: that of the domain name system.
 const HOST_MAX: usize = 253;
+/// Longest name of a site, in bytes.
+const SITE_NAME_MAX: usize = 31;
 
 /// A value of `[bus]` that cannot be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +32,11 @@ pub enum ValueError {
         "{0:?} is no host; write a name or an address, and a port behind a colon if it is not the usual one"
     )]
     Seed(String),
+    /// No name of a site.
+    #[error(
+        "{0:?} is no name of a site; write 1 to {SITE_NAME_MAX} printable characters without a space, such as \"zurich\" or \"2\""
+    )]
+    Site(String),
     /// Not an absolute path.
     #[error("{0:?} is neither a whole path nor \"none\"; write it from the root: /tmp/4803")]
     Socket(String),
@@ -131,6 +138,33 @@ impl fmt::Display for Interface {
             Self::Name(name) => f.write_str(name),
             Self::Address(address) => address.fmt(f),
         }
+    }
+}
+
+/// Where machines stand that are near each other; by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site(String);
+
+impl Site {
+    /// What daemons tell each other of it: a hash (FNV-1a) of the name, never 0, which is the site of those that name none.
+    ///
+    /// Should two names share a number, their daemons count as one site, and speak to each other singly where multicast
+    /// does not reach: more copies, the same messages.
+    pub fn number(&self) -> u32 {
+        let hash = self
+            .0
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        hash.max(1)
+    }
+}
+
+impl FromStr for Site {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let fits = (1..=SITE_NAME_MAX).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits { Ok(Self(text.into())) } else { Err(ValueError::Site(text.into())) }
     }
 }
 
@@ -260,7 +294,7 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(SegmentKey Interface Seed SocketKey Mode Owner);
+from_text!(SegmentKey Interface Site Seed SocketKey Mode Owner);
 
 #[cfg(test)]
 mod tests {
@@ -301,6 +335,19 @@ mod tests {
         }
         for text in ["fd00::1", "0.0.0.0", "127.0.0.1", "239.192.48.3:4803", "all"] {
             assert_eq!(text.parse::<SegmentKey>(), Err(ValueError::Segment(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_site_has_a_short_name_and_each_name_a_number_of_its_own() {
+        let number = |text: &str| text.parse::<Site>().unwrap().number();
+        assert_eq!(number("zurich"), number("zurich"));
+        let mut numbers: Vec<u32> = ["zurich", "bern", "1", "2", "01"].map(number).to_vec();
+        numbers.sort();
+        numbers.dedup();
+        assert!(numbers.len() == 5 && !numbers.contains(&0), "{numbers:?}");
+        for text in ["", "la chaux", "z\u{fc}rich", &"x".repeat(SITE_NAME_MAX + 1)] {
+            assert_eq!(text.parse::<Site>(), Err(ValueError::Site(text.into())), "{text}");
         }
     }
 
