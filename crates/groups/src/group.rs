@@ -9,6 +9,8 @@ pub(crate) type Place = u16;
 
 /// The first index of groups in a transitional view. Regular views count from 1 and do not get this far.
 pub(crate) const TRANSITIONAL_INDEX: i32 = 1 << 30;
+/// Changes of a group in one transitional view before its index could be one of another.
+pub(crate) const TRANSITIONAL_CHANGES: i32 = 1 << 10;
 
 /// What clients see of a view of daemons: the first two words of a group id. Ordered as sets of members are
 /// (`spread-client-protocol.md`, 3.8): by the leader's id as a signed number, then the time.
@@ -63,11 +65,12 @@ impl Group {
         &self.members[from..to]
     }
 
-    /// Moves the id into a transitional view, to a value it never had.
-    pub(crate) fn enter_transition(&mut self, view: ViewId) {
-        let again = self.id.view == view && self.id.index >= TRANSITIONAL_INDEX;
-        let index = if again { self.id.index.saturating_add(1) } else { TRANSITIONAL_INDEX };
-        self.id = GroupId { view, index };
+    /// Moves the id into the transitional view that begins with `first`, to a value it never had.
+    pub(crate) fn enter_transition(&mut self, first: GroupId) {
+        let last = first.index.saturating_add(TRANSITIONAL_CHANGES);
+        let again = self.id.view == first.view && (first.index..last).contains(&self.id.index);
+        let index = if again { self.id.index.saturating_add(1) } else { first.index };
+        self.id = GroupId { index, ..first };
         self.changed = true;
     }
 }

@@ -150,14 +150,14 @@ impl Groups {
         if newly.is_empty() {
             return;
         }
-        let view = self.roster.transitional_id();
+        let first = self.roster.transitional_id();
         for handle in self.table.groups_at(&newly) {
             let told = self.table.get(handle).is_none_or(|group| group.changed);
             if tell && !told {
                 self.tell_transition(handle);
             }
             if let Some(group) = self.table.get_mut(handle) {
-                group.enter_transition(view);
+                group.enter_transition(first);
             }
         }
     }
@@ -244,10 +244,14 @@ impl Groups {
         let local = self.local_slot(&member);
         let handle = self.table.find_or_create(name, self.roster.fresh_id());
         self.table.join(handle, member, local);
-        let lost = self.roster.is_lost(member.place);
+        let (lost, first) = (self.roster.is_lost(member.place), self.roster.transitional_id());
         let Some(group) = self.table.get_mut(handle) else { return };
-        group.id.index = group.id.index.wrapping_add(1);
-        group.changed |= lost;
+        if lost && !group.changed {
+            // The part of the network that the member is in may count on from the same id in its own way.
+            group.enter_transition(first);
+        } else {
+            group.id.index = group.id.index.wrapping_add(1);
+        }
         if group.changed {
             self.tell_change(handle, Some(&member), local);
             self.tell_transition(handle);

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use ring::{Daemon, View, VirtualIds};
 
-use crate::group::{GroupId, Place, TRANSITIONAL_INDEX, ViewId};
+use crate::group::{GroupId, Place, TRANSITIONAL_CHANGES, TRANSITIONAL_INDEX, ViewId};
 
 /// The daemons in member order, and which of them are lost.
 #[derive(Clone, Debug)]
@@ -96,12 +96,26 @@ impl Roster {
 
     /// The id of the view in which the synced set is: the last completed one, or the transitional one after it.
     pub(crate) fn id(&self) -> ViewId {
-        if self.transitional { self.transitional_id() } else { self.id_of(self.daemons.first()) }
+        if self.transitional { self.transitional_view() } else { self.id_of(self.daemons.first()) }
     }
 
-    /// The id of the transitional view. No view of the ring has it together with an index from
-    /// [`crate::group::TRANSITIONAL_INDEX`] on, and no other part of the old view has the same first daemon.
-    pub(crate) fn transitional_id(&self) -> ViewId {
+    /// The first id of a group in the transitional view. No view of the ring has such an index, and of two parts of the old
+    /// view each has its own.
+    ///
+    /// The first daemon alone does not tell parts apart: it can go on alone while others, who have its word that it comes
+    /// along, still count it among theirs. So the index begins with a hash of who goes together, of 20 bits.
+    pub(crate) fn transitional_id(&self) -> GroupId {
+        let mut hash = 0x811c_9dc5_u32;
+        for byte in self.synced().flat_map(|daemon| daemon.boot.0) {
+            hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        }
+        let set = (hash ^ hash >> 12) & 0x000f_ffff;
+        let index = TRANSITIONAL_INDEX + set as i32 * TRANSITIONAL_CHANGES;
+        GroupId { view: self.transitional_view(), index }
+    }
+
+    /// The view of the transitional ids: the first daemon of the synced set.
+    fn transitional_view(&self) -> ViewId {
         self.id_of(self.synced().next())
     }
 
@@ -112,8 +126,11 @@ impl Roster {
 
     /// The id of a group that is created now, less the first join.
     pub(crate) fn fresh_id(&self) -> GroupId {
-        let index = if self.transitional { TRANSITIONAL_INDEX } else { 0 };
-        GroupId { view: self.id(), index }
+        if self.transitional {
+            self.transitional_id()
+        } else {
+            GroupId { view: self.id(), index: 0 }
+        }
     }
 }
 

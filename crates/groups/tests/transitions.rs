@@ -203,6 +203,55 @@ fn the_two_parts_of_a_network_never_use_the_same_id() {
     assert_eq!(ids.len(), 6, "{ids:?}");
 }
 
+/// Found by the simulator: alpha counted on from beta's join while beta, which alpha had lost, did so in its own way.
+#[test]
+fn a_join_from_a_lost_daemon_begins_an_id_of_this_part() {
+    let mut net = Net::new(&["alpha", "beta"]);
+    net.heal();
+    let [ann, abe, ben, bob] = [(0, "ann"), (0, "abe"), (1, "ben"), (1, "bob")]
+        .map(|(node, name)| net.connect(node, name, true));
+    net.join(0, ann, "net");
+    net.settle();
+    net.inbox(0, ann);
+    let joins = [(1, ben), (1, bob), (0, abe)]
+        .map(|(node, who)| said(&mut net, node, who, ClientMessage::Join(group("net"))));
+    // Beta has both of its own before the end of the view, alpha the first and after it.
+    joins[..2].iter().for_each(|join| deliver(&mut net, join, &[1]));
+    transitional(&mut net, &[0]);
+    [0, 2].iter().for_each(|join| deliver(&mut net, &joins[*join], &[0]));
+    let views = |told: Vec<Told>| {
+        let views = told.into_iter().filter_map(|told| match told {
+            Told::Membership(view) => Some((view.id, names(&view.members))),
+            _ => None,
+        });
+        views.collect::<Vec<_>>()
+    };
+    let (alphas, betas) = (views(net.told(0, ann)), views(net.told(1, ben)));
+    assert_eq!((alphas.len(), betas.len()), (2, 2));
+    for (id, members) in &alphas {
+        assert!(
+            betas.iter().all(|(other, same)| id != other || members == same),
+            "{alphas:?} {betas:?}"
+        );
+    }
+}
+
+/// Found by the simulator: gamma has alpha's word that it comes along, but alpha loses gamma as well and goes on alone.
+#[test]
+fn a_daemon_that_goes_on_alone_never_uses_the_ids_of_those_who_count_on_it() {
+    let (mut net, [ann, ben, cat]) = three();
+    let leave = said(&mut net, 1, ben, ClientMessage::Leave(group("net")));
+    let (alpha, gamma) = (net.nodes[0].daemon, net.nodes[2].daemon);
+    for (node, together) in [(0, vec![alpha]), (2, vec![alpha, gamma])] {
+        net.event(node, &Event::Transitional { together: together.into() });
+        deliver(&mut net, &leave, &[node]);
+    }
+    let (alone, counting) = (net.told(0, ann), net.told(2, cat));
+    let (one, other) = (network(&alone[1]), network(&counting[1]));
+    assert_eq!((&one.members, sets(one).len(), sets(other).len()), (&other.members, 2, 1));
+    assert_ne!(one.id, other.id, "the sets are others");
+}
+
 #[test]
 fn a_loss_during_the_exchange_is_signalled_only_to_who_gets_something_after_it() {
     for followed in [false, true] {
