@@ -103,6 +103,8 @@ pub struct Groups {
     limits: Limits,
     pub(crate) sessions: Sessions,
     pub(crate) roster: Roster,
+    /// What clients see as the ids of daemons, from the next view on.
+    pub(crate) ids: VirtualIds,
     pub(crate) table: Table,
     /// The ring's view; none before the first.
     pub(crate) view: Option<ring::View>,
@@ -128,6 +130,7 @@ impl Groups {
             limits,
             sessions: Sessions::default(),
             roster: Roster::alone(me, VirtualIds::default()),
+            ids: VirtualIds::default(),
             table: Table::default(),
             view: None,
             transitional: false,
@@ -144,8 +147,15 @@ impl Groups {
 
     /// With written ids of daemons instead of the hashes of their names, the same at all of them. Before the first event.
     pub fn with_ids(mut self, ids: VirtualIds) -> Self {
-        self.roster = Roster::alone(self.me, ids);
+        self.roster = Roster::alone(self.me, ids.clone());
+        self.ids = ids;
         self
+    }
+
+    /// The ids of daemons from the next view on, if a list with other ones was read. All members of that view must say the
+    /// same of its members.
+    pub fn set_ids(&mut self, ids: VirtualIds) {
+        self.ids = ids;
     }
 
     /// Begins a session. Its name is taken until its end has been delivered in order.

@@ -54,11 +54,11 @@ impl Groups {
         let unchanged = others.is_empty() && self.roster.daemons() == &*view.members;
         if unchanged {
             // Nothing was lost and nobody came: the table is right as it is.
-            self.roster = Roster::of(view, mine, self.roster.ids().clone());
+            self.roster = Roster::of(view, mine, self.ids.clone());
             return;
         }
         let own = self.own_state(view);
-        self.roster = Roster::of(view, mine, self.roster.ids().clone());
+        self.roster = Roster::of(view, mine, self.ids.clone());
         let id = self.roster.id();
         self.table = Table::default();
         let mut all: Vec<Group> = own;

@@ -297,7 +297,7 @@ impl Ring {
             let all: Vec<_> = hear.iter().chain(&deaf).copied().collect();
             Fan { group: false, singly: tags(&all), relays }
         };
-        let late = self.settings.group && now.since(self.installed) > DEAF;
+        let late = group && now.since(self.installed) > DEAF;
         let told: Vec<(usize, crate::view::Daemon)> = deaf
             .iter()
             .filter(|(_, peer)| late && !peer.told_multicast)
