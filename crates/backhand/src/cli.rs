@@ -58,6 +58,9 @@ pub(crate) enum BusCommand {
     /// Ask daemons how they are; if they allow it divide them, change their flow, end them (spmonitor)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Monitor(ToolArgs),
+    /// Watch a daemon and those it knows: members, token, queues, rates, clients that do not read
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Top(ToolArgs),
     /// Send as many messages as the bus takes (spflooder)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Flood(ToolArgs),

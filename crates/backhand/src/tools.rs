@@ -35,6 +35,7 @@ pub(crate) fn run(command: BusCommand) -> Result<ExitCode> {
         BusCommand::Daemon(line) => return spread::run(line.words),
         BusCommand::User(line) => (Tool::User, "backhand bus user", line),
         BusCommand::Monitor(line) => (Tool::Monitor, "backhand bus monitor", line),
+        BusCommand::Top(line) => (Tool::Top, "backhand bus top", line),
         BusCommand::Flood(line) => (Tool::Flood, "backhand bus flood", line),
         BusCommand::Send(line) => (Tool::Send, "backhand bus send", line),
         BusCommand::Recv(line) => (Tool::Receive, "backhand bus recv", line),

@@ -5,6 +5,7 @@
 //! - [`datagram`] (`spsend`, `sprecv`): how many datagrams are lost between two machines, without a bus.
 //! - [`monitor`] (`spmonitor`): asking daemons how they are, and with their permission more. [`status`]: the report that
 //!   scripts read.
+//! - [`top`] (`backhand bus top`): a daemon and those it knows, looked at each second.
 //! - [`purge`]: objects removed from the caches of all machines by one message, and acknowledged by each.
 //! - [`tool`]: the historical names and command lines.
 //!
@@ -21,6 +22,7 @@ pub mod purge;
 mod show;
 pub mod status;
 pub mod tool;
+pub mod top;
 pub mod usage;
 pub mod user;
 

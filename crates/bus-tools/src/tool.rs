@@ -1,12 +1,12 @@
-//! The historical names, and what each does with its command line.
+//! The tools by their historical names, one without, and what each does with its command line.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, ErrorKind, Write};
 use std::path::Path;
 
-use crate::{datagram, flood, monitor, user};
+use crate::{datagram, flood, monitor, top, user};
 
-/// A tool with a historical name.
+/// A tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
     /// `spuser`, and `sptuser`, which has fewer commands.
@@ -15,6 +15,8 @@ pub enum Tool {
     Flood,
     /// `spmonitor`.
     Monitor,
+    /// `backhand bus top`, which has no historical name.
+    Top,
     /// `spsend`.
     Send,
     /// `sprecv`.
@@ -91,6 +93,10 @@ impl Tool {
             Self::Monitor => {
                 let line = line!(monitor::Arguments::parse(words), monitor::usage(program));
                 monitor::run(&line, input, output, errors)
+            }
+            Self::Top => {
+                let line = line!(top::Arguments::parse(words), top::usage(program));
+                top::run(&line, input, top::Ends { output, errors, terminal })
             }
             Self::Send => {
                 use datagram::send;

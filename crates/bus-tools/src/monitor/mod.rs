@@ -22,7 +22,7 @@ use crate::usage::{UsageError, Words};
 pub use command::Command;
 
 /// The Unix socket of a daemon of which nothing is said.
-const SOCKET: &str = "/tmp/4803";
+pub(crate) const SOCKET: &str = "/tmp/4803";
 /// How often the menu asks for the status of daemons, if nothing else is said (`-t`).
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -84,7 +84,7 @@ impl Arguments {
     ///
     /// # Errors
     /// The `spread.conf` cannot be read or has no such daemon.
-    fn control(&self) -> io::Result<PathBuf> {
+    pub(crate) fn control(&self) -> io::Result<PathBuf> {
         if let Some(socket) = &self.socket {
             return Ok(control_path(socket));
         }
@@ -106,7 +106,7 @@ impl Arguments {
 }
 
 /// A port is the socket of that port, as everywhere else.
-fn socket(said: &str) -> PathBuf {
+pub(crate) fn socket(said: &str) -> PathBuf {
     if said.parse::<u16>().is_ok() { format!("/tmp/{said}").into() } else { said.into() }
 }
 
