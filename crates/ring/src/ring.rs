@@ -175,6 +175,8 @@ impl Ring {
         if self.gone || tag == self.tag {
             return true;
         }
+        // Before anything is judged: this may be the first word after a long time in which this daemon did not run.
+        self.note_sleep(now);
         let message = match Message::decode(datagram) {
             Ok(message) => message,
             Err(Malformed::Version(major)) => {
@@ -332,7 +334,7 @@ impl Ring {
             self.dirty.then_some(now),
             self.judge_at,
             self.bound.as_ref().map(Bound::deadline),
-            order.and_then(Order::lost_at),
+            order.and_then(Order::lost_at).map(|at| at.max(self.reads_until())),
         ];
         let judgement = judgements.into_iter().flatten().min();
         let times = [

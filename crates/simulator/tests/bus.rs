@@ -54,6 +54,27 @@ fn views_after(world: &World, machine: usize, time: Instant) -> usize {
     items.filter(|(at, item)| *at > time && matches!(item, Item::Installed(_))).count()
 }
 
+/// As on a host that had no time for any of its virtual machines: whoever wakes first has heard nobody, and must not judge by that.
+#[test]
+fn a_stall_of_all_machines_at_once_changes_no_view() {
+    for seed in 1..=40 {
+        let mut plan = Plan::still(seed, 3 + seed as usize % 3);
+        for round in 0..4 {
+            for machine in 0..plan.machines {
+                // They wake within a few milliseconds of each other, each time another first.
+                let late = (machine as u64 * 7 + seed * 3 + round) % 5;
+                let stall = ms(110 + 150 * round + late);
+                plan.faults.push((at(2000 + 1500 * round), Fault::Freeze(machine, stall)));
+            }
+        }
+        plan.calm = at(8000);
+        let world = through(&plan);
+        for machine in 0..plan.machines {
+            assert_eq!(views_after(&world, machine, at(1900)), 0, "seed {seed}, machine {machine}");
+        }
+    }
+}
+
 #[test]
 fn histories_drawn_by_chance_are_sound() {
     // Two threads, because a history knows nothing of another.

@@ -161,7 +161,7 @@ impl Ring {
         if let Some(struck) = self.struck() {
             return Some(Why::Struck(struck));
         }
-        order.is_token_lost(now).then_some(Why::Token)
+        (order.is_token_lost(now) && now >= self.reads_until()).then_some(Why::Token)
     }
 
     pub(crate) fn break_ring(&mut self, now: Instant, reason: Why) {

@@ -170,7 +170,7 @@ impl Ring {
         let stride = self.stride();
         let member = self.ring_places().has(place);
         // Who could not run itself heard nobody, which says nothing about the others.
-        let slept = now.since(self.beat_at) > self.settings.heartbeat || now < self.woke + READING;
+        let slept = now.since(self.beat_at) > self.settings.heartbeat || now < self.reads_until();
         let Some(peer) = self.peers.at_mut(place) else { return };
         let gap = now.since(peer.heartbeat);
         peer.heartbeat = now;
@@ -300,10 +300,15 @@ impl Ring {
         }
     }
 
+    /// Until then this daemon, which could not run, reads what was said meanwhile and calls nobody silent and no token lost.
+    pub(crate) fn reads_until(&self) -> Instant {
+        self.woke + READING
+    }
+
     /// Who was silent for too long. `true` if anybody is not heard any more.
     pub(crate) fn judge_silence(&mut self, now: Instant) -> bool {
         let since = self.unsettled_since.unwrap_or(Instant::ORIGIN);
-        let reading = now < self.woke + READING;
+        let reading = now < self.reads_until();
         let ring = self.ring_places();
         let mut changed = false;
         for place in 1..self.peers.end() {
@@ -332,7 +337,7 @@ impl Ring {
             let silence = from + self.patience(at) + Duration::from_nanos(1);
             peer.hinted.map_or(silence, |hinted| silence.min(hinted + HINT_PATIENCE))
         };
-        heard.map(deadline).min().map(|at| at.max(self.woke + READING))
+        heard.map(deadline).min().map(|at| at.max(self.reads_until()))
     }
 
     /// The timeout this daemon would like: what it has seen of its ring's heartbeats, within floor and ceiling.
