@@ -245,6 +245,11 @@ impl Daemon {
 
     /// Where clients connect by TCP.
     pub fn addresses(&self) -> &[std::net::SocketAddr] {
+    /// Where clients connect by TLS.
+    pub fn tls_addresses(&self) -> &[std::net::SocketAddr] {
+        &self.listeners.tls_addresses
+    }
+
         &self.listeners.addresses
     }
 
@@ -403,9 +408,9 @@ impl Daemon {
     fn accept(&mut self, now: Instant, at: usize) {
         for _ in 0..ACCEPTS {
             match self.listeners.accept(at) {
-                Ok(Some((socket, peer))) => {
+                Ok(Some(arrival)) => {
                     self.short_told = false;
-                    self.sessions.accept(now, &self.poll, socket, peer);
+                    self.sessions.accept(now, &self.poll, arrival);
                 }
                 Ok(None) => return,
                 Err(error) => {

@@ -2,7 +2,7 @@
 //!
 //! - [`conf`]: `spread.conf` as the original reads it. [`config`]: the section `[bus]`, and what both become.
 //! - [`daemon`]: the thread that does everything. `poll`: what it waits for.
-//! - [`link`]: the wires to other daemons. `listen`, `session`: the clients.
+//! - [`link`]: the wires to other daemons. `listen`, `session`, `tls`: the clients.
 //! - [`status`]: what an operator sees of it. [`monitor`]: what an operator asks of it and of the others.
 //!
 //! Not here: what is agreed and how (`ring`), what groups are (`groups`), the bytes of clients (`spread-wire`).
@@ -22,6 +22,7 @@ mod priority;
 pub mod privileges;
 mod session;
 pub mod status;
+mod tls;
 
 pub use daemon::{Daemon, Reloader, Stopper};
 pub use error::StartError;

@@ -19,7 +19,17 @@ const BACKLOG: i32 = 1024;
 /// One listening socket.
 enum Listener {
     Tcp(Socket),
+    Tls(Socket),
     Unix(UnixListener),
+}
+
+/// A connection that has just been accepted.
+pub(crate) struct Arrival {
+    pub(crate) socket: OwnedFd,
+    /// From where, by TCP.
+    pub(crate) peer: Option<IpAddr>,
+    /// Whether it came where TLS is spoken.
+    pub(crate) tls: bool,
 }
 
 /// All of them. The Unix socket's file goes with this.
@@ -28,16 +38,18 @@ pub(crate) struct Listeners {
     file: Option<SocketFile>,
     /// Where clients connect by TCP.
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Where they connect by TLS.
+    pub(crate) tls_addresses: Vec<SocketAddr>,
 }
 
 impl Listeners {
     pub(crate) fn open(clients: &Clients) -> Result<Self, StartError> {
-        let mut listeners = Self { all: Vec::new(), file: None, addresses: Vec::new() };
+        let (addresses, tls_addresses) = (Vec::new(), Vec::new());
+        let mut listeners = Self { all: Vec::new(), file: None, addresses, tls_addresses };
         for at in &clients.listen {
             match tcp(*at) {
                 Ok(socket) => {
-                    let bound = socket.local_addr().ok().and_then(|address| address.as_socket());
-                    listeners.addresses.push(bound.unwrap_or(*at));
+                    listeners.addresses.push(bound(&socket, *at));
                     listeners.all.push(Listener::Tcp(socket));
                 }
                 Err(error)
@@ -45,6 +57,11 @@ impl Listeners {
                         && error.kind() == io::ErrorKind::AddrNotAvailable => {}
                 Err(error) => return Err(StartError::Listen { at: *at, error }),
             }
+        }
+        for at in clients.tls.iter().flat_map(|tls| &tls.listen) {
+            let socket = tcp(*at).map_err(|error| StartError::Listen { at: *at, error })?;
+            listeners.tls_addresses.push(bound(&socket, *at));
+            listeners.all.push(Listener::Tls(socket));
         }
         if let Some(socket) = &clients.socket {
             let listener = unix(socket)?;
@@ -61,16 +78,16 @@ impl Listeners {
 
     pub(crate) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.all.iter().map(|listener| match listener {
-            Listener::Tcp(socket) => socket.as_fd(),
+            Listener::Tcp(socket) | Listener::Tls(socket) => socket.as_fd(),
             Listener::Unix(socket) => socket.as_fd(),
         })
     }
 
-    /// The next connection at a socket, and from where it comes by TCP.
-    pub(crate) fn accept(&self, at: usize) -> io::Result<Option<(OwnedFd, Option<IpAddr>)>> {
+    /// The next connection at a socket.
+    pub(crate) fn accept(&self, at: usize) -> io::Result<Option<Arrival>> {
         let Some(listener) = self.all.get(at) else { return Ok(None) };
         let (socket, tcp) = match listener {
-            Listener::Tcp(socket) => (socket.as_fd(), true),
+            Listener::Tcp(socket) | Listener::Tls(socket) => (socket.as_fd(), true),
             Listener::Unix(socket) => (socket.as_fd(), false),
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -85,7 +102,9 @@ impl Listeners {
             let _ = rustix::net::sockopt::set_tcp_nodelay(&connection, true);
             let _ = rustix::net::sockopt::set_socket_keepalive(&connection, true);
         }
-        Ok(Some((connection, peer.filter(|_| tcp).map(|peer| peer.ip().to_canonical()))))
+        let peer = peer.filter(|_| tcp).map(|peer| peer.ip().to_canonical());
+        let tls = matches!(listener, Listener::Tls(_));
+        Ok(Some(Arrival { socket: connection, peer, tls }))
     }
 }
 
@@ -114,6 +133,11 @@ impl Drop for SocketFile {
             let _ = rustix::fs::unlinkat(&self.folder, &self.name, rustix::fs::AtFlags::empty());
         }
     }
+}
+
+/// Where it listens, the port chosen by the system included.
+fn bound(socket: &Socket, at: SocketAddr) -> SocketAddr {
+    socket.local_addr().ok().and_then(|address| address.as_socket()).unwrap_or(at)
 }
 
 fn tcp(at: SocketAddr) -> io::Result<Socket> {

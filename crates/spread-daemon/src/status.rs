@@ -76,6 +76,10 @@ pub struct SessionCounters {
     pub begun: u64,
     /// Handshakes refused.
     pub refused: u64,
+    /// Sessions begun over TLS, among all that were begun.
+    pub tls_begun: u64,
+    /// Handshakes of TLS that failed, among those refused.
+    pub tls_failed: u64,
     /// Sessions ended because they broke a rule of the protocol.
     pub violations: u64,
     /// Sessions ended because they did not read.

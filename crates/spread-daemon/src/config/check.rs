@@ -141,8 +141,9 @@ impl Found {
     fn common(&mut self, section: &BusSection, config: &mut DaemonConfig) {
         config.priority = section.priority;
         config.dangerous_monitor |= section.dangerous_monitor;
-        self.socket(section, &mut config.clients);
         self.accept_clients(section, config);
+        self.tls(section, &mut config.clients);
+        self.socket(section, &mut config.clients);
         config.clients.sessions =
             self.number("sessions", &section.sessions, SESSIONS as i64, 100_000);
         let Backlog { bytes, messages, time } = &mut config.clients.backlog;
@@ -240,7 +241,7 @@ impl Found {
         }
     }
 
-    fn whole(&mut self, path: &Spanned<PathBuf>, key: &str) -> bool {
+    pub(super) fn whole(&mut self, path: &Spanned<PathBuf>, key: &str) -> bool {
         let whole = Path::is_absolute(path.get_ref());
         if !whole {
             let message = format!("{:?} is relative", path.get_ref());
@@ -273,6 +274,7 @@ impl Found {
             .socket
             .as_ref()
             .filter(|_| clients.socket.is_none() && clients.listen.is_empty())
+            .filter(|_| section.tls_listen.is_empty())
         {
             let message =
                 "no client could connect: there is neither a socket nor an address in bus.listen";

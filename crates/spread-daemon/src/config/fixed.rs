@@ -86,6 +86,7 @@ impl DaemonConfig {
                 },
                 sessions: SESSIONS,
                 backlog: backlog(options.max_session_messages),
+                tls: None,
             },
             protection,
             timing: timing(options.timeouts, conf.is_wide_area()),

@@ -152,7 +152,7 @@ impl Found {
         let usual = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let listen = match &section.listen {
             None => usual.map(|ip| SocketAddr::new(ip, port)).to_vec(),
-            Some(list) => self.listen(list),
+            Some(list) => self.listen("listen", list),
         };
         let port = listen.first().map_or(port, SocketAddr::port);
         let socket = UnixSocket {
@@ -169,18 +169,20 @@ impl Found {
             auth: Auth::default(),
             sessions: SESSIONS,
             backlog: Backlog { bytes: BACKLOG, messages: None, time: BACKLOG_TIME },
+            tls: None,
         }
     }
 
-    fn listen(&mut self, list: &[Spanned<SocketAddr>]) -> Vec<SocketAddr> {
+    /// The addresses that the key `name` lists.
+    pub(super) fn listen(&mut self, name: &str, list: &[Spanned<SocketAddr>]) -> Vec<SocketAddr> {
         if let Some(too_many) = list.get(LISTEN_MAX) {
             let message = format!("{} addresses are listed", list.len());
-            self.wrong(too_many, "listen", message, format!("list at most {LISTEN_MAX}"));
+            self.wrong(too_many, name, message, format!("list at most {LISTEN_MAX}"));
         }
         let mut listen: Vec<SocketAddr> = Vec::new();
         for (i, written) in list.iter().enumerate().take(LISTEN_MAX) {
             let address = *written.get_ref();
-            let key = format!("listen[{i}]");
+            let key = format!("{name}[{i}]");
             if address.port() == 0 {
                 let message = format!("port 0 of {address} is chosen anew at each start");
                 self.wrong(written, &key, message, "write the port that clients know");

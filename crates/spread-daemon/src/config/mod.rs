@@ -12,12 +12,14 @@ mod fixed;
 mod found;
 mod meeting;
 mod section;
+mod tls;
 #[cfg(test)]
 mod tests;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::{AddrBlock, AddrBlocks};
@@ -151,7 +153,7 @@ pub struct Data {
 }
 
 /// How clients come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Clients {
     /// Where they connect by TCP.
     pub listen: Vec<SocketAddr>,
@@ -167,6 +169,23 @@ pub struct Clients {
     pub sessions: usize,
     /// What may wait for one of them.
     pub backlog: Backlog,
+    /// How they come by TLS, if they may.
+    pub tls: Option<TlsClients>,
+}
+
+/// How clients come by TLS: each has a certificate.
+#[derive(Clone, Debug)]
+pub struct TlsClients {
+    /// Where they connect.
+    pub listen: Vec<SocketAddr>,
+    /// From which addresses.
+    pub accept: AddrBlocks,
+    /// The daemon's certificate and key, and who vouches for clients.
+    pub config: Arc<rustls::ServerConfig>,
+    /// For whom the daemon's certificate is.
+    pub subject: String,
+    /// What is strange with the certificates but allowed, one sentence each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// A Unix socket to listen on.
@@ -328,6 +347,7 @@ impl DaemonConfig {
             Membership::Fixed(list) => (None, Some(list.clone())),
         };
         let (mine, theirs) = (&self.clients, &new.clients);
+        let by_tls = |clients: &Clients| clients.tls.as_ref().map(|tls| tls.listen.clone());
         let differs = [
             ("the name of the daemon", self.name != new.name),
             ("the list of daemons or their segment", segment(self) != segment(new)),
@@ -336,7 +356,12 @@ impl DaemonConfig {
                 "where daemons are heard",
                 self.data.addresses != new.data.addresses || self.data.port != new.data.port,
             ),
-            ("where clients connect", mine.listen != theirs.listen || mine.socket != theirs.socket),
+            (
+                "where clients connect",
+                mine.listen != theirs.listen
+                    || mine.socket != theirs.socket
+                    || by_tls(mine) != by_tls(theirs),
+            ),
             ("a timeout or the window", self.timing != new.timing || self.flow != new.flow),
             ("the priority", self.priority != new.priority),
         ];

@@ -35,20 +35,59 @@ pub struct BusSection {
 
     /// Where clients connect by TCP: any number of `"address:port"`.
     ///
-    /// `[]` leaves only the Unix socket. A session is not encrypted and proves nothing, so listen on the network
-    /// only where everybody in `accept_clients` may read and send.
+    /// `[]` leaves only the Unix socket, and `tls_listen`. A session here is not encrypted and proves nothing, so listen on
+    /// the network only where everybody in `accept_clients` may read and send.
     ///
     /// At most 16. Default: `["127.0.0.1:4803", "[::1]:4803"]`, with the port of the key `port`, and as far as this
     /// machine has these addresses.
     pub listen: Option<Vec<Spanned<SocketAddr>>>,
 
-    /// From which addresses clients may connect by TCP. The Unix socket is guarded by `socket_mode` alone.
+    /// From which addresses clients may connect by TCP without TLS. The Unix socket is guarded by `socket_mode` alone.
     ///
     /// Each entry is one address (`10.0.5.7`), a block (`10.0.5.0/24`, `fd00::/8`) or a dotted prefix (`10.0.`).
     /// Whoever comes from elsewhere is refused before a byte is read.
     ///
     /// At least one. Default: loopback, link-local and private addresses, as for `cluster.accept`.
     pub accept_clients: Option<Vec<AddrBlock>>,
+
+    /// Where clients connect by TLS, each with a certificate: any number of `"address:port"`, on another port than
+    /// `listen`.
+    ///
+    /// The protocol is the same within TLS 1.3 or 1.2. Needs `tls_certificate`, `tls_key` and `tls_client_ca`. The library
+    /// and the tools of Backhand connect with `tls:PORT@HOST`; programs of the toolkit through a program such as stunnel.
+    ///
+    /// At most 16. Default: none.
+    pub tls_listen: Vec<Spanned<SocketAddr>>,
+
+    /// The file with the certificate that the daemon shows to clients, and behind it those of its issuers up to one that
+    /// clients know: PEM.
+    ///
+    /// It names the hosts and addresses that clients connect to (subjectAltName). An absolute path. SIGHUP takes it again,
+    /// for those who connect from then on; that it ends within 14 days or has ended is said in the log.
+    ///
+    /// Default: none; needed with `tls_listen`.
+    pub tls_certificate: Option<Spanned<PathBuf>>,
+
+    /// The file with the key of that certificate: PEM, without a passphrase, not readable by everybody.
+    ///
+    /// An absolute path. Default: none; needed with `tls_listen`.
+    pub tls_key: Option<Spanned<PathBuf>>,
+
+    /// The file with the certificates of those who vouch for clients: PEM.
+    ///
+    /// A client is let in if one of these, directly or through certificates that the client shows as well, has signed its
+    /// certificate, and that has not ended. An authority that signs for others too, such as a public one, lets those in as
+    /// well; make one for the bus alone.
+    ///
+    /// An absolute path. Default: none; needed with `tls_listen`.
+    pub tls_client_ca: Option<Spanned<PathBuf>>,
+
+    /// From which addresses clients may connect by TLS, as `accept_clients` says it for those without.
+    ///
+    /// `["0.0.0.0/0", "::/0"]` leaves it to the certificates.
+    ///
+    /// At least one. Default: as `accept_clients`.
+    pub tls_accept_clients: Option<Vec<AddrBlock>>,
 
     /// The Unix socket on which clients of this machine connect: an absolute path, or `"none"`.
     ///

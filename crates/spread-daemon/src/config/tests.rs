@@ -323,3 +323,62 @@ fn a_section_may_name_a_list() {
     let error = keyed("spread_conf = \"spread.conf\"").unwrap_err();
     assert!(error.contains("is relative"), "{error}");
 }
+
+/// A section with these lines about TLS, in which @ is a folder of certificates.
+fn by_tls(lines: &str) -> Result<DaemonConfig, String> {
+    let folder = tempfile::TempDir::new().unwrap();
+    testkit::certificates::write(folder.path());
+    alone(&lines.replace('@', &format!("{}/", folder.path().display())))
+}
+
+const TLS_FILES: &str =
+    "tls_certificate = \"@server.pem\"\ntls_key = \"@server.key\"\ntls_client_ca = \"@ca.pem\"\n";
+
+#[test]
+fn clients_by_tls_have_their_own_port_and_addresses() {
+    let config = by_tls(&format!("{TLS_FILES} tls_listen = [\"0.0.0.0:4804\"]")).unwrap();
+    let tls = config.clients.tls.as_ref().unwrap();
+    assert_eq!(
+        (&tls.listen[..], &tls.accept),
+        (&[socket("0.0.0.0:4804")][..], &config.clients.accept)
+    );
+    assert_eq!(tls.subject, "CN=bus");
+    let anywhere = "tls_listen = [\"0.0.0.0:4805\"]\ntls_accept_clients = [\"0.0.0.0/0\"]";
+    let other = by_tls(&format!("{TLS_FILES}{anywhere}\nlisten = []\nsocket = \"none\"")).unwrap();
+    let accept = &other.clients.tls.as_ref().unwrap().accept;
+    assert!(
+        accept.contains([203, 0, 113, 1].into())
+            && !other.clients.accept.contains([203, 0, 113, 1].into())
+    );
+    assert_eq!(config.differs_for_good(&other), ["where clients connect"]);
+    assert!(alone("").unwrap().clients.tls.is_none());
+}
+
+#[test]
+fn mistakes_about_tls_name_the_key() {
+    let listen = "tls_listen = [\"127.0.0.1:4804\"]";
+    for (text, words) in [
+        (
+            TLS_FILES.to_owned(),
+            &["bus.tls_certificate", "bus.tls_client_ca", "names no address"][..],
+        ),
+        (listen.to_owned(), &["tls_key is not", "bus.tls_client_ca; docs/bus.md"]),
+        (
+            format!("{TLS_FILES}tls_listen = [\"127.0.0.1:4803\"]"),
+            &["without TLS", "127.0.0.1:4804"],
+        ),
+        (format!("{TLS_FILES}tls_listen = [\"127.0.0.1:0\"]"), &["bus.tls_listen[0]", "port 0"]),
+        (
+            format!("{TLS_FILES}{listen}\ntls_accept_clients = []"),
+            &["bus.tls_accept_clients", "nobody"],
+        ),
+        (
+            format!("{}{listen}", TLS_FILES.replace("@server.key", "@client.key")),
+            &["bus.tls_key", "is not that of the certificate"],
+        ),
+        (format!("{}{listen}", TLS_FILES.replace("@ca", "ca")), &["bus.tls_client_ca", "relative"]),
+    ] {
+        let said = by_tls(&text).unwrap_err();
+        words.iter().for_each(|word| assert!(said.contains(word), "{word}: {said}"));
+    }
+}

@@ -13,6 +13,8 @@ use spread_wire::PrivateGroup;
 use spread_wire::client_message::Decoder;
 use spread_wire::server::Handshake;
 
+use super::tls::Tls;
+
 /// Pieces of one write.
 const PIECES: usize = 256;
 
@@ -31,6 +33,8 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
+    /// What seals it, if it came in where that is asked for.
+    tls: Option<Box<Tls>>,
     /// From where, by TCP.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) stage: Stage,
@@ -53,7 +57,7 @@ pub(crate) struct Connection {
 }
 
 /// What became of reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Read {
     /// Something came.
     Some,
@@ -61,12 +65,15 @@ pub(crate) enum Read {
     Nothing,
     /// The client is gone.
     End,
+    /// What came is not what TLS allows, or the client is not believed.
+    Broken(rustls::Error),
 }
 
 impl Connection {
     pub(crate) fn new(socket: OwnedFd, peer: Option<IpAddr>, stage: Stage) -> Self {
         Self {
             socket,
+            tls: None,
             peer,
             stage,
             input: BytesMut::new(),
@@ -80,6 +87,17 @@ impl Connection {
             finished: false,
             is_shut: false,
         }
+    }
+
+    /// The same, sealed.
+    pub(crate) fn over(mut self, tls: Option<rustls::ServerConnection>) -> Self {
+        self.tls = tls.map(|tls| Box::new(Tls::new(tls)));
+        self
+    }
+
+    /// What seals it.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
@@ -96,8 +114,15 @@ impl Connection {
 
     /// Reads once, by way of `scratch`, which all connections share: one that says nothing holds no memory.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> Read {
+        if self.tls.as_ref().is_some_and(|tls| tls.has_ended()) {
+            return Read::End;
+        }
         match rustix::io::read(&self.socket, &mut *scratch) {
             Ok(0) => Read::End,
+            Ok(count) if self.tls.is_some() => {
+                self.readable = self.finished || count == scratch.len();
+                self.open(&scratch[..count])
+            }
             Ok(count) => {
                 self.input.extend_from_slice(&scratch[..count]);
                 // A short read: the next would find nothing. If something came meanwhile, the kernel says so; an end that
@@ -114,8 +139,39 @@ impl Connection {
         }
     }
 
-    /// Says that nothing more comes from here.
-    pub(crate) fn shut(&mut self) {
+    /// Makes of what was received what the client sent.
+    fn open(&mut self, sealed: &[u8]) -> Read {
+        let Some(tls) = &mut self.tls else { return Read::Nothing };
+        match tls.open(sealed, &mut self.input) {
+            Ok(()) => {
+                // The end is seen in the next turn, after what came before it.
+                self.readable |= tls.has_ended();
+                Read::Some
+            }
+            Err(error) => {
+                // There is no way to the client any more but for the reason.
+                self.output.clear();
+                self.waiting = 0;
+                Read::Broken(error)
+            }
+        }
+    }
+
+    /// Whether something is to be written that nobody has queued: words of TLS itself, or what waited for its handshake.
+    pub(crate) fn has_own_words(&self) -> bool {
+        let Some(tls) = &self.tls else { return false };
+        tls.wants_write() || tls.takes() && !self.output.is_empty()
+    }
+
+    /// Says that nothing more comes from here. Over TLS, with something left to be written for that, nothing else is done
+    /// yet.
+    pub(crate) fn shut(&mut self, now: Instant) {
+        if let Some(tls) = &mut self.tls {
+            tls.close();
+            if self.flush(now).is_ok() && self.has_own_words() {
+                return;
+            }
+        }
         if !std::mem::replace(&mut self.is_shut, true) {
             // A client that is gone has heard enough.
             let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
@@ -127,9 +183,11 @@ impl Connection {
         self.output.push_back(message);
     }
 
-    /// Bytes and messages that wait.
+    /// Bytes and messages that wait. Those that are sealed already are counted in bytes until all of them are written, and
+    /// words of TLS itself as one.
     pub(crate) fn backlog(&self) -> (usize, usize) {
-        (self.waiting, self.output.len())
+        let own = self.tls.as_ref().is_some_and(|tls| tls.wants_write());
+        (self.waiting.max(usize::from(own)), self.output.len())
     }
 
     /// Writes what the client takes.
@@ -137,6 +195,9 @@ impl Connection {
     /// # Errors
     /// The client is gone.
     pub(crate) fn flush(&mut self, now: Instant) -> io::Result<()> {
+        if self.tls.is_some() {
+            return self.flush_sealed(now);
+        }
         while self.writable && !self.output.is_empty() {
             let mut pieces = [IoSlice::new(&[]); PIECES];
             let mut count = 0;
@@ -162,20 +223,72 @@ impl Connection {
         Ok(())
     }
 
-    fn advance(&mut self, mut written: usize) {
-        self.waiting -= written;
-        while let Some(front) = self.output.front_mut() {
-            if front.len() > written {
-                front.advance(written);
-                return;
+    /// As [`flush`](Self::flush), a piece after the other: sealed when the one before is written.
+    fn flush_sealed(&mut self, now: Instant) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        while self.writable {
+            if !tls.wants_write() {
+                if self.output.is_empty() || !tls.takes() {
+                    break;
+                }
+                let mut pieces = [IoSlice::new(&[]); PIECES];
+                let mut count = 0;
+                for (piece, message) in pieces.iter_mut().zip(&self.output) {
+                    *piece = IoSlice::new(message);
+                    count += 1;
+                }
+                let sealed = tls.seal(&pieces[..count])?;
+                if sealed == 0 {
+                    break;
+                }
+                pass(&mut self.output, sealed);
             }
-            written -= front.len();
-            self.output.pop_front();
+            match tls.write(&self.socket) {
+                Ok(written) => {
+                    self.stuck_since = None;
+                    self.waiting -= written;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    self.stuck_since = self.stuck_since.or(Some(now));
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.waiting -= written;
+        pass(&mut self.output, written);
     }
 
     /// How long the client has taken nothing.
     pub(crate) fn stuck_for(&self, now: Instant) -> Duration {
         self.stuck_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+}
+
+/// Takes away what has been written or sealed of the messages.
+fn pass(output: &mut VecDeque<Bytes>, mut count: usize) {
+    while let Some(front) = output.front_mut() {
+        if front.len() > count {
+            front.advance(count);
+            return;
+        }
+        count -= front.len();
+        output.pop_front();
+    }
+}
+
+impl Drop for Connection {
+    /// Over TLS an end without a word could be somebody between the two who cut it off.
+    fn drop(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close();
+            // There may be no room, or nobody there any more.
+            let _ = tls.write(&self.socket);
+        }
     }
 }

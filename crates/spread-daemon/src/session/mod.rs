@@ -6,10 +6,9 @@
 
 mod connection;
 mod shake;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use base::{Instant, Random};
@@ -23,6 +22,7 @@ use self::connection::{Connection, Read, Stage};
 use crate::activity::Change;
 use crate::conf::AuthMethod;
 use crate::config::Clients;
+use crate::listen::Arrival;
 use crate::poll::{Poll, Token};
 use crate::status::{SESSIONS_TOLD, SessionCounters, SessionStatus};
 
@@ -64,12 +64,15 @@ pub(crate) struct Sessions {
     pub(crate) paused: bool,
     /// What began and ended, if somebody wants to know.
     changes: Option<Vec<Change>>,
+    /// What was said of clients that do not come in by TLS.
+    turned: tls::Turned,
     pub(crate) counters: SessionCounters,
 }
 
 impl Sessions {
     pub(crate) fn new(config: Clients, dice: Random) -> Self {
         let policy = policy(&config);
+        tls::tell(&config);
         Self {
             config,
             policy,
@@ -86,12 +89,16 @@ impl Sessions {
             held_up: false,
             paused: false,
             changes: None,
+            turned: tls::Turned::default(),
             counters: SessionCounters::default(),
         }
     }
 
     /// Other limits and other rules for those who come from now on; nobody who is here is sent away.
-    pub(crate) fn reload(&mut self, config: Clients) {
+    pub(crate) fn reload(&mut self, mut config: Clients) {
+        tls::tell(&config);
+        // Who listens goes on listening.
+        config.tls = config.tls.or(self.config.tls.take());
         self.policy = policy(&config);
         self.config = config;
     }
@@ -146,19 +153,13 @@ impl Sessions {
     }
 
     /// A client has connected.
-    pub(crate) fn accept(
-        &mut self,
-        now: Instant,
-        poll: &Poll,
-        socket: OwnedFd,
-        peer: Option<IpAddr>,
-    ) {
+    pub(crate) fn accept(&mut self, now: Instant, poll: &Poll, arrival: Arrival) {
         self.counters.connections += 1;
-        if peer.is_some_and(|ip| !self.config.accept.contains(ip)) {
-            tracing::debug!(?peer, "a client's address is not among accept_clients");
+        let Some(tls) = self.secure(&arrival) else {
             self.counters.refused += 1;
             return;
-        }
+        };
+        let Arrival { socket, peer, .. } = arrival;
         // As the original: one byte before anything is read (REJECT_QUOTA).
         let full = self.by_id.len() >= self.config.sessions;
         if full || self.shaking >= SHAKING_MAX {
@@ -167,7 +168,7 @@ impl Sessions {
                 return;
             }
             let mut connection =
-                Connection::new(socket, peer, Stage::Closing { until: now + FAREWELL });
+                Connection::new(socket, peer, Stage::Closing { until: now + FAREWELL }).over(tls);
             connection.queue(Bytes::from_static(&[-3_i8 as u8]));
             if let Some(at) = self.keep(poll, connection) {
                 self.touch(at);
@@ -176,7 +177,7 @@ impl Sessions {
         }
         let handshake = Box::new(Handshake::new(self.policy));
         let stage = Stage::Shaking { handshake, session: None, until: now + HANDSHAKE };
-        if self.keep(poll, Connection::new(socket, peer, stage)).is_some() {
+        if self.keep(poll, Connection::new(socket, peer, stage).over(tls)).is_some() {
             self.shaking += 1;
         }
     }
@@ -237,6 +238,10 @@ impl Sessions {
                 Read::Some => self.digest(now, groups, at),
                 Read::Nothing => {}
                 Read::End => self.lose(groups, at, "the client closed its connection"),
+                Read::Broken(error) => self.break_tls(now, groups, at, &error),
+            }
+            if self.slots[at].as_ref().is_some_and(Connection::has_own_words) {
+                self.touch(at);
             }
             if let Some(connection) = self.slots[at].as_mut()
                 && connection.readable
@@ -345,7 +350,7 @@ impl Sessions {
                 self.drop_slow(now, groups, at, why);
             } else if bytes == 0 && matches!(connection.stage, Stage::Closing { .. }) {
                 // Closing now would throw away what the client has not read yet if it still sends; it may close first.
-                connection.shut();
+                connection.shut(now);
             }
         }
         self.judge_behind(now);

@@ -8,6 +8,7 @@ use spread_wire::server::{Refusal, Step};
 
 use super::Sessions;
 use super::connection::Stage;
+use super::tls::Tls;
 
 impl Sessions {
     /// Goes on with the handshake as far as what came allows.
@@ -50,7 +51,15 @@ impl Sessions {
                     self.by_id.insert(id, at);
                     self.counters.begun += 1;
                     groups.set_wants_membership(id, accepted.membership);
-                    tracing::debug!(group = %accepted.group, version = %accepted.version, "a session begins");
+                    match connection.tls().and_then(Tls::subject) {
+                        Some(certificate) => {
+                            self.counters.tls_begun += 1;
+                            tracing::info!(%group, certificate, ?peer, "a session over TLS begins");
+                        }
+                        None => {
+                            tracing::debug!(%group, version = %accepted.version, "a session begins")
+                        }
+                    }
                     self.touch(at);
                     self.change(at, true);
                     return;
