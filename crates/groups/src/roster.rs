@@ -45,11 +45,6 @@ impl Roster {
         }
     }
 
-    /// What clients see as the ids of daemons.
-    pub(crate) fn ids(&self) -> &VirtualIds {
-        &self.ids
-    }
-
     /// This daemon's place.
     pub(crate) fn mine(&self) -> Place {
         self.mine
@@ -99,6 +94,11 @@ impl Roster {
         if self.transitional { self.transitional_view() } else { self.id_of(self.daemons.first()) }
     }
 
+    /// The view of the transitional ids: the first daemon of the synced set.
+    fn transitional_view(&self) -> ViewId {
+        self.id_of(self.synced().next())
+    }
+
     /// The first id of a group in the transitional view. No view of the ring has such an index, and of two parts of the old
     /// view each has its own.
     ///
@@ -112,11 +112,6 @@ impl Roster {
         let set = (hash ^ hash >> 12) & 0x000f_ffff;
         let index = TRANSITIONAL_INDEX + set as i32 * TRANSITIONAL_CHANGES;
         GroupId { view: self.transitional_view(), index }
-    }
-
-    /// The view of the transitional ids: the first daemon of the synced set.
-    fn transitional_view(&self) -> ViewId {
-        self.id_of(self.synced().next())
     }
 
     fn id_of(&self, leader: Option<&Daemon>) -> ViewId {
