@@ -3,6 +3,8 @@
 //! A hop between threads on different cores costs more than all that is done for a message, so there is one thread; what it
 //! does in one turn is bounded everywhere. What comes from daemons is taken first, then timers, then clients in turns.
 
+mod reload;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -10,10 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use base::{Boot, Instant, Random};
+use base::{AddrBlocks, Boot, Instant, Random};
 use groups::{Groups, Limits, Output};
-use ring::{Daemon as Identity, Event, Ring, Settings, Surroundings, Tag, VirtualIds};
+use ring::{Daemon as Identity, Event, Ring, Surroundings, Tag};
 
+pub use self::reload::Reread;
+
+use self::reload::{ids, settings};
 use crate::activity::Activity;
 use crate::clock;
 use crate::config::{DaemonConfig, Membership};
@@ -86,8 +91,8 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Takes what can change while the daemon runs: keys, seeds, who is accepted, what may wait for a client, how many clients
-    /// there may be. The log names what else differs and needs a start.
+    /// Takes what can change while the daemon runs: the list of daemons, segments, keys, seeds, who is accepted, timeouts and windows,
+    /// what may wait for a client, how many clients there may be. The log names what else differs and needs a start.
     pub fn reload(&self, config: DaemonConfig) {
         // A daemon that has ended has nothing to change.
         if self.to.send(Box::new(config)).is_ok() {
@@ -110,6 +115,9 @@ pub struct Daemon {
     asked: Receiver<Sender<Status>>,
     reloader: Reloader,
     reloads: Receiver<Box<DaemonConfig>>,
+    reread: Option<Reread>,
+    /// From where datagrams are looked at by the configuration alone.
+    listed: AddrBlocks,
     begun: Instant,
     priority: String,
     monitor: Monitor,
@@ -166,6 +174,8 @@ impl Daemon {
         }
         Ok(Self {
             groups: Groups::new(me, limits).with_ids(ids(&config)),
+            listed: config.data.accept.clone(),
+            reread: None,
             config,
             ring,
             link,
@@ -203,24 +213,6 @@ impl Daemon {
         self.reloader.clone()
     }
 
-    fn reload(&mut self, new: DaemonConfig) {
-        if !self.link.reload(&new) {
-            tracing::warn!(
-                "whether the daemons have a key cannot change while one runs: start it again"
-            );
-        }
-        for what in self.config.differs_for_good(&new) {
-            tracing::warn!(
-                "{what} has changed in the configuration; that takes effect at the next start"
-            );
-        }
-        self.sessions.reload(new.clients.clone());
-        self.config.data.accept = new.data.accept;
-        self.config.protection = new.protection;
-        self.config.clients = new.clients;
-        tracing::info!("the configuration of the bus was read again");
-    }
-
     fn status(&self, now: Instant) -> Status {
         let (open, shaking) = self.sessions.counts();
         Status {
@@ -245,10 +237,10 @@ impl Daemon {
 
     /// Where clients connect by TCP.
     pub fn addresses(&self) -> &[std::net::SocketAddr] {
-    /// Where clients connect by TLS.
-    pub fn tls_addresses(&self) -> &[std::net::SocketAddr] {
-        &self.listeners.tls_addresses
-    }
+        /// Where clients connect by TLS.
+        pub fn tls_addresses(&self) -> &[std::net::SocketAddr] {
+            &self.listeners.tls_addresses
+        }
 
         &self.listeners.addresses
     }
@@ -337,6 +329,9 @@ impl Daemon {
             segments,
         };
         self.monitor.turn(now, &self.poll, &mut here);
+        if std::mem::take(&mut self.monitor.reread) {
+            self.begin_reread();
+        }
         if self.monitor.is_looked_at() {
             let detail = Detail::new(&self.status(now));
             self.monitor.show(&detail);
@@ -395,7 +390,7 @@ impl Daemon {
                 let mut count = [0; 8];
                 let _ = rustix::io::read(&*self.stopper.bell, &mut count);
                 while let Ok(new) = self.reloads.try_recv() {
-                    self.reload(*new);
+                    self.reload(now, *new);
                 }
                 while let Ok(tell) = self.asked.try_recv() {
                     // Whoever asked may have given up.
@@ -490,6 +485,8 @@ impl Daemon {
 
     fn tell(&mut self, event: &Event) {
         if let Event::Installed(view) = event {
+            self.groups.set_ids(self.ids_of(view));
+            self.accept_members();
             if let Some(activity) = &mut self.activity {
                 activity.view(view, &self.config);
             }
@@ -497,35 +494,4 @@ impl Daemon {
             tracing::info!(view = %view.id, ?members, "a view is installed");
         }
     }
-}
-
-/// The ids that a list of daemons may have written.
-fn ids(config: &DaemonConfig) -> VirtualIds {
-    match &config.membership {
-        Membership::Found { .. } => VirtualIds::default(),
-        Membership::Fixed(list) => {
-            VirtualIds::written(list.members.iter().map(|member| (member.name, member.id)))
-        }
-    }
-}
-
-fn settings(config: &DaemonConfig, me: Identity, link: &Link) -> Settings {
-    let mut settings = Settings::new(me);
-    if let Membership::Fixed(list) = &config.membership {
-        settings.fixed = Some(list.members.iter().map(|member| member.name).collect());
-        settings.configuration = list.hash;
-    }
-    settings.site = config.site;
-    settings.heartbeat = config.timing.heartbeat;
-    settings.timeout_floor = config.timing.floor;
-    settings.timeout_ceiling = config.timing.ceiling;
-    settings.group = link.has_group();
-    settings.datagram = link.room();
-    if let Some(window) = config.flow.window {
-        settings.window = window.clamp(1, ring::settings::UNSTABLE_MAX as u32) as u16;
-    }
-    if let Some(accelerated) = config.flow.accelerated {
-        settings.accelerated = u16::try_from(accelerated).unwrap_or(u16::MAX);
-    }
-    settings
 }

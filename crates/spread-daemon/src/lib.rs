@@ -24,6 +24,6 @@ mod session;
 pub mod status;
 mod tls;
 
-pub use daemon::{Daemon, Reloader, Stopper};
+pub use daemon::{Daemon, Reloader, Reread, Stopper};
 pub use error::StartError;
 pub use status::{Observer, Status};

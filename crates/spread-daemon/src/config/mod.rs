@@ -12,9 +12,9 @@ mod fixed;
 mod found;
 mod meeting;
 mod section;
-mod tls;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -342,16 +342,16 @@ pub struct KeyFault {
 impl DaemonConfig {
     /// What differs in `new` and cannot change while the daemon runs, in words.
     pub(crate) fn differs_for_good(&self, new: &Self) -> Vec<&'static str> {
-        let segment = |config: &Self| match &config.membership {
-            Membership::Found { segment, .. } => (segment.clone(), None),
-            Membership::Fixed(list) => (None, Some(list.clone())),
-        };
+        let listed = |config: &Self| matches!(config.membership, Membership::Fixed(_));
         let (mine, theirs) = (&self.clients, &new.clients);
         let by_tls = |clients: &Clients| clients.tls.as_ref().map(|tls| tls.listen.clone());
         let differs = [
             ("the name of the daemon", self.name != new.name),
-            ("the list of daemons or their segment", segment(self) != segment(new)),
-            ("the site", self.site != new.site),
+            ("whether there is a fixed list of daemons", listed(self) != listed(new)),
+            (
+                "the address or the VirtualID of this daemon",
+                listed(new) && self.entry() != new.entry(),
+            ),
             (
                 "where daemons are heard",
                 self.data.addresses != new.data.addresses || self.data.port != new.data.port,
@@ -362,10 +362,23 @@ impl DaemonConfig {
                     || mine.socket != theirs.socket
                     || by_tls(mine) != by_tls(theirs),
             ),
-            ("a timeout or the window", self.timing != new.timing || self.flow != new.flow),
             ("the priority", self.priority != new.priority),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
+    }
+
+    /// Where the list, if there is one, has this daemon, and under which id.
+    fn entry(&self) -> Option<(SocketAddr, u32)> {
+        match &self.membership {
+            Membership::Found { .. } => None,
+            Membership::Fixed(list) => list.members.get(list.me).map(|me| (me.address, me.id)),
+        }
+    }
+
+    /// Whether `new` is of a daemon that is another one towards the others, so that its list does not fit this one.
+    pub(crate) fn is_another_daemon(&self, new: &Self) -> bool {
+        let at = |config: &Self| (config.name, config.data.addresses.clone(), config.data.port);
+        self.entry() != new.entry() || at(self) != at(new)
     }
 
     /// Whether datagrams from `ip` may be believed, the key apart.

@@ -24,7 +24,7 @@ use self::interfaces::InterfaceAddress;
 use self::seeds::Seeds;
 use self::socket::Udp;
 use crate::conf::Reach;
-use crate::config::{DaemonConfig, Interface, Membership, SegmentTarget};
+use crate::config::{DaemonConfig, Interface, Membership, Protection, SegmentTarget};
 use crate::error::StartError;
 use crate::status::LinkCounters;
 
@@ -58,6 +58,8 @@ pub(crate) struct Link {
     sockets: Vec<Udp>,
     own: usize,
     groups: Vec<Group>,
+    /// What those were made of.
+    targets: Vec<SegmentTarget>,
     book: Book,
     seeds: Seeds,
     inbox: Inbox,
@@ -97,7 +99,8 @@ impl Link {
         }
         let own = sockets.len();
         let mut groups = Vec::new();
-        for target in targets(config) {
+        let targets = targets(config);
+        for target in targets.iter().cloned() {
             join(&mut sockets, own, &mut groups, target, &here)?;
         }
         let seeds = Seeds::new(config);
@@ -106,6 +109,7 @@ impl Link {
             sockets,
             own,
             groups,
+            targets,
             book: Book::default(),
             seeds,
             inbox: Inbox::new(),
@@ -120,6 +124,11 @@ impl Link {
             told_stranger: false,
             told_through: false,
         })
+    }
+
+    /// This life of the daemon.
+    pub(crate) fn boot(&self) -> Boot {
+        self.boot
     }
 
     /// Where everybody is.
@@ -137,12 +146,38 @@ impl Link {
         FRAME - self.envelope.overhead()
     }
 
-    /// Takes what can change while the daemon runs: keys, and where daemons may be. `false` if a key was to come where there
+    /// Takes keys, and where daemons may be. For groups there is [`regroup`](Self::regroup). `false` if a key was to come where there
     /// was none, or to go.
-    pub(crate) fn reload(&mut self, config: &DaemonConfig) -> bool {
+    pub(crate) fn reload(&mut self, config: &DaemonConfig, protection: &Protection) -> bool {
         self.seeds = Seeds::new(config);
         self.told_stranger = false;
-        self.envelope.rekey(&config.protection)
+        self.envelope.rekey(protection)
+    }
+
+    /// Speaks to the groups that the configuration names now, if they are others than before. Those of before are heard on, because
+    /// not everybody knows of the new ones yet. Whether that was so, and the places of sockets that were opened.
+    ///
+    /// # Errors
+    /// A group cannot be joined; everything is as before then.
+    pub(crate) fn regroup(
+        &mut self,
+        config: &DaemonConfig,
+    ) -> Result<Option<std::ops::Range<usize>>, StartError> {
+        let targets = targets(config);
+        if targets == self.targets {
+            return Ok(None);
+        }
+        let here = interfaces::addresses().unwrap_or_default();
+        let (before, mut groups) = (self.sockets.len(), Vec::new());
+        for target in targets.iter().cloned() {
+            let joined = join(&mut self.sockets, self.own, &mut groups, target, &here);
+            if let Err(error) = joined {
+                self.sockets.truncate(before);
+                return Err(error);
+            }
+        }
+        (self.groups, self.targets) = (groups, targets);
+        Ok(Some(before..self.sockets.len()))
     }
 
     /// The sockets to wait for.
@@ -369,10 +404,15 @@ fn join(
     };
     let wildcard =
         sockets[sender].at.ip().is_unspecified() && sockets[sender].at.port() == to.port();
-    if !wildcard {
-        sockets.push(Udp::bind_group(to).map_err(|error| StartError::bus(to, error))?);
-    }
-    let listener = if wildcard { sender } else { sockets.len() - 1 };
+    let known = sockets[own..].iter().position(|udp| udp.at == to).map(|at| own + at);
+    let listener = match known {
+        _ if wildcard => sender,
+        Some(at) => at,
+        None => {
+            sockets.push(Udp::bind_group(to).map_err(|error| StartError::bus(to, error))?);
+            sockets.len() - 1
+        }
+    };
     if target.reach != Reach::Multicast {
         groups.push(Group { to: to.into(), socket: sender, through: None });
         return Ok(());

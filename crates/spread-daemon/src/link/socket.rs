@@ -67,15 +67,19 @@ impl Udp {
         Ok(socket)
     }
 
-    /// Joins a group on the interface with this index.
+    /// Joins a group on the interface with this index, if it has not.
     pub(crate) fn join(&self, group: IpAddr, interface: u32) -> io::Result<()> {
-        match group {
+        let joined = match group {
             IpAddr::V4(group) => {
                 let on = InterfaceIndexOrAddress::Index(interface);
                 self.socket.join_multicast_v4_n(&group, &on)
             }
             IpAddr::V6(group) => self.socket.join_multicast_v6(&group, interface),
-        }
+        };
+        joined.or_else(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => Ok(()),
+            _ => Err(error),
+        })
     }
 
     /// Sends multicast out of this interface from now on.

@@ -36,6 +36,8 @@ pub(crate) enum Body {
         accelerated: Option<u16>,
     },
     Terminate,
+    /// The daemon is to read its configuration again.
+    Reload,
     /// Answers.
     Report(Box<Report>),
     Done,
@@ -65,6 +67,7 @@ impl Letter {
                 }
             }
             Body::Terminate => out.push(5),
+            Body::Reload => out.push(6),
             Body::Report(report) => {
                 out.push(0x81);
                 report.as_ref().clone().encode(&mut out);
@@ -107,6 +110,7 @@ impl Letter {
                 Body::Flow { window: value(0), accelerated: value(3) }
             }
             5 => Body::Terminate,
+            6 => Body::Reload,
             0x81 => Body::Report(Report::decode(body)?.into()),
             0x82 => Body::Done,
             0x83 => {
@@ -131,6 +135,7 @@ mod tests {
             Body::Flow { window: Some(100), accelerated: None },
             Body::Flow { window: None, accelerated: Some(0) },
             Body::Terminate,
+            Body::Reload,
             Body::Report(Report { name: "a".into(), ..Report::default() }.into()),
             Body::Done,
             Body::Refused("no".into()),

@@ -79,6 +79,10 @@ pub(crate) struct Monitor {
     dice: Random,
     budget: (Instant, u32),
     ends: bool,
+    /// The configuration can be read again.
+    pub(crate) rereads: bool,
+    /// It is to be.
+    pub(crate) reread: bool,
 }
 
 impl Monitor {
@@ -111,6 +115,8 @@ impl Monitor {
             dice: Random::new(seed),
             budget: (Instant::ORIGIN, 0),
             ends: false,
+            rereads: false,
+            reread: false,
         }
     }
 
@@ -297,6 +303,7 @@ impl Monitor {
             // Of a daemon elsewhere there is no more than its report.
             Request::Status { .. } | Request::Detail => Body::Status,
             Request::Heal => Body::Heal,
+            Request::Reload { .. } => Body::Reload,
             Request::Terminate { .. } => Body::Terminate,
             Request::Flow { window, accelerated, .. } => {
                 Body::Flow { window: *window, accelerated: *accelerated }
@@ -319,6 +326,9 @@ impl Monitor {
     fn perform(&mut self, now: Instant, here: &mut Here<'_>, body: &Body, who: &str) -> Body {
         if matches!(body, Body::Status) {
             return Body::Report(self.report(now, here).into());
+        }
+        if matches!(body, Body::Reload) {
+            return self.perform_reload(who);
         }
         if !self.dangerous {
             return Body::Refused(forbidden(self.me));
@@ -349,8 +359,19 @@ impl Monitor {
                 tracing::warn!(who, "this daemon is told to end");
                 self.ends = true;
             }
-            Body::Status | Body::Report(_) | Body::Done | Body::Refused(_) => {}
+            Body::Status | Body::Reload | Body::Report(_) | Body::Done | Body::Refused(_) => {}
         }
+        Body::Done
+    }
+
+    /// What comes of it is in the log of the daemon: reading may take a while.
+    fn perform_reload(&mut self, who: &str) -> Body {
+        if !self.rereads {
+            let why = "has no file to read again; start it again with what has changed";
+            return Body::Refused(format!("{} {why}", self.me));
+        }
+        tracing::info!(who, "the configuration is to be read again");
+        self.reread = true;
         Body::Done
     }
 

@@ -37,6 +37,11 @@ pub enum Request {
         #[serde(default)]
         accelerated: Option<u16>,
     },
+    /// Daemons read their configuration again, as if told by SIGHUP.
+    Reload {
+        /// Which.
+        of: Whom,
+    },
     /// Daemons end, as if told by a signal.
     Terminate {
         /// Which.
@@ -57,15 +62,19 @@ pub enum Whom {
 }
 
 impl Request {
-    /// Whether it changes something, which takes `dangerous_monitor` at whoever does it.
+    /// Whether it changes something, which takes `dangerous_monitor` at whoever does it. What the files of a machine say was
+    /// decided there.
     pub fn is_dangerous(&self) -> bool {
-        !matches!(self, Self::Status { .. } | Self::Detail)
+        !matches!(self, Self::Status { .. } | Self::Detail | Self::Reload { .. })
     }
 
     /// Whom it is for.
     pub fn whom(&self) -> Whom {
         match self {
-            Self::Status { of } | Self::Flow { of, .. } | Self::Terminate { of } => of.clone(),
+            Self::Status { of }
+            | Self::Reload { of }
+            | Self::Flow { of, .. }
+            | Self::Terminate { of } => of.clone(),
             Self::Detail => Whom::This,
             Self::Partition { .. } | Self::Heal => Whom::All,
         }
