@@ -18,6 +18,9 @@ struct Arguments {
     /// How many seeds, from the first on.
     #[arg(long, default_value_t = 1000)]
     count: u64,
+    /// With fixed lists of daemons that change while the daemons run.
+    #[arg(long)]
+    lists: bool,
     /// Go on after a history that failed, and count.
     #[arg(long)]
     keep_going: bool,
@@ -34,8 +37,12 @@ fn main() -> std::process::ExitCode {
     if arguments.reactions {
         return reactions(arguments.seed, arguments.count);
     }
+    let draw = |seed| {
+        let plan = Plan::new(seed);
+        if arguments.lists { plan.with_lists() } else { plan }
+    };
     if arguments.loud {
-        let plan = Plan::new(arguments.seed);
+        let plan = draw(arguments.seed);
         println!("{plan:#?}");
         let mut world = World::new(&plan);
         world.loud = true;
@@ -47,7 +54,7 @@ fn main() -> std::process::ExitCode {
     let (mut total, mut failed, mut calm) = (Summary::default(), 0_u64, Vec::new());
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.count) {
         let before = Instant::now();
-        let result = run(&Plan::new(seed));
+        let result = run(&draw(seed));
         if before.elapsed().as_secs_f64() > 2.0 {
             eprintln!("seed {seed} took {:.1} s", before.elapsed().as_secs_f64());
         }

@@ -65,6 +65,7 @@ impl World {
                     }
                 }
             }
+            Fault::Relist(i, list) => self.relist(i, list),
             Fault::Lie(i, about) => {
                 self.deny(i, Tag::from(&self.machines[about].boot));
             }

@@ -52,6 +52,8 @@ pub(super) struct Machine {
     /// Which machine of the plan it is.
     place: usize,
     pub(super) minor: u8,
+    /// Which of the lists of the plan it has.
+    pub(super) list: usize,
     pub(super) ring: Option<Ring>,
     pub(super) boot: Boot,
     /// Its trace.
@@ -83,6 +85,7 @@ impl Machine {
             name: name(plan, i),
             place: i,
             minor: plan.minors[i % plan.minors.len()],
+            list: 0,
             ring: None,
             boot: Boot([0; 16]),
             life: 0,
@@ -103,8 +106,22 @@ impl Machine {
         let mut boot = [0; 16];
         boot.iter_mut().for_each(|byte| *byte = dice.next_u64() as u8);
         self.boot = Boot(boot);
-        let me = Daemon { name: self.name, boot: self.boot };
-        let mut settings = Settings::new(me);
+        let settings = self.settings(plan);
+        let me = settings.me;
+        self.known = Known::default();
+        let known = self.known.clone();
+        let around = Around { known, dice: Random::new(dice.next_u64()), wall: self.wall.clone() };
+        let seed = dice.next_u64();
+        self.ring = Some(Ring::new(self.clock(now), settings, Box::new(around), seed));
+        self.timer = Instant::ORIGIN;
+        self.door.clear();
+        self.frozen = false;
+        me
+    }
+
+    /// What its daemon is told, now that it has this list.
+    pub(super) fn settings(&self, plan: &Plan) -> Settings {
+        let mut settings = Settings::new(Daemon { name: self.name, boot: self.boot });
         settings.accelerated = plan.accelerated;
         settings.group = plan.group;
         settings.datagram = plan.datagram;
@@ -115,15 +132,11 @@ impl Machine {
         if plan.fixed {
             settings.fixed = Some((0..plan.machines).rev().map(|i| name(plan, i)).collect());
         }
-        self.known = Known::default();
-        let known = self.known.clone();
-        let around = Around { known, dice: Random::new(dice.next_u64()), wall: self.wall.clone() };
-        let seed = dice.next_u64();
-        self.ring = Some(Ring::new(self.clock(now), settings, Box::new(around), seed));
-        self.timer = Instant::ORIGIN;
-        self.door.clear();
-        self.frozen = false;
-        me
+        if let Some(list) = plan.lists.get(self.list) {
+            settings.fixed = Some(list.iter().map(|&i| name(plan, i)).collect());
+            settings.configuration = self.list as u32 + 1;
+        }
+        settings
     }
 
     /// A datagram came from there.

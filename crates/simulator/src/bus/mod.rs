@@ -9,6 +9,7 @@
 
 pub mod checks;
 mod faults;
+mod lists;
 mod machine;
 pub mod net;
 pub mod plan;

@@ -39,6 +39,9 @@ pub enum Fault {
     Replay(usize),
     /// The network tells this machine falsely that the other is not there.
     Lie(usize, usize),
+    /// The operator brings this machine the list of this number, and its daemon reads it if it lives. A list without the
+    /// machine is not taken there.
+    Relist(usize, usize),
 }
 
 /// One history.
@@ -56,6 +59,8 @@ pub struct Plan {
     pub foreign: Option<usize>,
     /// There is a fixed list of all daemons, in the opposite of the order of names.
     pub fixed: bool,
+    /// The lists of daemons there are, each the machines in order; all begin with the first. Without any, what `fixed` says.
+    pub lists: Vec<Vec<usize>>,
     /// The daemons start within this time.
     pub gathering: Duration,
     /// The weather until the faults end.
@@ -96,6 +101,7 @@ impl Plan {
             minors: vec![ring::settings::MINOR_MAX],
             foreign: None,
             fixed: false,
+            lists: Vec::new(),
             gathering: Duration::from_millis(80),
             weather: Weather {
                 loss: 0.0,

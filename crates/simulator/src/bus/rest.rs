@@ -44,8 +44,12 @@ impl World {
                     _ => return Some(format!("{name} believes in {daemon:?}")),
                 }
             }
-            if !members.iter().all(|&a| members.iter().all(|&b| self.mutual(a, b))) {
+            if !members.iter().all(|&a| members.iter().all(|&b| self.reach(a, b))) {
                 return Some(format!("{:?} is no clique", view.members));
+            }
+            if let Some(at) = self.struck(&members) {
+                let name = self.machines[at].name;
+                return Some(format!("{name} is in no list of the others in {:?}", view.members));
             }
             let lowest = members.iter().map(|&m| self.machines[m].minor).min();
             if lowest != Some(ring.minor()) {
@@ -70,9 +74,13 @@ impl World {
         None
     }
 
-    fn mutual(&self, a: usize, b: usize) -> bool {
+    fn reach(&self, a: usize, b: usize) -> bool {
         let foreign = |i| Some(i) == self.plan.foreign;
         self.wires.mutual(a, b) && foreign(a) == foreign(b)
+    }
+
+    fn mutual(&self, a: usize, b: usize) -> bool {
+        self.reach(a, b) && self.lists(a, b) && self.lists(b, a)
     }
 
     fn could_join(&self, one: &Standing, two: &Standing) -> bool {

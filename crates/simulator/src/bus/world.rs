@@ -34,6 +34,7 @@ pub(super) enum Action {
     Fault(Fault),
     Start(usize),
     Thaw(usize),
+    Reread(usize),
     Judge,
     Unreachable { machine: usize, life: usize, about: Tag },
 }
@@ -233,6 +234,7 @@ impl World {
                 }
                 self.wake(machine);
             }
+            Action::Reread(machine) => self.reread(machine),
             Action::Judge => {}
             Action::Unreachable { machine, life, about } => {
                 if self.machines[machine].life == life {
