@@ -1,4 +1,4 @@
-//! Runs faulty histories of rings and checks each: `bus-histories --seed 1 --count 100000`.
+//! Runs faulty histories of rings and checks each: `bus-histories --seed 1 --count 100000`, `--groups` with clients.
 
 #![forbid(unsafe_code)]
 
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use simulator::bus::reactions::{Event, measure};
-use simulator::bus::{Plan, Summary, World, checks, run};
+use simulator::bus::{Plan, Summary, World, checks, groups, run};
 
 /// Runs faulty histories of rings of daemons and checks extended virtual synchrony in each.
 #[derive(Debug, Parser)]
@@ -18,6 +18,9 @@ struct Arguments {
     /// How many seeds, from the first on.
     #[arg(long, default_value_t = 1000)]
     count: u64,
+    /// With groups and clients on top of the rings.
+    #[arg(long)]
+    groups: bool,
     /// With fixed lists of daemons that change while the daemons run.
     #[arg(long)]
     lists: bool,
@@ -38,7 +41,7 @@ fn main() -> std::process::ExitCode {
         return reactions(arguments.seed, arguments.count);
     }
     let draw = |seed| {
-        let plan = Plan::new(seed);
+        let plan = if arguments.groups { Plan::with_clients(seed) } else { Plan::new(seed) };
         if arguments.lists { plan.with_lists() } else { plan }
     };
     if arguments.loud {
@@ -48,6 +51,7 @@ fn main() -> std::process::ExitCode {
         world.loud = true;
         let calm = world.run();
         println!("{calm:?}; {:?}", checks::all(&world.traces));
+        println!("{:?}", groups::checks::all(&world));
         return std::process::ExitCode::SUCCESS;
     }
     let begin = Instant::now();
@@ -64,6 +68,9 @@ fn main() -> std::process::ExitCode {
                 total.delivered += summary.delivered;
                 total.sent += summary.sent;
                 total.lives += summary.lives;
+                total.clients += summary.clients;
+                total.said += summary.said;
+                total.told += summary.told;
                 total.steps += summary.steps;
                 total.datagrams += summary.datagrams;
                 calm.extend(summary.calm_after);
@@ -76,6 +83,10 @@ fn main() -> std::process::ExitCode {
                 }
             }
         }
+    }
+    if arguments.groups {
+        let Summary { clients, said, told, .. } = total;
+        println!("{clients} clients sent {said} messages and were told {told} things");
     }
     calm.sort_unstable();
     let of = |share: f64| calm.get((share * (calm.len().max(1) - 1) as f64) as usize);

@@ -83,6 +83,9 @@ impl World {
     fn crash(&mut self, i: usize, back: Duration) {
         if self.machines[i].ring.take().is_some() {
             self.traces[self.machines[i].life].end = Some(self.now);
+            if let Some(desk) = self.desks[i].take() {
+                desk.die(&mut self.clients);
+            }
         }
         self.schedule(self.now + back, Action::Start(i));
     }

@@ -1,6 +1,7 @@
 //! Rings of daemons under a seeded scheduler: the real `ring`, with weather on every wire.
 //!
 //! - [`plan`]: what happens in one history, drawn from its seed: the cluster, the traffic, the faults.
+//! - [`groups`]: the second storey: groups and their clients, instead of messages of the daemons' own.
 //! - [`net`]: the wires: who reaches whom, what is lost, doubled, late, out of order.
 //! - [`world`]: the events in order of time; daemons that crash, freeze, start again; whether all is at rest in the end.
 //! - [`reactions`]: how long it takes until a view follows what happened.
@@ -9,6 +10,7 @@
 
 pub mod checks;
 mod faults;
+pub mod groups;
 mod lists;
 mod machine;
 pub mod net;
@@ -32,12 +34,16 @@ pub fn run(plan: &Plan) -> Result<Summary, String> {
         views: world.traces.iter().map(trace::Trace::views).sum(),
         delivered: world.traces.iter().map(trace::Trace::delivered).sum(),
         sent: world.traces.iter().map(|trace| trace.sent).sum(),
+        clients: world.clients.len() as u64,
+        said: world.clients.iter().map(|client| client.sent.len() as u64).sum(),
+        told: world.clients.iter().map(|client| client.heard.len() as u64).sum(),
         lives: world.traces.len() as u64,
         steps: world.steps,
         datagrams: world.datagrams,
         calm_after: calm.as_ref().ok().copied(),
     };
     checks::all(&world.traces)
+        .and_then(|()| groups::checks::all(&world))
         .and(calm.map(|_| ()))
         .map_err(|what| format!("seed {} ({}): {what}", plan.seed, plan.kind()))?;
     Ok(summary)
@@ -52,6 +58,12 @@ pub struct Summary {
     pub delivered: u64,
     /// Messages sent.
     pub sent: u64,
+    /// Sessions of clients.
+    pub clients: u64,
+    /// Messages that they sent.
+    pub said: u64,
+    /// Messages and notices that they got.
+    pub told: u64,
     /// Events of the simulation.
     pub steps: u64,
     /// Datagrams, each copy counted.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base::{Instant, Random};
 
+use super::groups::Crowd;
 use super::net::{Shape, Weather};
 
 /// What goes wrong, at a machine or between two.
@@ -89,6 +90,8 @@ pub struct Plan {
     pub other_configuration: Option<usize>,
     /// Sites far from each other, 1 to 255; machine `i` is at site `i` modulo this. Multicast stays at a site.
     pub sites: usize,
+    /// Clients, who talk instead of the daemons; none: the ring alone.
+    pub crowd: Option<Crowd>,
 }
 
 impl Plan {
@@ -121,6 +124,7 @@ impl Plan {
             group: true,
             sites: 1,
             other_configuration: None,
+            crowd: None,
         }
     }
 
@@ -192,6 +196,13 @@ impl Plan {
         if dice.below(6) == 0 {
             plan.sites = 2 + dice.below(2) as usize;
         }
+        plan
+    }
+
+    /// The history of a seed, with clients.
+    pub fn with_clients(seed: u64) -> Self {
+        let mut plan = Self::new(seed);
+        plan.crowd = Some(Crowd::draw(&mut Random::new(seed ^ 0xc11e_4775)));
         plan
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ring::{Ring, RingId, Tag};
 
+use super::groups::Desk;
 use super::world::World;
 
 /// At rest every member has answered within this time.
@@ -132,6 +133,9 @@ impl World {
             }
             if status.queued > 0 || status.held > 0 {
                 return Some(format!("something waits at {name}"));
+            }
+            if self.desks[i].as_ref().is_some_and(Desk::unfinished) {
+                return Some(format!("something waits for clients of {name}, or for their groups"));
             }
         }
         None

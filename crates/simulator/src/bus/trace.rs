@@ -83,6 +83,8 @@ pub struct Trace {
     pub notices: Vec<(Instant, Notice)>,
     /// What it was told, and when.
     pub items: Vec<(Instant, Item)>,
+    /// When exchanges of states of its groups were cut off by another change.
+    pub cut_off: Vec<Instant>,
     /// How many messages it sent.
     pub sent: u64,
     /// Messages delivered so far.
@@ -105,6 +107,7 @@ impl Trace {
             end: None,
             notices: Vec::new(),
             items: Vec::new(),
+            cut_off: Vec::new(),
             sent: 0,
             seen: 0,
             members: 0,
@@ -137,6 +140,15 @@ impl Trace {
             }
         };
         self.items.push((now, item));
+    }
+
+    /// Writes down an event if it is not a message: those are not ours where there are clients.
+    pub fn record_view(&mut self, now: Instant, event: Event) {
+        if matches!(event, Event::Delivered { .. }) {
+            self.seen += 1;
+        } else {
+            self.record(now, event);
+        }
     }
 
     /// When it installed a view last.

@@ -8,6 +8,7 @@ use base::{Boot, Instant, Random};
 use bytes::{Bytes, BytesMut};
 use ring::{Ring, Service, Tag, To};
 
+use super::groups::{Client, Desk, desk::Digests};
 use super::machine::Machine;
 use super::net::{Weather, Wires};
 use super::plan::{Fault, Plan};
@@ -81,6 +82,11 @@ pub struct World {
     records: bool,
     /// What each life did and saw.
     pub traces: Vec<Trace>,
+    /// The second storey of each machine that runs, if the plan has one.
+    pub(super) desks: Vec<Option<Desk>>,
+    /// What each client did and was told.
+    pub clients: Vec<Client>,
+    digests: Digests,
     sending: bool,
     /// Events handled.
     pub steps: u64,
@@ -106,6 +112,9 @@ impl World {
             recorded: Vec::new(),
             records: plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::Replay(_))),
             traces: Vec::new(),
+            desks: (0..plan.machines).map(|_| None).collect(),
+            clients: Vec::new(),
+            digests: Digests::new(),
             sending: !plan.pace.is_zero(),
             steps: 0,
             datagrams: 0,
@@ -166,7 +175,9 @@ impl World {
             }
             if let Some(since) = rested.filter(|since| self.now.since(*since) >= REST) {
                 self.sending = false;
+                self.hush_clients();
                 self.drain()?;
+                self.truth()?;
                 return Ok(since.since(self.plan.calm));
             }
             self.run_until(self.now + JUDGED);
@@ -300,6 +311,7 @@ impl World {
         let life = self.traces.len();
         self.machines[i].life = life;
         self.traces.push(Trace::new(me, i, self.now));
+        self.desks[i] = self.plan.crowd.as_ref().map(|crowd| Desk::new(me, crowd));
         if self.sending {
             let first = self.now + self.plan.pace.mul_f64(self.dice.unit());
             self.schedule(first, Action::Send { machine: i, life });
@@ -313,7 +325,12 @@ impl World {
         }
         let burst = if self.dice.below(50) == 0 { 40 } else { 1 + self.dice.below(3) };
         let now = self.machines[i].clock(self.now);
-        if let Some(ring) = self.machines[i].awake() {
+        if self.desks[i].is_some() {
+            if self.machines[i].awake().is_some() {
+                self.act_as_clients(i, burst as usize);
+                self.collect(i);
+            }
+        } else if let Some(ring) = self.machines[i].awake() {
             let trace = &mut self.traces[life];
             for _ in 0..burst {
                 let safe = self.dice.unit() < self.plan.safe;
@@ -337,12 +354,41 @@ impl World {
     pub(super) fn collect(&mut self, i: usize) {
         let life = self.machines[i].life;
         let Some(mut ring) = self.machines[i].ring.take() else { return };
-        while let Some(event) = ring.poll_event() {
-            if self.loud {
-                println!("{:.6} {} {}", seconds(self.now), self.machines[i].name, brief(&event));
+        let mut desk = self.desks[i].take();
+        loop {
+            while let Some(event) = ring.poll_event() {
+                if self.loud {
+                    println!(
+                        "{:.6} {} {}",
+                        seconds(self.now),
+                        self.machines[i].name,
+                        brief(&event)
+                    );
+                }
+                let trace = &mut self.traces[life];
+                match &mut desk {
+                    Some(desk) => {
+                        if let Err(what) = desk.handle(&event, &mut self.digests) {
+                            trace.corrupt.get_or_insert(what);
+                        }
+                        trace.record_view(self.now, event);
+                        if desk.groups.counters().cut_off > trace.cut_off.len() as u64 {
+                            trace.cut_off.push(self.now);
+                        }
+                    }
+                    None => trace.record(self.now, event),
+                }
             }
-            self.traces[life].record(self.now, event);
+            if !desk.as_mut().is_some_and(|desk| desk.submit(&mut ring)) {
+                break;
+            }
+            ring.handle_submitted(self.machines[i].clock(self.now));
         }
+        if let Some(desk) = &mut desk {
+            desk.deliver(self.now, &mut self.clients);
+            ring.set_held_up(desk.held_up());
+        }
+        self.desks[i] = desk;
         while let Some(notice) = ring.poll_notice() {
             if self.loud {
                 println!("{:.6} {} says: {notice}", seconds(self.now), self.machines[i].name);
