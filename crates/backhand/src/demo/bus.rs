@@ -159,7 +159,7 @@ impl Bus {
         };
         let mut wrong = None;
         let take = |answer| match answer {
-            Answer::Done { .. } | Answer::End | Answer::Report(_) => {}
+            Answer::Done { .. } | Answer::End | Answer::Report(_) | Answer::Detail(_) => {}
             Answer::Silent { daemon } => wrong = Some(format!("{daemon} does not answer")),
             Answer::Refused { why, .. } | Answer::Mistake { why } => wrong = Some(why),
         };
