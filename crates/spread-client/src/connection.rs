@@ -17,6 +17,7 @@ use crate::flow::Flow;
 use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::stream::Stream;
+use crate::tls;
 
 /// A session with a daemon.
 ///
@@ -36,6 +37,8 @@ pub struct SendHalf {
     wire: Sender,
     /// What is to be written still: the rest of a message whose sender did not wait, or small ones together.
     output: BytesMut,
+    /// Something was written that TLS may still have.
+    unflushed: bool,
     flow: Arc<Flow>,
 }
 
@@ -293,6 +296,11 @@ impl SendHalf {
                 0 => return Poll::Ready(Err(Error::Closed)),
                 written => self.output.advance(written),
             }
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.writer).poll_flush(cx))?;
+            self.unflushed = false;
         }
         Poll::Ready(Ok(()))
     }
@@ -345,9 +353,11 @@ impl Drop for ReceiveHalf {
 async fn establish(endpoint: &Endpoint, options: &Options) -> Result<Connection, Error> {
     let unreachable = |source| Error::Connect { endpoint: endpoint.clone(), source };
     let refused = |source| Error::Handshake { endpoint: endpoint.clone(), source };
-    let mut stream = Stream::connect(endpoint).await.map_err(unreachable)?;
+    let certified = tls::certified(endpoint, options.tls.as_ref())?;
+    let mut stream = Stream::connect(endpoint, certified).await.map_err(unreachable)?;
     let mut handshake = Connect::new(options.hello());
     stream.write_all(&options.hello().encode()).await?;
+    stream.flush().await?;
     let mut input = BytesMut::new();
     loop {
         if stream.read_buf(&mut input).await? == 0 {
@@ -360,7 +370,10 @@ async fn establish(endpoint: &Endpoint, options: &Options) -> Result<Connection,
             input.advance(used);
             match step {
                 Step::Wait => break,
-                Step::Send(bytes) => stream.write_all(&bytes).await?,
+                Step::Send(bytes) => {
+                    stream.write_all(&bytes).await?;
+                    stream.flush().await?;
+                }
                 Step::Done(session) => return Ok(begin(stream, &session, &input, options)),
             }
         }
@@ -373,7 +386,13 @@ fn begin(stream: Stream, session: &Established, first: &[u8], options: &Options)
     let inbox = Inbox::new(options.decoder(), first, options.unread_max, flow.clone());
     let wire = options.sender(session.group);
     Connection {
-        sending: SendHalf { writer, wire, output: BytesMut::new(), flow: flow.clone() },
+        sending: SendHalf {
+            writer,
+            wire,
+            output: BytesMut::new(),
+            unflushed: false,
+            flow: flow.clone(),
+        },
         receiving: ReceiveHalf { reader, inbox, flow },
         daemon: session.daemon,
     }

@@ -25,11 +25,19 @@ pub enum Endpoint {
         /// The port.
         port: u16,
     },
+    /// The same, with TLS on it; [`Options::tls`](crate::Options::tls) says with which certificates. Our daemon only.
+    Tls {
+        /// The host, which the daemon's certificate names.
+        host: String,
+        /// The port.
+        port: u16,
+    },
 }
 
 impl Endpoint {
     /// Reads a connection string: `4803` is the Unix socket `4803` in `folder`, `4803@host` a TCP port, and nothing is
-    /// `4803`. A path that begins with `/` is a Unix socket there; the original has no such form.
+    /// `4803`. A path that begins with `/` is a Unix socket there, and `tls:4804@host` a TCP port with TLS; the original has no
+    /// such forms.
     ///
     /// # Errors
     /// It is none of these.
@@ -41,9 +49,13 @@ impl Endpoint {
         if text.is_empty() {
             return Ok(Self::Unix(folder.join(PORT_DEFAULT.to_string())));
         }
-        let (port, host) = match text.split_once('@') {
+        let (sealed, place) = match text.strip_prefix("tls:") {
+            Some(place) => (true, place),
+            None => (false, text),
+        };
+        let (port, host) = match place.split_once('@') {
             Some((port, host)) => (port, Some(host)),
-            None => (text, None),
+            None => (place, None),
         };
         // `parse` would take a plus sign.
         if !port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -51,8 +63,10 @@ impl Endpoint {
         }
         let port: u16 = port.parse().map_err(|_| wrong())?;
         match host {
+            None if sealed => Err(wrong()),
             None => Ok(Self::Unix(folder.join(port.to_string()))),
             Some(host) if host.is_empty() || host.len() > HOST_MAX => Err(wrong()),
+            Some(host) if sealed => Ok(Self::Tls { host: host.to_owned(), port }),
             Some(host) => Ok(Self::Tcp { host: host.to_owned(), port }),
         }
     }
@@ -72,6 +86,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Tcp { host, port } => write!(f, "{port}@{host}"),
+            Self::Tls { host, port } => write!(f, "tls:{port}@{host}"),
         }
     }
 }
@@ -90,14 +105,16 @@ mod tests {
         assert_eq!(read("4803@localhost"), tcp("localhost", 4803));
         assert_eq!(read("4803@::1"), tcp("::1", 4803));
         assert_eq!(read("/run/bus.sock"), unix("/run/bus.sock"));
+        assert_eq!(read("tls:4804@bus"), Endpoint::Tls { host: "bus".into(), port: 4804 });
+        assert_eq!(read("tls:4804@::1").to_string(), "tls:4804@::1");
         assert_eq!(Endpoint::parse("1", Path::new("/run")).unwrap(), unix("/run/1"));
     }
 
     #[test]
     fn what_is_no_connection_string_is_refused() {
         let long = format!("4803@{}", "x".repeat(256));
-        for text in ["x", "4803x", "@host", "4803@", "65536", "-1", "+1", " 4803", "4803 @x", &long]
-        {
+        let wrong = ["x", "4803x", "@host", "4803@", "65536", "-1", "+1", " 4803", "4803 @x"];
+        for text in wrong.into_iter().chain(["tls:", "tls:4804", "tls:@host", "TLS:1@x", &long]) {
             let error = text.parse::<Endpoint>().unwrap_err();
             assert_eq!(error.code(), spread_wire::ErrorCode::IllegalSpread, "{text}");
         }

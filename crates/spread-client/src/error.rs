@@ -13,11 +13,19 @@ use crate::endpoint::Endpoint;
 pub enum Error {
     /// A connection string that is none.
     #[error(
-        "\"{text}\" is no connection string; write PORT for the Unix socket of that name, or PORT@HOST"
+        "\"{text}\" is no connection string; write PORT for the Unix socket of that name, PORT@HOST, or tls:PORT@HOST"
     )]
     Endpoint {
         /// What was given.
         text: String,
+    },
+    /// Certificates that cannot be used.
+    #[error("no TLS: {message}; {remedy}")]
+    Tls {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// No connection.
     #[error("could not connect to the daemon at {endpoint}: {source}")]
@@ -73,7 +81,9 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Endpoint { .. } => ErrorCode::IllegalSpread,
-            Self::Connect { .. } | Self::TimedOut { .. } => ErrorCode::CouldNotConnect,
+            Self::Tls { .. } | Self::Connect { .. } | Self::TimedOut { .. } => {
+                ErrorCode::CouldNotConnect
+            }
             Self::Handshake { source, .. } => source.code(),
             Self::Closed | Self::Io(_) => ErrorCode::ConnectionClosed,
             Self::Malformed(why) => why.code(),
@@ -86,7 +96,7 @@ impl Error {
     /// Whether to try again can help: not if the daemon refuses what the client is.
     pub fn is_passing(&self) -> bool {
         let refused = match self {
-            Self::Endpoint { .. } | Self::Send(_) => return false,
+            Self::Endpoint { .. } | Self::Tls { .. } | Self::Send(_) => return false,
             Self::Handshake { source, .. } => source.code(),
             _ => return true,
         };

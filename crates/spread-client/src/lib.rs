@@ -2,7 +2,7 @@
 //!
 //! - [`Connection`]: a session, for tokio; [`blocking::Connection`]: the same for threads.
 //! - [`Session`] and [`blocking::Session`]: sessions that are connected again when they are lost, with their groups.
-//! - [`Endpoint`]: connection strings. [`Options`]: how to connect.
+//! - [`Endpoint`]: connection strings. [`Options`]: how to connect. [`Tls`]: the certificates, where that is with TLS.
 //!
 //! ```no_run
 //! # async fn chat() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,6 +34,7 @@ pub mod options;
 pub mod policy;
 pub mod session;
 mod stream;
+pub mod tls;
 
 pub use connection::{Connection, ReceiveHalf, SendHalf};
 pub use endpoint::Endpoint;
@@ -41,6 +42,7 @@ pub use error::Error;
 pub use options::Options;
 pub use policy::{Backoff, Happened};
 pub use session::Session;
+pub use tls::Tls;
 pub use spread_wire::client::{Event, Outgoing};
 pub use spread_wire::{
     Cause, ErrorCode, GroupId, GroupName, Hint, Membership, NameError, Names, PrivateGroup,

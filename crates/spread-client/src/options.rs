@@ -8,6 +8,8 @@ use spread_wire::limits::{
 };
 use spread_wire::{NameError, PrivateGroup, PrivateName};
 
+use crate::tls::Tls;
+
 /// How a client connects. The defaults suit both daemons.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -29,6 +31,8 @@ pub struct Options {
     pub receive_max: usize,
     /// How many bytes of received messages may wait while this program sends and does not receive.
     pub unread_max: usize,
+    /// The certificates, for an endpoint with TLS.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Options {
@@ -41,6 +45,7 @@ impl Default for Options {
             full_size: false,
             receive_max: spread_wire::client::receive::LENGTH_MAX,
             unread_max: 16 << 20,
+            tls: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The two kinds of connection, for tokio.
+//! The kinds of connection, for tokio.
 
 use std::io;
 use std::pin::Pin;
@@ -8,8 +8,11 @@ use std::time::Duration;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::endpoint::Endpoint;
+use crate::tls::Certified;
 
 /// How long to wait until a daemon whose Unix socket has a full queue is tried again.
 pub(crate) const QUEUE_PAUSE: Duration = Duration::from_millis(10);
@@ -17,18 +20,27 @@ pub(crate) const QUEUE_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
 impl Stream {
-    pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
+    /// Connects; over TLS if there is something to do so with.
+    pub(crate) async fn connect(
+        endpoint: &Endpoint,
+        certified: Option<Certified>,
+    ) -> io::Result<Self> {
         match endpoint {
-            Endpoint::Tcp { host, port } => {
+            Endpoint::Tcp { host, port } | Endpoint::Tls { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 // A daemon whose machine died says nothing; without this nobody would ever notice.
                 sockopt::set_socket_keepalive(&stream, true)?;
-                Ok(Self::Tcp(stream))
+                let Some(Certified { config, host }) = certified else {
+                    return Ok(Self::Tcp(stream));
+                };
+                let stream = TlsConnector::from(config).connect(host, stream).await?;
+                Ok(Self::Tls(Box::new(stream)))
             }
             Endpoint::Unix(path) => loop {
                 match UnixStream::connect(path).await {
@@ -51,6 +63,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -64,6 +77,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -71,6 +85,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -78,6 +93,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

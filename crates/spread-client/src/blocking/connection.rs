@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::flow::Flow;
 use crate::inbox::Inbox;
 use crate::options::Options;
+use crate::tls;
 
 /// A session with a daemon.
 ///
@@ -55,7 +56,8 @@ impl Connection {
         let deadline = Instant::now() + options.timeout;
         let late = || Error::TimedOut { endpoint: endpoint.clone(), after: options.timeout };
         let refused = |source| Error::Handshake { endpoint: endpoint.clone(), source };
-        let mut stream = Stream::connect(endpoint, deadline).map_err(|source| {
+        let certified = tls::certified(endpoint, options.tls.as_ref())?;
+        let mut stream = Stream::connect(endpoint, certified, deadline).map_err(|source| {
             if source.kind() == std::io::ErrorKind::TimedOut {
                 return late();
             }
@@ -70,6 +72,11 @@ impl Connection {
                     Some(written) => drop(output.drain(..written)),
                     None if stream.wait(Interest::Write, Some(deadline))? => {}
                     None => return Err(late()),
+                }
+            }
+            while !stream.flush()? {
+                if !stream.wait(Interest::Write, Some(deadline))? {
+                    return Err(late());
                 }
             }
             let mut rest = match stream.read(&mut scratch)? {
@@ -319,6 +326,9 @@ impl SendHalf {
                     None => blocked(&self.stream)?,
                 }
             }
+        }
+        while !self.stream.flush()? {
+            blocked(&self.stream)?;
         }
         self.broken = false;
         Ok(())

@@ -1,4 +1,4 @@
-//! The two kinds of connection, for threads: never waiting within a read or write, but for both at once.
+//! The kinds of connection, for threads: never waiting within a read or write, but for both at once.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -10,12 +10,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::tls::TlsStream;
 use crate::endpoint::Endpoint;
 use crate::stream::QUEUE_PAUSE;
+use crate::tls::Certified;
 
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
+    Tls(TlsStream),
     Unix(UnixStream),
 }
 
@@ -28,10 +31,14 @@ pub(super) enum Interest {
 }
 
 impl Stream {
-    /// Connects; every address of a host is tried until `deadline`.
-    pub(super) fn connect(endpoint: &Endpoint, deadline: Instant) -> io::Result<Self> {
+    /// Connects; every address of a host is tried until `deadline`. Over TLS if there is something to do so with.
+    pub(super) fn connect(
+        endpoint: &Endpoint,
+        certified: Option<Certified>,
+        deadline: Instant,
+    ) -> io::Result<Self> {
         let stream = match endpoint {
-            Endpoint::Tcp { host, port } => {
+            Endpoint::Tcp { host, port } | Endpoint::Tls { host, port } => {
                 let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, "no address"));
                 for address in (host.as_str(), *port).to_socket_addrs()? {
                     let left = deadline.saturating_duration_since(Instant::now());
@@ -48,7 +55,10 @@ impl Stream {
                 // A daemon whose machine died says nothing; without this nobody would ever notice.
                 sockopt::set_socket_keepalive(&stream, true)?;
                 stream.set_nonblocking(true)?;
-                Self::Tcp(stream)
+                match certified {
+                    Some(certified) => Self::Tls(TlsStream::new(stream, certified, deadline)?),
+                    None => Self::Tcp(stream),
+                }
             }
             Endpoint::Unix(path) => {
                 let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -74,6 +84,7 @@ impl Stream {
     pub(super) fn again(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
+            Self::Tls(stream) => Self::Tls(stream.again()?),
             Self::Unix(stream) => Self::Unix(stream.try_clone()?),
         })
     }
@@ -82,6 +93,7 @@ impl Stream {
     pub(super) fn finish(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Write),
+            Self::Tls(stream) => stream.finish(),
             Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Write),
         }
     }
@@ -90,6 +102,7 @@ impl Stream {
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         settle(|| match self {
             Self::Tcp(stream) => stream.read(into),
+            Self::Tls(stream) => stream.read(into),
             Self::Unix(stream) => stream.read(into),
         })
     }
@@ -98,26 +111,48 @@ impl Stream {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
         settle(|| match self {
             Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
         })
     }
 
+    /// Hands over what TLS may still have of what was written; `false` if something is left.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        let Self::Tls(stream) = self else { return Ok(true) };
+        Ok(settle(|| stream.flush().map(|()| 0))?.is_some())
+    }
+
     /// Waits until something of `interest` can be done. `false` if the deadline came first.
     pub(super) fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        let flags = match interest {
-            Interest::Read => PollFlags::IN,
-            Interest::Write => PollFlags::OUT,
-            Interest::Both => PollFlags::IN | PollFlags::OUT,
-        };
-        loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let timeout = left.map(timespec);
-            match poll(&mut [PollFd::new(self, flags)], timeout.as_ref()) {
-                Ok(0) => return Ok(false),
-                Ok(_) => return Ok(true),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        // What TLS has opened already can be read, whatever the socket says.
+        if !matches!(interest, Interest::Write)
+            && matches!(self, Self::Tls(stream) if stream.has_opened())
+        {
+            return Ok(true);
+        }
+        wait(self.as_fd(), interest, deadline)
+    }
+}
+
+/// Waits until something of `interest` can be done. `false` if the deadline came first.
+pub(super) fn wait(
+    socket: BorrowedFd<'_>,
+    interest: Interest,
+    deadline: Option<Instant>,
+) -> io::Result<bool> {
+    let flags = match interest {
+        Interest::Read => PollFlags::IN,
+        Interest::Write => PollFlags::OUT,
+        Interest::Both => PollFlags::IN | PollFlags::OUT,
+    };
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.map(timespec);
+        match poll(&mut [PollFd::new(&socket, flags)], timeout.as_ref()) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -143,6 +178,7 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
+            Self::Tls(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
         }
     }
