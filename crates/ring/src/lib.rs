@@ -37,4 +37,4 @@ pub use ring::Ring;
 pub use settings::{Settings, Surroundings};
 pub use status::{PeerStatus, Status};
 pub use view::{Daemon, RingId, View, VirtualIds};
-pub use wire::Tag;
+pub use wire::{KINDS, Tag};

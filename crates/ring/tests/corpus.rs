@@ -61,29 +61,8 @@ fn changed_words_in_any_order_do_no_harm() {
 #[test]
 fn the_corpus_has_a_word_of_every_kind() {
     let write = std::env::var_os("BACKHAND_WRITE_CORPUS").is_some();
-    let kinds = [
-        "nothing",
-        "hello",
-        "challenge",
-        "proof",
-        "heartbeat",
-        "statement",
-        "commit",
-        "ready",
-        "install",
-        "recovered",
-        "go",
-        "missing",
-        "token",
-        "data",
-        "rest",
-        "want",
-        "leave",
-        "where",
-        "introduce",
-    ];
     for (at, (kind, input)) in ring_datagram::recorded().into_iter().enumerate() {
-        let kind = kinds[usize::from(kind)];
+        let kind = ring::KINDS[usize::from(kind)];
         if write {
             std::fs::write(format!("{CORPUS}/{kind}-{at}"), input).unwrap();
         }

@@ -110,6 +110,30 @@ mod kind {
     pub(super) const INTRODUCE: u8 = 18;
 }
 
+/// What the kinds of words are called, by the first byte of a datagram; nothing is of the first kind. For those who tell of
+/// datagrams or keep them.
+pub const KINDS: [&str; 19] = [
+    "nothing",
+    "hello",
+    "challenge",
+    "proof",
+    "heartbeat",
+    "statement",
+    "commit",
+    "ready",
+    "install",
+    "recovered",
+    "go",
+    "missing",
+    "token",
+    "data",
+    "rest",
+    "want",
+    "leave",
+    "where",
+    "introduce",
+];
+
 /// Why a datagram is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use ring::Tag;
 
+use super::agenda::Action;
 use super::plan::Fault;
 use super::trace::seconds;
-use super::world::{Action, World};
+use super::world::World;
 
 impl World {
     /// Does it now.

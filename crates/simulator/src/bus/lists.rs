@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use base::{Instant, Random};
 
+use super::agenda::Action;
 use super::plan::{Fault, Plan};
-use super::world::{Action, World};
+use super::world::World;
 
 /// A machine that stands still reads its list so long after it was last looked at.
 const LATER: Duration = Duration::from_millis(20);

@@ -8,6 +8,7 @@
 //! - [`trace`]: what each life of a daemon sent and was told.
 //! - [`checks`]: extended virtual synchrony, property by property, over the traces.
 
+mod agenda;
 pub mod checks;
 mod faults;
 pub mod groups;
@@ -15,6 +16,7 @@ mod lists;
 mod machine;
 pub mod net;
 pub mod plan;
+mod post;
 pub mod reactions;
 mod rest;
 pub mod trace;

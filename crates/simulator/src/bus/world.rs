@@ -1,13 +1,13 @@
 //! The events in order of time.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base::{Boot, Instant, Random};
-use bytes::{Bytes, BytesMut};
-use ring::{Ring, Service, Tag, To};
+use bytes::Bytes;
+use ring::{Ring, Service, Tag};
 
+use super::agenda::{Action, Agenda};
 use super::groups::{Client, Desk, desk::Digests};
 use super::machine::Machine;
 use super::net::{Weather, Wires};
@@ -25,48 +25,6 @@ const JUDGED: Duration = Duration::from_millis(20);
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 /// A daemon that wants to be woken at once so often in a row does nothing when it is.
 const SPINS: u32 = 100;
-/// Datagrams recorded for replays.
-const RECORDED: usize = 2000;
-
-pub(super) enum Action {
-    Arrive { to: usize, boot: Boot, datagram: Bytes },
-    Timer { machine: usize, life: usize },
-    Send { machine: usize, life: usize },
-    Fault(Fault),
-    Start(usize),
-    Thaw(usize),
-    Reread(usize),
-    Judge,
-    Unreachable { machine: usize, life: usize, about: Tag },
-}
-
-/// What is to happen: ordered by time, and at one time by when it was planned. The actions lie apart, so that
-/// putting them in order moves little.
-#[derive(Default)]
-struct Agenda {
-    times: BinaryHeap<Reverse<(Instant, u64, u32)>>,
-    actions: Vec<Option<Action>>,
-    free: Vec<u32>,
-    planned: u64,
-}
-
-impl Agenda {
-    fn plan(&mut self, at: Instant, action: Action) {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.actions.push(None);
-            self.actions.len() as u32 - 1
-        });
-        self.actions[slot as usize] = Some(action);
-        self.planned += 1;
-        self.times.push(Reverse((at, self.planned, slot)));
-    }
-
-    fn next(&mut self) -> Option<(Instant, Action)> {
-        let Reverse((at, _, slot)) = self.times.pop()?;
-        self.free.push(slot);
-        Some((at, self.actions[slot as usize].take()?))
-    }
-}
 
 /// One history under way.
 pub struct World {
@@ -76,10 +34,10 @@ pub struct World {
     agenda: Agenda,
     pub(super) machines: Vec<Machine>,
     pub(super) wires: Wires,
-    weather: Weather,
-    boots: BTreeMap<Tag, usize>,
+    pub(super) weather: Weather,
+    pub(super) boots: BTreeMap<Tag, usize>,
     pub(super) recorded: Vec<(Boot, Bytes)>,
-    records: bool,
+    pub(super) records: bool,
     /// What each life did and saw.
     pub traces: Vec<Trace>,
     /// The second storey of each machine that runs, if the plan has one.
@@ -255,39 +213,6 @@ impl World {
         }
     }
 
-    /// Nobody listens here: the network tells whoever sent this.
-    fn refuse(&mut self, here: usize, boot: Boot) {
-        let from = self.machines.iter().position(|machine| machine.boot == boot);
-        if let Some(from) =
-            from.filter(|&from| self.plan.unreachable && self.wires.reaches(here, from, false))
-        {
-            let (life, about) = (self.machines[from].life, Tag::from(&self.machines[here].boot));
-            let arrivals = self.weather.arrivals(&mut self.dice);
-            for after in arrivals {
-                self.schedule(self.now + after, Action::Unreachable { machine: from, life, about });
-            }
-        }
-    }
-
-    /// The network says at machine `i` that nobody is where this daemon was.
-    pub(super) fn deny(&mut self, i: usize, about: Tag) {
-        let now = self.machines[i].clock(self.now);
-        if let Some(ring) = self.machines[i].awake() {
-            ring.handle_unreachable(now, about);
-            self.collect(i);
-        }
-    }
-
-    fn receive(&mut self, i: usize, boot: &Boot, datagram: &[u8]) {
-        let machine = &mut self.machines[i];
-        let now = machine.clock(self.now);
-        machine.met(Tag::from(boot));
-        if let Some(ring) = &mut machine.ring {
-            ring.handle_datagram(now, boot, datagram);
-            self.collect(i);
-        }
-    }
-
     fn wake(&mut self, i: usize) {
         let machine = &mut self.machines[i];
         let now = machine.clock(self.now);
@@ -413,81 +338,6 @@ impl World {
             }
         }
     }
-
-    fn transmit(&mut self, i: usize, to: &To, datagram: &Bytes) {
-        let boot = self.machines[i].boot;
-        if self.records && self.recorded.len() < RECORDED && self.dice.below(10) == 0 {
-            self.recorded.push((boot, datagram.clone()));
-        }
-        match to {
-            To::Peer(tag) => {
-                let known = self.machines[i].knows(*tag);
-                if let Some(&to) = self.boots.get(tag).filter(|_| known) {
-                    self.carry(i, to, boot, datagram, false);
-                }
-            }
-            To::Group => {
-                let sites = self.plan.sites;
-                let near = (0..self.machines.len()).filter(|to| to % sites == i % sites);
-                near.for_each(|to| self.carry(i, to, boot, datagram, true));
-            }
-            To::Seeds if self.plan.group && self.plan.sites == 1 => {}
-            To::Seeds => {
-                (0..self.machines.len()).for_each(|to| self.carry(i, to, boot, datagram, false));
-            }
-        }
-    }
-
-    fn carry(&mut self, from: usize, to: usize, boot: Boot, datagram: &Bytes, multicast: bool) {
-        self.datagrams += 1;
-        let crosses = from % self.plan.sites != to % self.plan.sites;
-        self.crossing += u64::from(crosses && kind(datagram) == "data");
-        if from == to || !self.wires.reaches(from, to, multicast) {
-            return;
-        }
-        let mut datagram = datagram.clone();
-        if let Some(foreign) = self.plan.foreign
-            && (from == foreign) != (to == foreign)
-        {
-            let mut other = BytesMut::from(&datagram[..]);
-            other[1] = ring::settings::MAJOR + 1;
-            datagram = other.freeze();
-        }
-        if self.loud {
-            let (from, to) = (self.machines[from].name, self.machines[to].name);
-            println!("{:.6} {from} to {to} {}", seconds(self.now), kind(&datagram));
-        }
-        for after in self.weather.arrivals(&mut self.dice) {
-            let datagram = datagram.clone();
-            self.schedule(self.now + after, Action::Arrive { to, boot, datagram });
-        }
-    }
-}
-
-/// The kind of a datagram, by its first byte.
-fn kind(datagram: &[u8]) -> &'static str {
-    const KINDS: [&str; 19] = [
-        "?",
-        "hello",
-        "challenge",
-        "proof",
-        "heartbeat",
-        "statement",
-        "commit",
-        "ready",
-        "install",
-        "recovered",
-        "go",
-        "missing",
-        "token",
-        "data",
-        "rest",
-        "want",
-        "leave",
-        "where",
-        "introduce",
-    ];
-    datagram.first().and_then(|&kind| KINDS.get(usize::from(kind))).unwrap_or(&"?")
 }
 
 fn brief(event: &ring::Event) -> String {
