@@ -53,6 +53,8 @@ pub(crate) struct Connection {
     pub(crate) dirty: bool,
     /// The kernel said that the client sends nothing more.
     pub(crate) finished: bool,
+    /// It takes nothing any more; what it sent before can still be read.
+    pub(crate) deaf: bool,
     is_shut: bool,
 }
 
@@ -85,6 +87,7 @@ impl Connection {
             listed: false,
             dirty: false,
             finished: false,
+            deaf: false,
             is_shut: false,
         }
     }
@@ -179,8 +182,20 @@ impl Connection {
     }
 
     pub(crate) fn queue(&mut self, message: Bytes) {
+        if self.deaf {
+            return;
+        }
         self.waiting += message.len();
         self.output.push_back(message);
+    }
+
+    /// Nothing can be written to it any more. It is read to its end all the same: a client may end without having read
+    /// what came back, and what it sent before counts.
+    pub(crate) fn give_up_writing(&mut self, now: Instant) {
+        self.deaf = true;
+        self.output.clear();
+        self.waiting = 0;
+        self.stuck_since = self.stuck_since.or(Some(now));
     }
 
     /// Bytes and messages that wait. Those that are sealed already are counted in bytes until all of them are written, and
@@ -195,6 +210,9 @@ impl Connection {
     /// # Errors
     /// The client is gone.
     pub(crate) fn flush(&mut self, now: Instant) -> io::Result<()> {
+        if self.deaf {
+            return Ok(());
+        }
         if self.tls.is_some() {
             return self.flush_sealed(now);
         }

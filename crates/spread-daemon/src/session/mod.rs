@@ -334,9 +334,13 @@ impl Sessions {
         for at in dirty {
             let Some(connection) = self.slots[at].as_mut() else { continue };
             connection.dirty = false;
-            let gone = connection.flush(now).is_err();
+            let mut gone = connection.flush(now).is_err();
+            if gone && matches!(connection.stage, Stage::Open { .. }) {
+                connection.give_up_writing(now);
+                gone = false;
+            }
             let (bytes, messages) = connection.backlog();
-            if bytes > 0 {
+            if bytes > 0 || connection.deaf {
                 self.waiting.insert(at);
             } else {
                 self.waiting.remove(&at);
