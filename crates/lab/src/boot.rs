@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use crate::address::{MAX_MACHINES, Plan};
+use crate::address::{MAX_MACHINES, MAX_SITES, Plan};
 use crate::config::{Kind, LabConfig, Wish};
 use crate::error::LabError;
 use crate::role;
@@ -50,6 +50,9 @@ pub(crate) fn checked_names(config: &LabConfig) -> Result<Vec<String>, LabError>
     if !(1280..=65535).contains(&config.mtu) {
         return bad("the MTU", config.mtu.to_string(), "choose 1280 to 65535 bytes");
     }
+    if let Some(site) = config.sites.iter().find(|site| usize::from(**site) >= MAX_SITES) {
+        return bad("a site", site.to_string(), "choose 0 to 7");
+    }
     if let Some(path) = config.private.iter().chain(&config.shared).find(|path| !path.is_absolute())
     {
         let value = path.display().to_string();
@@ -80,7 +83,7 @@ pub(crate) fn boot(
 ) -> Result<Bench, Failed> {
     let plan = match kind {
         Kind::Loopback => Plan::loopback(std::process::id(), count),
-        Kind::UserNamespaces | Kind::RootNamespaces => Plan::bridged(),
+        Kind::UserNamespaces | Kind::RootNamespaces => Plan::bridged(&config.sites),
     };
     let mut setup = Setup {
         names: names.to_vec(),

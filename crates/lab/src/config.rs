@@ -14,6 +14,11 @@ pub struct LabConfig {
     ///
     /// At most 64 bytes each, letters, digits and hyphens.
     pub names: Vec<String>,
+    /// The site of each machine, in order, 0 to 7; those left out are at site 0, which is the default for all.
+    ///
+    /// Each site has a switch and a network of its own. Between sites the bench is the router: of IPv4 only, and multicast stays
+    /// where it is. Without effect on [`Kind::Loopback`].
+    pub sites: Vec<u8>,
     /// Largest packet of every cable, in bytes. Default 1500, between 1280 and 65535.
     pub mtu: u32,
     /// Folders of which every machine has its own, empty at the start and gone with the lab, such as `/tmp` for Unix sockets.
@@ -33,6 +38,7 @@ impl Default for LabConfig {
         Self {
             machines: 3,
             names: Vec::new(),
+            sites: Vec::new(),
             mtu: 1500,
             private: Vec::new(),
             shared: Vec::new(),

@@ -84,6 +84,8 @@ impl Machine {
         let burner = Spawn::myself()
             .env(role::MARK, Role::Burner.name())
             .env(burn::THREADS, threads.to_string())
+            // The caller's folder need not be there.
+            .cwd("/")
             .stdout(Output::Null);
         self.spawn(burner)
     }
@@ -122,6 +124,24 @@ impl Machine {
     /// When the lab has ended.
     pub fn thaw(&self) -> Result<(), LabError> {
         self.signal(Signal::CONT)
+    }
+
+    /// Stops every process here by the kernel's freezer, as the host of a virtual machine does: no signal, and nobody is told.
+    ///
+    /// [`Machine::release`] it before the lab ends: what is held cannot be killed everywhere.
+    ///
+    /// # Errors
+    /// Without control groups that have a freezer.
+    pub fn hold(&self) -> Result<(), LabError> {
+        self.grouped(|group| group.hold(true))
+    }
+
+    /// Ends that.
+    ///
+    /// # Errors
+    /// As [`Machine::hold`].
+    pub fn release(&self) -> Result<(), LabError> {
+        self.grouped(|group| group.hold(false))
     }
 
     /// Kills every process here (SIGKILL). Cable and addresses stay.

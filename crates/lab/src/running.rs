@@ -124,13 +124,13 @@ impl Lab {
     /// The address from which the caller speaks inside the lab; also the machines' gateway.
     #[must_use]
     pub fn client_address(&self) -> Ipv4Addr {
-        self.bench.plan.client()
+        self.bench.plan.client(0)
     }
 
     /// The same for IPv6, where the kernel has it and the lab has cables.
     #[must_use]
     pub fn client_address6(&self) -> Option<Ipv6Addr> {
-        self.bench.ipv6.then(|| self.bench.plan.client6())
+        self.bench.ipv6.then(|| self.bench.plan.client6(0))
     }
 
     /// Starts a process at the switch, where the clients are: a load generator, a browser.
@@ -141,6 +141,41 @@ impl Lab {
     /// As [`Machine::spawn`].
     pub fn spawn_client(&self, what: Spawn) -> Result<Process, LabError> {
         self.bench.spawn(Place::Client, what, &[])
+    }
+
+    /// Cuts all sites off from each other: what goes from one to another vanishes, without a word to the sender.
+    ///
+    /// # Errors
+    /// On a lab without cables, where the router may not be told, or when the lab has ended.
+    pub fn part_sites(&self) -> Result<(), LabError> {
+        self.route("parting the sites", false)
+    }
+
+    /// Ends that.
+    ///
+    /// # Errors
+    /// As [`Lab::part_sites`].
+    pub fn join_sites(&self) -> Result<(), LabError> {
+        self.route("joining the sites", true)
+    }
+
+    fn route(&self, what: &'static str, passes: bool) -> Result<(), LabError> {
+        if !self.bench.kind.has_cables() {
+            return Err(LabError::NotHere { what, kind: self.bench.kind });
+        }
+        self.bench.order(what, &Request::Route { passes })
+    }
+
+    /// Packets and bytes that have come to a site from other sites, or from the caller.
+    ///
+    /// # Errors
+    /// On a lab without cables, without such a site, or when the lab has ended.
+    pub fn crossed(&self, site: usize) -> Result<(u64, u64), LabError> {
+        let what = "counting what crossed";
+        match self.bench.ask(what, &Request::Crossed { site }, &[])?.0 {
+            Reply::Crossed(packets, bytes) => Ok((packets, bytes)),
+            other => Err(LabError::Refused { what: what.into(), why: format!("{other:?}") }),
+        }
     }
 
     /// Whether the lab's processes have a process table of their own.
@@ -175,7 +210,7 @@ impl Bench {
     pub(crate) fn new(kind: Kind, setup: &Setup, control: OwnedFd, keeper: JoinHandle<()>) -> Self {
         Self {
             kind,
-            plan: setup.plan,
+            plan: setup.plan.clone(),
             names: setup.names.clone(),
             ipv6: false,
             process_namespace: setup.process_namespace,

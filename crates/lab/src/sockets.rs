@@ -119,7 +119,7 @@ impl Bench {
         }
         let source: Ipv4Addr = match place {
             Place::Machine(index) => self.plan.machine(index),
-            Place::Client => self.plan.client(),
+            Place::Client => self.plan.client(0),
         };
         socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())
     }

@@ -83,6 +83,14 @@ pub(crate) enum Request {
     Heal {
         machine: usize,
     },
+    /// Whether the router between the sites passes anything on.
+    Route {
+        passes: bool,
+    },
+    /// What has come to a site from other sites.
+    Crossed {
+        site: usize,
+    },
 }
 
 /// A process to start.
@@ -108,6 +116,8 @@ pub(crate) enum Reply {
     Done,
     /// Started under this number (the hub's view). Descriptors: process handle, exit status pipe.
     Spawned(i32),
+    /// So many packets, and so many bytes.
+    Crossed(u64, u64),
     /// Not done, and why.
     Refused(String),
     /// The lab's own process table cannot be shown; another attempt without one may do.

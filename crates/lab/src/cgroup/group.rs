@@ -89,6 +89,16 @@ impl Group {
         seat.write(file, &bytes.to_string())
     }
 
+    /// Holds every process where it stands, or lets all go on.
+    pub(crate) fn hold(&self, held: bool) -> Result<(), String> {
+        if let Ok(seat) = self.seat("freezer") {
+            return seat.write("freezer.state", if held { "FROZEN" } else { "THAWED" });
+        }
+        let two = self.seats.iter().find(|seat| seat.version == Version::Two);
+        let two = two.ok_or("no tree of control groups here has a freezer")?;
+        two.write("cgroup.freeze", if held { "1" } else { "0" })
+    }
+
     pub(crate) fn cpu_used(&self) -> Result<Duration, String> {
         if let Ok(seat) = self.seat("cpuacct") {
             let text = seat.read("cpuacct.usage")?;
@@ -165,6 +175,21 @@ mod tests {
         assert_eq!(read("cpu.cfs_quota_us"), "2000");
         assert_eq!(read("cpu.cfs_period_us"), "4000");
         assert!(group.limit_memory(1).unwrap_err().contains("memory"));
+    }
+
+    #[test]
+    fn both_versions_can_hold_a_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |file: &str| std::fs::read_to_string(dir.path().join("g").join(file)).unwrap();
+        let one = Group { seats: vec![seat("g", Version::One, &["freezer"], dir.path())] };
+        one.hold(true).unwrap();
+        assert_eq!(read("freezer.state"), "FROZEN");
+        one.hold(false).unwrap();
+        assert_eq!(read("freezer.state"), "THAWED");
+        let two = Group { seats: vec![seat("g", Version::Two, &[], dir.path())] };
+        two.hold(true).unwrap();
+        assert_eq!(read("cgroup.freeze"), "1");
+        assert!(Group { seats: Vec::new() }.hold(true).unwrap_err().contains("freezer"));
     }
 
     #[test]

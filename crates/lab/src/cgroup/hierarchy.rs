@@ -60,7 +60,7 @@ fn read_mount(line: &str, membership: &str) -> Option<Hierarchy> {
 }
 
 fn controllers_of(options: &str) -> Vec<String> {
-    const KNOWN: [&str; 3] = ["cpu", "cpuacct", "memory"];
+    const KNOWN: [&str; 4] = ["cpu", "cpuacct", "memory", "freezer"];
     options.split(',').filter(|option| KNOWN.contains(option)).map(str::to_owned).collect()
 }
 

@@ -123,6 +123,11 @@ impl Hub {
             }
             Request::Cut { machine, cut } => self.network.cut(machine, cut).and_then(|()| done()),
             Request::Heal { machine } => self.network.heal(machine).and_then(|()| done()),
+            Request::Route { passes } => network::route(passes).and_then(|()| done()),
+            Request::Crossed { site } => {
+                let (packets, bytes) = network::crossed(site)?;
+                Ok((Reply::Crossed(packets, bytes), Vec::new()))
+            }
         }
     }
 }

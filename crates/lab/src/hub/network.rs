@@ -1,8 +1,8 @@
 //! The switch, the cables and the machines' namespaces.
 //!
-//! The hub's own network namespace holds the switch (a Linux bridge, `switch`) and one end of each cable (`port1`,
+//! The hub's own network namespace holds the switch of each site (a Linux bridge: `switch`, `switch1`, ...) and one end of each cable (`port1`,
 //! `port2`, ...); the other end is `eth0` of a machine. The caller's sockets are made in the hub's namespace, where the
-//! switch has an address, or in a machine's.
+//! switch has an address, or in a machine's. With several sites it is also the router between them.
 //!
 //! The hub steps into a machine's namespace for one action and back. It has one thread, so nobody sees it away.
 
@@ -25,6 +25,9 @@ use crate::wire::{Cut, Setup};
 
 /// The switch's name in the hub's namespace.
 const SWITCH: &str = "switch";
+
+/// Whether this network namespace passes on what is not for it.
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// A machine's end of its cable.
 const INTERFACE: &str = "eth0";
@@ -130,10 +133,20 @@ impl Network {
         let mut network = Self { here: Home::current()?, cables: Vec::new(), ipv6: false };
         netlink::run(async |link| {
             link.up_by_name("lo").await?;
-            link.add_switch(SWITCH, setup.mtu).await
+            for site in 0..setup.plan.sites() {
+                link.add_switch(&switch(site), setup.mtu).await?;
+            }
+            Ok(())
         })?;
-        let plan = setup.plan;
-        network.ipv6 = addresses(SWITCH, plan.client().into(), plan.client6().into(), None)?;
+        let plan = &setup.plan;
+        network.ipv6 = true;
+        for site in 0..plan.sites() {
+            let (v4, v6) = (plan.client(site).into(), plan.client6(site).into());
+            network.ipv6 &= addresses(&switch(site), v4, v6, None)?;
+        }
+        if plan.sites() > 1 {
+            route(true)?;
+        }
         for (index, name) in setup.names.iter().enumerate() {
             network.add_machine(index, name, setup)?;
         }
@@ -151,13 +164,13 @@ impl Network {
         let network = home.spaces[0].1.as_raw_fd();
         netlink::run(async |link| {
             link.add_cable(&port_name, INTERFACE, network, setup.mtu).await?;
-            link.plug_in(&port_name, SWITCH).await
+            link.plug_in(&port_name, &switch(setup.plan.site(index))).await
         })?;
         let port = netlink::index_of(&port_name)?;
-        let plan = setup.plan;
+        let plan = &setup.plan;
         home.enter_network().map_err(|e| e.to_string())?;
         let inside = netlink::run(async |link| link.up_by_name("lo").await).and_then(|()| {
-            let gateway = Some(plan.client());
+            let gateway = Some(plan.client(plan.site(index)));
             addresses(INTERFACE, plan.machine(index).into(), plan.machine6(index).into(), gateway)
         });
         self.come_back()?;
@@ -280,6 +293,32 @@ impl Network {
             self.set_other(machine, cut, false)?;
         }
         self.wait_for(&self.cables[machine])
+    }
+}
+
+/// The name of a site's switch.
+fn switch(site: usize) -> String {
+    if site == 0 { SWITCH.to_owned() } else { format!("{SWITCH}{site}") }
+}
+
+/// Passes on what goes from one site to another, or lets it vanish without a word.
+pub(super) fn route(passes: bool) -> Result<(), String> {
+    let text = if passes { "1" } else { "0" };
+    std::fs::write(FORWARDING, text)
+        .map_err(|e| format!("the router between sites: {FORWARDING}: {e}"))
+}
+
+/// Packets and bytes that the router, or the caller, has sent into a site; what its own machines say to each other is not among them.
+pub(super) fn crossed(site: usize) -> Result<(u64, u64), String> {
+    let (path, name) = ("/proc/self/net/dev", switch(site));
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
+    // Behind the name eight numbers of what was received, then bytes and packets of what was sent.
+    let numbers = text.lines().find_map(|line| line.trim().strip_prefix(&name)?.strip_prefix(':'));
+    let numbers = numbers.ok_or_else(|| format!("there is no site {site}"))?;
+    let mut sent = numbers.split_whitespace().skip(8).map_while(|word| word.parse().ok());
+    match (sent.next(), sent.next()) {
+        (Some(bytes), Some(packets)) => Ok((packets, bytes)),
+        _ => Err(format!("{path} says of {name}: {numbers}")),
     }
 }
 
