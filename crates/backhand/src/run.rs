@@ -82,8 +82,14 @@ impl Bus {
         let daemon = spread_daemon::Daemon::open(config)?;
         let (observer, stopper) = (daemon.observer(), daemon.stopper());
         let reloader = daemon.reloader();
-        let work = move || {
-            if let Err(error) = daemon.run() {
+        let by_us = stopper.clone();
+        let work = move || match daemon.run() {
+            Ok(()) if by_us.was_asked() => {}
+            // A monitor ends buses, not web servers; clients of those are not to suffer from it.
+            Ok(()) => warn!(
+                "the bus daemon was ended by an operator; everything else goes on, without a bus until the program is started again"
+            ),
+            Err(error) => {
                 // Rather than limp on without a bus, the program ends, so that a supervisor starts it again.
                 tracing::error!(%error, "the bus daemon cannot go on, so the program ends");
                 crate::logging::finish();

@@ -159,7 +159,7 @@ fn wrong_flags_print_the_usage_and_fail() {
     assert!(text(&output.stdout).starts_with("Usage: backhand bus user\n"));
     let help = backhand(&["bus", "--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for tool in ["daemon", "user", "flood", "send", "recv"] {
+    for tool in ["daemon", "user", "monitor", "top", "flood", "send", "recv"] {
         assert!(text(&help.stdout).contains(&format!("\n  {tool} ")), "{tool}");
     }
 }
@@ -192,6 +192,67 @@ fn datagrams_are_sent_and_counted() {
         report,
         "-------\nReport: total packets 300, total missed 0, total corrupted 0\n-------\n"
     );
+}
+
+#[test]
+fn top_is_text_where_there_is_no_terminal() {
+    let bus = Bus::start();
+    let top = backhand(&["bus", "top", "-s", &bus.spread(), "-t", "0.2"]);
+    assert_eq!(top.status.code(), Some(0), "{}", text(&top.stderr));
+    let shown = text(&top.stdout);
+    assert!(shown.starts_with("bus top: localhost, alone, up "), "{shown}");
+    assert!(shown.contains("\nDAEMON ") && shown.contains("\nlocalhost *  leads"), "{shown}");
+    let top = backhand(&["bus", "top", "-s", "/nonexistent/socket"]);
+    assert_eq!(top.status.code(), Some(1));
+    assert!(text(&top.stderr).contains("no daemon answers at"), "{}", text(&top.stderr));
+}
+
+/// What a web server says at a path.
+fn get(port: u16, path: &str) -> std::io::Result<String> {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn a_bus_that_is_terminated_leaves_the_web_server_running_which_says_so() {
+    let folder = TempDir::new().unwrap();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (http, bus, socket) = (free(), free(), folder.path().join("bus"));
+    let config = folder.path().join("backhand.toml");
+    let state = folder.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let lines = format!(
+        "[http]\nlisten = [\"127.0.0.1:{http}\"]\nworkers = 1\n[cluster]\nstate_dir = {state:?}\n\
+         [bus]\nname = \"web\"\nlisten = []\nsocket = {socket:?}\naddress = \"127.0.0.1\"\nport = {bus}\n\
+         segment = \"none\"\nseeds = [\"127.0.0.1:{bus}\"]\npriority = \"none\"\ndangerous_monitor = true\n"
+    );
+    fs::write(&config, lines).unwrap();
+    let log = fs::File::create(folder.path().join("log")).unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["run", "--config"]).arg(&config).stdout(log.try_clone().unwrap()).stderr(log);
+    let mut server = Process(command.spawn().unwrap());
+    let said = || fs::read_to_string(folder.path().join("log")).unwrap();
+    let until = |what: &str, fits: &mut dyn FnMut() -> bool| {
+        let begun = Instant::now();
+        while !fits() {
+            assert!(begun.elapsed() < PATIENCE, "never {what}:\n{}", said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let status = || get(http, "/backhand/status.json").unwrap_or_default();
+    until("a bus", &mut || status().contains("\"stands\":true"));
+    let words = ["bus", "monitor", "-s", socket.to_str().unwrap(), "terminate", "all"];
+    assert_eq!(text(&backhand(&words).stdout), "web: done\n");
+    until("its end", &mut || status().contains("The bus daemon has ended"));
+    assert!(get(http, "/").unwrap().starts_with("HTTP/1.1 200"));
+    assert!(said().contains("was ended by an operator; everything else goes on"), "{}", said());
+    // What is over can be stopped once more.
+    let pid = rustix::process::Pid::from_child(&server.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(server.0.wait().unwrap().success(), "{}", said());
 }
 
 /// A cache with its `purged`.

@@ -336,6 +336,6 @@ fn a_machine_with_a_bus_shows_how_it_is_and_that_it_ended() {
     thread.join().unwrap();
     machine.until("it is over", |status| {
         status["bus"]["answers"] == false
-            && status["warnings"].to_string().contains("Bus: The bus daemon")
+            && status["warnings"].to_string().contains("Bus: The bus daemon has ended")
     });
 }

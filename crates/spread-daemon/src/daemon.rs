@@ -81,6 +81,11 @@ impl Stopper {
         // A full counter wakes just as well.
         let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
     }
+
+    /// Whether [`stop`](Self::stop) was called. A daemon that ends without was told to by an operator's monitor.
+    pub fn was_asked(&self) -> bool {
+        self.asked.load(Relaxed)
+    }
 }
 
 /// Gives a running daemon another configuration.
@@ -92,7 +97,7 @@ pub struct Reloader {
 
 impl Reloader {
     /// Takes what can change while the daemon runs: the list of daemons, segments, keys, seeds, who is accepted, timeouts and windows,
-    /// what may wait for a client, how many clients there may be. The log names what else differs and needs a start.
+    /// certificates, what may wait for a client, how many clients there may be. The log names what else differs and needs a start.
     pub fn reload(&self, config: DaemonConfig) {
         // A daemon that has ended has nothing to change.
         if self.to.send(Box::new(config)).is_ok() {
@@ -237,12 +242,12 @@ impl Daemon {
 
     /// Where clients connect by TCP.
     pub fn addresses(&self) -> &[std::net::SocketAddr] {
-        /// Where clients connect by TLS.
-        pub fn tls_addresses(&self) -> &[std::net::SocketAddr] {
-            &self.listeners.tls_addresses
-        }
-
         &self.listeners.addresses
+    }
+
+    /// Where clients connect by TLS.
+    pub fn tls_addresses(&self) -> &[std::net::SocketAddr] {
+        &self.listeners.tls_addresses
     }
 
     /// The file of the Unix socket for clients.

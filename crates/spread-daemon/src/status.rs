@@ -165,4 +165,10 @@ impl Observer {
         let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
         told.recv_timeout(within).ok()
     }
+
+    /// Whether the daemon has ended, as distinct from one that only does not answer.
+    pub fn has_ended(&self) -> bool {
+        // The receiver goes with the daemon. One that lives answers into the void.
+        self.ask.send(channel().0).is_err()
+    }
 }

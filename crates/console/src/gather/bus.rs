@@ -14,6 +14,11 @@ use crate::view::{
 /// How long an answer is waited for. The desk does nothing else meanwhile.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// It ends before the rest of the program only if an operator wants it.
+const ENDED: &str = "The bus daemon has ended, for an operator told it to with a monitor; the log says when. Everything else goes on; start the program \
+     again to have the bus back. What is shown is what it said last.";
+const SILENT: &str = "The bus daemon does not answer: its thread gets no time, or stands still. What is shown is what it said last; the log says more.";
+
 /// The bus daemon, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Bus {
@@ -33,11 +38,8 @@ impl Bus {
             Some(status) => self.last = view(&status),
             None => {
                 self.last.answers = false;
-                self.last.warnings = vec![
-                    "The bus daemon does not answer: it ended, or its thread gets no time. What is shown is what it said last; the \
-                     log says more."
-                        .into(),
-                ];
+                let ended = self.observer.as_ref().is_some_and(Observer::has_ended);
+                self.last.warnings = vec![if ended { ENDED } else { SILENT }.into()];
             }
         }
         Some(self.last.clone())
