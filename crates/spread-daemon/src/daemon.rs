@@ -21,13 +21,14 @@ pub use self::reload::Reread;
 use self::reload::{ids, settings};
 use crate::activity::Activity;
 use crate::clock;
-use crate::config::{DaemonConfig, Membership};
+use crate::config::{DaemonConfig, Membership, Priority};
 use crate::error::StartError;
 use crate::link::{Book, Link};
 use crate::listen::Listeners;
+use crate::memory;
 use crate::monitor::{Detail, Here, Monitor};
 use crate::poll::{Happened, Poll, Token};
-use crate::priority;
+use crate::priority::Standing;
 use crate::session::Sessions;
 use crate::status::{GroupsStatus, Observer, Status};
 
@@ -124,7 +125,9 @@ pub struct Daemon {
     /// From where datagrams are looked at by the configuration alone.
     listed: AddrBlocks,
     begun: Instant,
-    priority: String,
+    standing: Standing,
+    /// What of the memory is locked, in words.
+    locked: String,
     monitor: Monitor,
     activity: Option<Activity>,
     happened: Vec<Happened>,
@@ -193,7 +196,8 @@ impl Daemon {
             reloader,
             reloads,
             begun: clock::now(),
-            priority: String::new(),
+            standing: Standing::default(),
+            locked: String::new(),
             monitor,
             activity: None,
             happened: Vec::new(),
@@ -236,7 +240,7 @@ impl Daemon {
             shaking,
             slowest: self.sessions.slowest(now),
             link: self.link.counters,
-            priority: self.priority.clone(),
+            priority: self.priority(),
         }
     }
 
@@ -270,11 +274,18 @@ impl Daemon {
         Ok(())
     }
 
-    /// Gives the calling thread the priority that is configured, and says so. [`run`](Self::run) does it as well; before
-    /// privileges are dropped it has to be done earlier, on the thread that will run.
+    /// Gives the calling thread the priority that is configured, locks the memory that the token needs, and says both.
+    /// [`run`](Self::run) does it as well; before privileges are dropped it has to be done earlier, on the thread that will run.
     pub fn take_priority(&mut self) {
-        self.priority = priority::take(self.config.priority);
-        tracing::info!("{}", self.priority);
+        self.standing = Standing::take(self.config.priority);
+        if self.config.priority != Priority::None {
+            self.locked = format!("; {}", memory::lock(&self.link.buffers()));
+        }
+        tracing::info!("{}", self.priority());
+    }
+
+    fn priority(&self) -> String {
+        format!("{}{}", self.standing.said(), self.locked)
     }
 
     /// Works until it is stopped.
@@ -283,7 +294,7 @@ impl Daemon {
     /// The system does not let it wait any more.
     pub fn run(mut self) -> io::Result<()> {
         let name = self.config.name;
-        if self.priority.is_empty() {
+        if self.standing.said().is_empty() {
             self.take_priority();
         }
         tracing::info!(%name, clients = ?self.listeners.addresses, "the bus daemon is ready");
@@ -309,10 +320,17 @@ impl Daemon {
                 self.accept_again = None;
                 self.hush(false);
             }
+            if self.standing.is_raised() && self.sessions.has_work() {
+                // The other daemons do not wait for clients that are served at a lower priority.
+                self.send();
+                self.standing.lower();
+            }
             self.sessions.turns(now, &mut self.groups);
             self.sessions.sweep(now, &mut self.groups);
             self.watch(now);
+            self.standing.raise();
             self.pump(now);
+            self.standing.raise();
         }
         tracing::info!(%name, "the bus daemon leaves");
         self.ring.leave();
@@ -344,7 +362,7 @@ impl Daemon {
     }
 
     fn wait(&self, now: Instant) -> Option<Duration> {
-        if self.sessions.has_work() {
+        if self.sessions.has_work() || self.sessions.has_output() {
             return Some(Duration::ZERO);
         }
         let times = [
@@ -385,7 +403,11 @@ impl Daemon {
                     tracing::warn!(%from, "datagrams come that no key here opens: a daemon of another cluster, or one with another key; they are ignored");
                 }
             }
-            Token::Listener(at) => self.accept(now, at),
+            Token::Listener(at) => {
+                self.standing.lower();
+                self.accept(now, at);
+                self.standing.raise();
+            }
             Token::Session(at) => {
                 self.sessions.notice(at, event.readable, event.writable, event.ended)
             }
@@ -460,9 +482,7 @@ impl Daemon {
         while let Some(notice) = self.ring.poll_notice() {
             tracing::info!("{notice}");
         }
-        while let Some(transmit) = self.ring.poll_transmit() {
-            self.link.queue(&transmit);
-        }
+        self.queue();
         // They live until they are sent: the link tells equal datagrams by where they are.
         let letters = self.monitor.take_out();
         letters.iter().for_each(|letter| self.link.queue(letter));
@@ -471,12 +491,16 @@ impl Daemon {
             self.link.flush();
         }
         while let Some(output) = self.groups.poll_output() {
+            self.standing.lower();
             match output {
                 Output::Deliver { session, message } => self.sessions.deliver(session, message),
                 Output::Close { session } => self.sessions.end(now, &mut self.groups, session),
                 Output::Pause => self.sessions.paused = true,
                 Output::Resume => self.sessions.paused = false,
             }
+        }
+        if self.sessions.has_output() {
+            self.standing.lower();
         }
         self.sessions.flush(now, &mut self.groups);
         if clients_first {
@@ -486,6 +510,18 @@ impl Daemon {
             activity.sessions(self.sessions.changes());
         }
         self.ring.set_held_up(self.sessions.held_up());
+    }
+
+    /// Piles up what the ring has to send.
+    fn queue(&mut self) {
+        while let Some(transmit) = self.ring.poll_transmit() {
+            self.link.queue(&transmit);
+        }
+    }
+
+    fn send(&mut self) {
+        self.queue();
+        self.link.flush();
     }
 
     fn tell(&mut self, event: &Event) {

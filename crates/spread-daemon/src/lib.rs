@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod error;
 pub mod link;
 mod listen;
+mod memory;
 pub mod monitor;
 mod poll;
 mod priority;

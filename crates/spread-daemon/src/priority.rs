@@ -1,7 +1,16 @@
-//! How the daemon's thread stands among other work.
+//! How the daemon's thread stands among other work: above it for the token and the heartbeats, and never real-time for clients.
 //!
 //! Measured on machines of two cores: real-time made a paced message slower and still stalled under load; a low nice value
 //! keeps the token moving under burners. So nice is the default, and whatever is not permitted is said and done without.
+//!
+//! One thread does everything, since a hop between threads costs more than all that is done for a message. So with real-time
+//! priority the thread gives it up before it works for clients and takes it again before it waits for the other daemons: 1.4 µs
+//! for both. A nice value it keeps: that only weighs the thread, and clients that were served at a lower one would hold up the token
+//! behind them.
+//!
+//! Threads that this one starts begin without any of it (SCHED_RESET_ON_FORK).
+
+use std::fs;
 
 use rustix::process::{nice, setpriority_process};
 
@@ -11,34 +20,195 @@ use crate::config::Priority;
 const NICE: i32 = -19;
 /// The priority of [`Priority::Realtime`]: the lowest there is, which is above everything that is not real-time.
 const REALTIME: i32 = 1;
+/// Whether the nice value counts among the processes of one session only.
+const AUTOGROUP: &str = "/proc/sys/kernel/sched_autogroup_enabled";
+/// The nice value of the session as a whole.
+const SESSION: &str = "/proc/self/autogroup";
 
-/// Gives the calling thread its priority, and says in words what is in force.
-pub(crate) fn take(wanted: Priority) -> String {
-    match wanted {
-        Priority::None => "the bus runs at normal priority, as asked".into(),
-        // On Linux the value belongs to the thread, and "this process" means the calling thread.
-        Priority::Nice => match setpriority_process(None, NICE) {
-            Ok(()) => format!("the bus runs at nice {NICE}"),
-            Err(error) => {
-                let now = nice(0).unwrap_or(0);
-                format!(
-                    "the bus runs at nice {now}: {NICE} is not permitted here ({error}); give it CAP_SYS_NICE, or expect false alarms under load"
-                )
+/// The standing of the thread that took it.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// What is in force, in words.
+    said: String,
+    /// The thread may be real-time.
+    realtime: bool,
+    /// It is now.
+    raised: bool,
+}
+
+impl Standing {
+    /// Gives the calling thread its priority.
+    pub(crate) fn take(wanted: Priority) -> Self {
+        let mut standing = Self::default();
+        standing.said = match wanted {
+            Priority::None => "the bus runs at normal priority, as asked".into(),
+            Priority::Nice => match lower_nice() {
+                Ok(()) => format!("the bus runs at nice {NICE}{}", within()),
+                Err(error) => format!(
+                    "the bus runs at nice {}: {NICE} is not permitted here ({error}); give it CAP_SYS_NICE, or expect false alarms under load",
+                    nice(0).unwrap_or(0)
+                ),
+            },
+            Priority::Realtime => {
+                allow_realtime();
+                // The value that clients are served with.
+                let nice = lower_nice();
+                match schedule(libc::SCHED_FIFO, REALTIME) {
+                    Ok(()) => {
+                        (standing.realtime, standing.raised) = (true, true);
+                        let clients = if nice.is_ok() { NICE } else { 0 };
+                        format!(
+                            "the bus runs with real-time priority {REALTIME} for the token and the heartbeats, and at nice {clients} for clients"
+                        )
+                    }
+                    Err(error) => {
+                        let now = if nice.is_ok() {
+                            format!("nice {NICE}")
+                        } else {
+                            "normal priority".into()
+                        };
+                        format!(
+                            "the bus runs at {now}: real-time is not permitted here ({error}); give it CAP_SYS_NICE and its control group a share of it (cpu.rt_runtime_us), or use bus.priority = \"nice\""
+                        )
+                    }
+                }
             }
-        },
-        Priority::Realtime => match realtime() {
-            Ok(()) => format!("the bus runs with real-time priority {REALTIME}"),
-            Err(error) => format!(
-                "the bus runs at normal priority: real-time is not permitted here ({error}); give it CAP_SYS_NICE, or use bus.priority = \"nice\""
-            ),
-        },
+        };
+        standing
+    }
+
+    /// What is in force, in words.
+    pub(crate) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// Whether the thread is real-time now.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.raised
+    }
+
+    /// Before work for clients: no real-time from here on.
+    pub(crate) fn lower(&mut self) {
+        if self.raised {
+            // To give it up is always allowed; should it fail all the same, nothing is lost but the others' turn.
+            self.raised = schedule(libc::SCHED_OTHER, 0).is_err();
+        }
+    }
+
+    /// Before words of other daemons are waited for.
+    pub(crate) fn raise(&mut self) {
+        if self.raised || !self.realtime {
+            return;
+        }
+        match schedule(libc::SCHED_FIFO, REALTIME) {
+            Ok(()) => self.raised = true,
+            Err(error) => {
+                self.realtime = false;
+                self.said = format!(
+                    "the bus does not run with real-time priority any more ({error}); give it CAP_SYS_NICE"
+                );
+                tracing::warn!("{}", self.said);
+            }
+        }
     }
 }
 
-fn realtime() -> std::io::Result<()> {
-    let parameter = libc::sched_param { sched_priority: REALTIME };
+/// The nice value of the calling thread: on Linux it belongs to the thread, and "this process" means the calling thread.
+fn lower_nice() -> std::io::Result<()> {
+    schedule(libc::SCHED_OTHER, 0)?;
+    Ok(setpriority_process(None, NICE)?)
+}
+
+/// Who gives up being root must be allowed to become real-time again after each time that he was not.
+fn allow_realtime() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Rtprio);
+    let least = |limit: Option<u64>| limit.map(|limit| limit.max(REALTIME as u64));
+    (limit.current, limit.maximum) = (least(limit.current), least(limit.maximum));
+    // Without the permission to raise the limit there is mostly none to be real-time either, which is said then.
+    let _ = setrlimit(Resource::Rtprio, limit);
+}
+
+/// Among whom a nice value counts, if not among all.
+///
+/// With autogroups it counts within a session, and sessions share the processors as equals: seen were 240 ms in which a thread at nice -19
+/// did not run beside those of other sessions. A service that is nothing but this daemon leads its session and runs on its first
+/// thread; then the session as a whole gets the value.
+fn within() -> String {
+    if !fs::read_to_string(AUTOGROUP).is_ok_and(|text| text.trim() != "0") {
+        return String::new();
+    }
+    let me = rustix::process::getpid();
+    let leads = rustix::process::getsid(None) == Ok(me) && rustix::thread::gettid() == me;
+    let why = match leads.then(|| fs::write(SESSION, NICE.to_string())) {
+        Some(Ok(())) => return format!(", as does its session ({SESSION})"),
+        Some(Err(error)) => format!(": {SESSION}: {error}"),
+        None => String::new(),
+    };
+    format!(
+        " among the processes of its session only{why}; set kernel.sched_autogroup_enabled = 0 or bus.priority = \"realtime\" to be before all others"
+    )
+}
+
+fn schedule(policy: i32, priority: i32) -> std::io::Result<()> {
+    let parameter = libc::sched_param { sched_priority: priority };
+    let policy = policy | libc::SCHED_RESET_ON_FORK;
     // SAFETY: thread 0 is the calling one, and the parameter lives until after the call, which only reads it.
     #[allow(unsafe_code)]
-    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) };
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Policy and nice value of the calling thread as the kernel tells them.
+    fn now() -> (i64, i64) {
+        let stat = fs::read_to_string("/proc/thread-self/stat").unwrap();
+        // Behind the name, which may have anything in it: state is the first, nice the 17th, policy the 39th.
+        let words: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        (words[38].parse().unwrap(), words[16].parse().unwrap())
+    }
+
+    /// In a thread of its own, whose priority nobody else has.
+    fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        std::thread::spawn(work).join().unwrap()
+    }
+
+    #[test]
+    fn real_time_is_in_force_for_waiting_and_not_for_clients_and_not_for_threads_begun_there() {
+        apart(|| {
+            let mut standing = Standing::take(Priority::Realtime);
+            if !standing.realtime {
+                assert!(standing.said().contains("not permitted"), "{}", standing.said());
+                eprintln!("not permitted here: {}", standing.said());
+                return;
+            }
+            assert_eq!(now().0, i64::from(libc::SCHED_FIFO));
+            assert_eq!(apart(now), (i64::from(libc::SCHED_OTHER), 0));
+            standing.lower();
+            assert_eq!(now(), (i64::from(libc::SCHED_OTHER), i64::from(NICE)));
+            assert_eq!(apart(now), (i64::from(libc::SCHED_OTHER), 0));
+            standing.raise();
+            assert_eq!(now().0, i64::from(libc::SCHED_FIFO));
+        });
+    }
+
+    #[test]
+    fn nothing_is_in_force_that_was_not_said() {
+        apart(|| {
+            let mut standing = Standing::take(Priority::Nice);
+            let lowered = standing.said().starts_with(&format!("the bus runs at nice {NICE}"));
+            assert_eq!(now().1 == i64::from(NICE), lowered, "{}", standing.said());
+            standing.lower();
+            standing.raise();
+            assert_eq!(now().0, i64::from(libc::SCHED_OTHER));
+        });
+        apart(|| {
+            let before = now();
+            assert!(Standing::take(Priority::None).said().contains("as asked"));
+            assert_eq!(now(), before);
+        });
+    }
 }

@@ -45,6 +45,11 @@ impl Inbox {
         }
     }
 
+    /// Where everything is received into.
+    pub(crate) fn bytes(&self) -> &Vec<u8> {
+        &self.bytes
+    }
+
     /// Takes what waits at the socket, at most [`BATCH`] messages; how many.
     pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];

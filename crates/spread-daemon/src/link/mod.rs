@@ -34,6 +34,9 @@ const FRAME: usize = 1500 - 40 - 8;
 /// So many datagrams are little work.
 const FEW: usize = 2;
 
+/// Bytes that usually wait to be sent at most: a window of datagrams, sealed. It may become more.
+const ARENA: usize = 512 << 10;
+
 /// Where something for all of a segment goes.
 struct Group {
     to: SockAddr,
@@ -115,7 +118,7 @@ impl Link {
             inbox: Inbox::new(),
             letters: Vec::new(),
             sealed: Vec::new(),
-            arena: Vec::new(),
+            arena: Vec::with_capacity(ARENA),
             last: None,
             boot: me.boot,
             cuts: true,
@@ -178,6 +181,15 @@ impl Link {
         }
         (self.groups, self.targets) = (groups, targets);
         Ok(Some(before..self.sockets.len()))
+    }
+
+    /// What every datagram passes through: where it is received, and where it lies sealed until it is sent.
+    pub(crate) fn buffers(&self) -> [std::ops::Range<usize>; 2] {
+        // What has been reserved is used later, at the same place.
+        [self.inbox.bytes(), &self.arena].map(|bytes| {
+            let start = bytes.as_ptr() as usize;
+            start..start + bytes.capacity()
+        })
     }
 
     /// The sockets to wait for.

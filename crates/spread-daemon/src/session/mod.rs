@@ -32,6 +32,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Bytes read from one client in its turn.
 const PIECE: usize = 64 << 10;
+/// Bytes written to clients between two looks at the other daemons; the last of them may take a backlog more. A long message to
+/// thousands of clients would otherwise hold up the token for longer than a daemon may be silent.
+const FLUSH: usize = 4 << 20;
 /// Turns between two looks at the other daemons.
 const TURNS: usize = 4;
 /// With so many bytes waiting for a client that does take some, nobody's messages are read: a reader that is only slower
@@ -222,6 +225,11 @@ impl Sessions {
         !self.paused && !self.held_up && !self.ready.is_empty()
     }
 
+    /// Whether somebody may have to be written to.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Reads whose turn it is. Returns after a bounded number of turns.
     pub(crate) fn turns(&mut self, now: Instant, groups: &mut Groups) {
         for _ in 0..TURNS.min(self.ready.len()) {
@@ -328,18 +336,26 @@ impl Sessions {
         }
     }
 
-    /// Writes what waits, and drops who is gone or too slow.
+    /// Writes what waits, and drops who is gone or too slow. After much was written the rest waits for the next turn.
     pub(crate) fn flush(&mut self, now: Instant, groups: &mut Groups) {
-        let dirty = std::mem::take(&mut self.dirty);
-        for at in dirty {
-            let Some(connection) = self.slots[at].as_mut() else { continue };
+        let mut dirty = std::mem::take(&mut self.dirty).into_iter();
+        let mut left = FLUSH;
+        while left > 0
+            && let Some(at) = dirty.next()
+        {
+            let Some(connection) = self.slots[at].as_mut() else {
+                self.waiting.remove(&at);
+                continue;
+            };
             connection.dirty = false;
+            let (before, _) = connection.backlog();
             let mut gone = connection.flush(now).is_err();
             if gone && matches!(connection.stage, Stage::Open { .. }) {
                 connection.give_up_writing(now);
                 gone = false;
             }
             let (bytes, messages) = connection.backlog();
+            left = left.saturating_sub(before.saturating_sub(bytes));
             if bytes > 0 || connection.deaf {
                 self.waiting.insert(at);
             } else {
@@ -357,6 +373,9 @@ impl Sessions {
                 connection.shut(now);
             }
         }
+        // For them something waits, which slows writers down if it becomes much.
+        self.waiting.extend(dirty.as_slice());
+        self.dirty.splice(0..0, dirty);
         self.judge_behind(now);
     }
 
