@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use lab::{CgroupWish, Exit, Lab, LabConfig, Output, Process, Spawn, Wish};
+use lab::{CgroupWish, Exit, Lab, LabConfig, Output, Process, Spawn};
 use spread_client::Endpoint;
+use spread_daemon::monitor::{Answer, Detail, Request, ask, control_path};
 
 use crate::support::{KEY, PATIENCE, PROGRAM, until};
 
@@ -31,17 +32,20 @@ pub(crate) struct Bus {
 impl Bus {
     /// Machines without daemons.
     pub(crate) fn silent(n: usize) -> Self {
+        Self::silent_in(n, LabConfig { cgroups: CgroupWish::No, ..LabConfig::default() })
+    }
+
+    /// The same in such a lab.
+    pub(crate) fn silent_in(n: usize, lab: LabConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = Path::new(PROGRAM).parent().unwrap().to_owned();
         let lab = Lab::start(LabConfig {
             machines: n,
             names: NAMES.map(str::to_owned).to_vec(),
-            wish: Wish::Namespaces,
-            cgroups: CgroupWish::No,
             // The Unix sockets of daemons are there, under names that do not depend on the machine.
             private: vec!["/tmp".into()],
             shared: vec![folder.path().to_owned(), program],
-            ..LabConfig::default()
+            ..lab
         })
         .unwrap();
         let bus = Self {
@@ -101,6 +105,25 @@ impl Bus {
         self.daemons[i] = Some(self.lab.machine(i).spawn(spawn).unwrap());
     }
 
+    /// Starts machine `i` as a whole Backhand with these lines besides what every one needs.
+    pub(crate) fn start_whole(&mut self, i: usize, lines: &str) {
+        let (name, address) = (NAMES[i], self.lab.machine(i).address());
+        let (key, state) = (self.path("key"), self.path(name));
+        let (key, state) = (key.display(), state.display());
+        let text = format!(
+            "[cluster]\nname = \"{name}\"\nkey_file = \"{key}\"\naccept = [\"10.77.0.0/16\"]\nstate_dir = \"{state}\"\n\
+             [http]\nlisten = [\"{address}:8080\"]\nworkers = 1\n{lines}"
+        );
+        let log = self.path(&format!("{name}.log"));
+        let spawn = Spawn::new(PROGRAM)
+            .args(["run", "--config"])
+            .arg(self.write(&format!("{name}.toml"), &text))
+            .cwd("/")
+            .stdout(Output::File(log.clone()))
+            .stderr(Output::File(log));
+        self.daemons[i] = Some(self.lab.machine(i).spawn(spawn).unwrap());
+    }
+
     fn daemon(&self, i: usize, spawn: Spawn, conf: &str, key: &str) -> Spawn {
         let log = self.path(&format!("{}.log", NAMES[i]));
         spawn
@@ -133,6 +156,19 @@ impl Bus {
     /// Where clients of daemon `i` connect: its Unix socket, seen through the daemon's own eyes.
     pub(crate) fn endpoint(&self, i: usize) -> Endpoint {
         Endpoint::Unix(format!("/proc/{}/root/tmp/{PORT}", self.process(i).pid()).into())
+    }
+
+    /// All that daemon `i` knows of itself and of the others, if it answers.
+    pub(crate) fn detail(&self, i: usize) -> Option<Box<Detail>> {
+        let Endpoint::Unix(clients) = self.endpoint(i) else { return None };
+        let mut detail = None;
+        let take = |answer| {
+            if let Answer::Detail(of) = answer {
+                detail = Some(of);
+            }
+        };
+        ask(&control_path(&clients), &Request::Detail, take).ok()?;
+        detail
     }
 
     /// A number for a session.

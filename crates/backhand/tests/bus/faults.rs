@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use lab::{Cut, Signal};
+use lab::{CgroupWish, Cut, LabConfig, Signal};
 use testkit::trial::Failed;
 
 use crate::client::Client;
-use crate::cluster::{Bus, names};
+use crate::cluster::{Bus, NAMES, names};
 use crate::history;
 
 /// Time between two messages of one client.
@@ -16,6 +16,7 @@ pub(crate) const TRIALS: &[crate::Named] = &[
     ("three_daemons_agree_through_cuts_of_every_kind", cuts),
     ("five_daemons_agree_through_a_partition_and_deaths", partition),
     ("eight_daemons_agree_while_some_freeze_and_one_leaves", freezes),
+    ("a_daemon_that_stood_still_for_a_moment_or_for_long_goes_on_with_the_others", stalls),
     ("a_daemon_that_is_killed_and_started_again_in_a_loop_is_let_in_at_last", loop_of_deaths),
     ("machines_that_do_not_hear_each_other_are_in_no_view_together", cliques),
 ];
@@ -128,6 +129,52 @@ fn freezes() -> Result<(), Failed> {
     work(&clients, &others);
     let dead = vec![clients.remove(6)];
     end(&bus, clients, dead)
+}
+
+/// By a signal, and by the kernel's freezer as the host of a virtual machine does it. Whoever wakes is in an old view and must deliver
+/// nothing in it that the others did not: that the histories hold says so.
+fn stalls() -> Result<(), Failed> {
+    let groups = LabConfig { cgroups: CgroupWish::IfPossible, ..LabConfig::default() };
+    let mut bus = Bus::silent_in(3, groups);
+    (0..3).for_each(|i| bus.start(i));
+    let clients = Client::everywhere(&bus, PACE);
+    let all = [0, 1, 2];
+    see(&clients, &all, &all);
+    let freezer = bus.lab.machine(0).release().map_err(|why| why.to_string());
+    println!("the kernel's freezer: {freezer:?}");
+    // The first of a view leads it; the last does not.
+    for (at, time) in [200, 1000, 3000, 10_000].into_iter().enumerate() {
+        for (kind, i) in [(0, at % 3), (1, (at + 2) % 3)] {
+            let signal = kind == 0 || freezer.is_err();
+            let machine = bus.lab.machine(i);
+            if signal {
+                bus.process(i).signal(Signal::STOP)?
+            } else {
+                machine.hold()?
+            }
+            // The fault itself: how long somebody stands still is what is tried here.
+            std::thread::sleep(Duration::from_millis(time));
+            let others: Vec<usize> = all.into_iter().filter(|other| *other != i).collect();
+            if time > 1500 {
+                see(&clients, &others, &others);
+            }
+            if signal {
+                bus.process(i).signal(Signal::CONT)?
+            } else {
+                machine.release()?
+            }
+            let began = Instant::now();
+            work(&clients, &others);
+            see(&clients, &all, &all);
+            println!(
+                "{} stood still for {time} ms: one again after {:?}",
+                NAMES[i],
+                began.elapsed()
+            );
+            work(&clients, &all);
+        }
+    }
+    end(&bus, clients, Vec::new())
 }
 
 fn loop_of_deaths() -> Result<(), Failed> {
