@@ -30,13 +30,13 @@ pub enum Notice {
     },
     /// Daemons that are heard have another fixed list.
     #[error(
-        "daemon {name} and {more} more have another list of daemons than this one; the view goes on, and new ones have only daemons that all list each other: bring the same list to all and let them read it again"
+        "{count} of the daemons that are heard have another list of daemons than this one, {name} for one; the view goes on, and new ones have only daemons that all list each other: bring the same list to all and let them read it again"
     )]
     ListsDiffer {
         /// One of them.
         name: DaemonName,
-        /// How many there are besides.
-        more: usize,
+        /// How many there are.
+        count: usize,
     },
     /// All daemons that are heard have the list that this one has.
     #[error("all daemons that are heard have the same list of daemons")]

@@ -333,7 +333,9 @@ impl Ring {
         let mut kept_out = None;
         for (_, peer) in self.peers.iter_mut() {
             let hears_us = peer.statement.heard(tag).is_some();
-            let deaf = peer.heard && peer.statement.number > 0 && !hears_us;
+            // Where a list lacks one of two, not being heard is no fault of the network.
+            let listed = peer.listed && self.unlisted_by.is_none();
+            let deaf = listed && peer.heard && peer.statement.number > 0 && !hears_us;
             peer.deaf_since = if deaf { peer.deaf_since.or(Some(now)) } else { None };
             if peer.deaf_since.is_some_and(|since| now.since(since) > DEAF) && !peer.told_deaf {
                 peer.told_deaf = true;

@@ -57,6 +57,7 @@ impl Ring {
         let datagram = bytes::Bytes::from(hello.encode());
         tags.into_iter().for_each(|tag| self.outbox.put(To::Peer(tag), datagram.clone()));
         self.beacon_at = now;
+        (self.unlisted_by, self.struck_by) = (None, None);
         self.dirty = true;
     }
 
@@ -157,12 +158,12 @@ impl Ring {
             return;
         }
         let mine = self.settings.configuration;
-        let heard = || self.peers.iter().map(|(_, peer)| peer).filter(|peer| peer.heard);
+        let ours = |peer: &&Peer| peer.heard && peer.listed;
+        let heard = || self.peers.iter().map(|(_, peer)| peer).filter(ours);
         let mut other = heard().filter(|peer| peer.card.configuration != mine);
         match other.next() {
-            Some(first) if !self.lists_differ => {
-                notices.push(Notice::ListsDiffer { name: first.daemon.name, more: other.count() })
-            }
+            Some(first) if !self.lists_differ => notices
+                .push(Notice::ListsDiffer { name: first.daemon.name, count: other.count() + 1 }),
             None if self.lists_differ => notices.push(Notice::ListsAgree),
             _ => {}
         }
@@ -175,7 +176,13 @@ impl Ring {
             let mut by = self.peers.iter().filter(|(_, peer)| unlists(peer));
             by.find(|(at, _)| !outside || !ring.has(*at)).map(|(_, peer)| peer.daemon)
         };
-        let (unlisted_by, struck_by) = (by(false), by(true));
+        // Whoever struck us may not even look at our words any more: we stay struck until somebody lists us.
+        let listed = self.peers.iter().any(|(_, peer)| {
+            let me = peer.statement.heard(self.tag);
+            peer.heard && me.is_some_and(|me| !me.unlisted)
+        });
+        let before = self.unlisted_by.filter(|_| !listed);
+        let (unlisted_by, struck_by) = (by(false).or(before), by(true).or(before));
         if let (Some(by), None) = (unlisted_by, self.unlisted_by) {
             notices.push(Notice::Unlisted { by });
         }
