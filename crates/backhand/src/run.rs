@@ -39,8 +39,8 @@ pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
     for sentence in config.assumed() {
         info!("assumed: {sentence}");
     }
-    let machine = Machine::start(config)?;
-    let end = machine.serve(&told, file);
+    let machine = Machine::start(config, file)?;
+    let end = machine.serve(&told);
     machine.end(tell, &told);
     Ok(end)
 }
@@ -74,12 +74,15 @@ struct Bus {
     observer: spread_daemon::Observer,
     stopper: spread_daemon::Stopper,
     reloader: spread_daemon::Reloader,
+    read: spread_daemon::Reread,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Bus {
-    fn start(config: spread_daemon::config::DaemonConfig) -> Result<Self> {
-        let daemon = spread_daemon::Daemon::open(config)?;
+    fn start(config: spread_daemon::config::DaemonConfig, file: &FileArg) -> Result<Self> {
+        let mut daemon = spread_daemon::Daemon::open(config)?;
+        let read = reread(file);
+        daemon.reread_by(read.clone());
         let (observer, stopper) = (daemon.observer(), daemon.stopper());
         let reloader = daemon.reloader();
         let by_us = stopper.clone();
@@ -98,7 +101,7 @@ impl Bus {
         };
         let thread = std::thread::Builder::new().name("bus".into()).spawn(work);
         let thread = thread.context("no thread for the bus daemon")?;
-        Ok(Self { observer, stopper, reloader, thread })
+        Ok(Self { observer, stopper, reloader, read, thread })
     }
 
     /// Tells the other daemons, and waits until that is sent.
@@ -110,8 +113,18 @@ impl Bus {
     }
 }
 
+/// How the section `[bus]` is read again, for what can change while the daemon runs.
+fn reread(file: &FileArg) -> spread_daemon::Reread {
+    let path = file.config.clone();
+    Arc::new(move || match Config::load(path.as_deref()) {
+        Ok(Config { bus: Some(config), .. }) => Ok(config),
+        Ok(_) => Err("[bus] has gone from it; the daemon goes on until the next start".into()),
+        Err(mistakes) => Err(mistakes.to_string()),
+    })
+}
+
 impl Machine {
-    fn start(config: Config) -> Result<Self> {
+    fn start(config: Config, file: &FileArg) -> Result<Self> {
         balancer::sockets::raise_fd_limit();
         let sockets = Sockets::bind(&config.balancer, &config.resources)?;
         let setup = Setup {
@@ -121,7 +134,7 @@ impl Machine {
             ..Setup::default()
         };
         let addresses = sockets.addresses().to_vec();
-        let bus = config.bus.map(Bus::start).transpose()?;
+        let bus = config.bus.map(|config| Bus::start(config, file)).transpose()?;
         let resources = Service::start(&config.resources, setup)?;
         let console = Console::start(config.console).context("no thread for the internal pages")?;
         let pages: Arc<dyn balancer::Pages> = console.clone();
@@ -136,30 +149,20 @@ impl Machine {
     }
 
     /// Waits for the word to end; does what else is asked meanwhile.
-    fn serve(&self, told: &Receiver<Word>, file: &FileArg) -> ExitCode {
+    fn serve(&self, told: &Receiver<Word>) -> ExitCode {
         loop {
             match told.recv() {
                 Ok(Word::Ask(Ask::Reopen)) => {
                     info!("reopening the access log");
                     self.balancer.reopen_log();
-                    self.reload_bus(file);
+                    if let Some(bus) = &self.bus {
+                        bus.reloader.reread(&bus.read);
+                    }
                 }
                 Ok(Word::Ask(Ask::End)) => return ExitCode::SUCCESS,
                 Ok(Word::Drained) => {}
                 Err(_) => return ExitCode::FAILURE,
             }
-        }
-    }
-
-    /// The section `[bus]` is read again, for keys and limits that can change while the daemon runs.
-    fn reload_bus(&self, file: &FileArg) {
-        let Some(bus) = &self.bus else { return };
-        match Config::load(file.config.as_deref()) {
-            Ok(Config { bus: Some(config), .. }) => bus.reloader.reload(config),
-            Ok(_) => warn!(
-                "[bus] has gone from the configuration; the daemon goes on until the next start"
-            ),
-            Err(mistakes) => warn!("the configuration of the bus is not taken again: {mistakes}"),
         }
     }
 

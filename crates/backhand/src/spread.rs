@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use spread_daemon::command_line::{self, CommandLine};
 use spread_daemon::conf::{self, EventPriority, LocalAddress};
 use spread_daemon::config::{DEFAULT_KEY_FILE, DaemonConfig, Secrets};
-use spread_daemon::{Daemon, link, privileges};
+use spread_daemon::{Daemon, Reread, link, privileges};
 use tracing::{info, warn};
 
 use crate::MISTAKE;
@@ -50,7 +51,7 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
         }
     };
     crate::logging::start_in(&crate::logging::Log::of_level(log.level), file)?;
-    if let Some(missing) = missing {
+    if let Some(missing) = &missing {
         warn!(?missing, "the configuration that was named is not there; another was taken");
     }
     for sentence in &config.assumed {
@@ -79,12 +80,17 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
         }
     }
     let (stopper, reloader) = (daemon.stopper(), daemon.reloader());
+    let read: Reread = Arc::new(move || {
+        let again = configure(&line).map_err(|error| format!("{error:#}"))?;
+        match again.missing.filter(|_| missing.is_none()) {
+            Some(gone) => Err(format!("{gone:?} is not there any more")),
+            None => Ok(again.config),
+        }
+    });
+    daemon.reread_by(read.clone());
     signals::each(move |ask| match ask {
         Ask::End => stopper.stop(),
-        Ask::Reopen => match configure(&line) {
-            Ok(new) => reloader.reload(new.config),
-            Err(error) => warn!("the configuration is not taken again: {error:#}"),
-        },
+        Ask::Reopen => reloader.reread(&read),
     })?;
     daemon.run().context("the daemon cannot go on")?;
     info!("Spread daemon exiting normally!");

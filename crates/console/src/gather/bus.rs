@@ -191,6 +191,7 @@ fn counters(status: &Status) -> BusCounters {
             ("refused", link.refused),
             ("unsent", link.unsent),
             ("unreachable", link.unreachable),
+            ("malformed", status.ring.malformed),
         ]),
         sessions: Counted(vec![
             ("connections", sessions.connections),
@@ -232,7 +233,7 @@ fn sentences(status: &Status) -> Vec<String> {
     }
     if let Some(by) = ring.excluded_by {
         out.push(format!(
-            "{by} keeps this daemon out of its view, because views with it did not last or an older daemon of this name lives; it \
+            "{by} keeps this daemon out of its view, because views with it did not last, an older daemon of this name lives, or its list does not have it; it \
              may own nothing meanwhile. Look for loss or one-way cuts on this machine's network, or give it a bus.name of its own."
         ));
     }
@@ -242,6 +243,19 @@ fn sentences(status: &Status) -> Vec<String> {
              gone. Run one major version on all machines."
                 .into(),
         );
+    }
+    if ring.lists_differ {
+        out.push(
+            "Daemons have different lists of daemons: bring the same spread.conf to all and let them read it again; until then a new \
+             view has only daemons that list each other."
+                .into(),
+        );
+    }
+    if ring.malformed > 0 {
+        out.push(format!(
+            "{} datagrams of daemons of this cluster could not be read: run the same release on all machines.",
+            ring.malformed
+        ));
     }
     let mut kept = ring.peers.iter().filter(|peer| peer.kept_out.is_some()).map(|peer| peer.daemon);
     if let Some(first) = kept.next() {

@@ -381,3 +381,29 @@ fn mistakes_about_tls_name_the_key() {
         words.iter().for_each(|word| assert!(said.contains(word), "{word}: {said}"));
     }
 }
+
+#[test]
+fn another_list_is_taken_while_the_daemon_runs_unless_it_makes_it_another_daemon() {
+    let of = |text: &str, me| DaemonConfig::from_conf(&parse(text), me, with_key()).unwrap();
+    let before = of("Spread_Segment 10.0.0.255 { a 10.0.0.1 b 10.0.0.2 }", 1);
+    for (text, me, taken, differs) in [
+        ("Spread_Segment 10.0.0.255 { a 10.0.0.1 b 10.0.0.2 c 10.0.0.3 }", 1, true, ""),
+        ("Spread_Segment 239.1.2.3 { b 10.0.0.2 a 10.0.0.9 VirtualID = 7 }", 0, true, ""),
+        ("Spread_Segment 10.0.0.255 { a 10.0.0.1 b 10.0.0.2 } Window = 9", 1, true, ""),
+        ("Spread_Segment 10.0.0.255 { a 10.0.0.1 b 10.0.0.4 }", 1, false, "the address"),
+        (
+            "Spread_Segment 10.0.0.255 { a 10.0.0.1 b 10.0.0.2 VirtualID = 7 }",
+            1,
+            false,
+            "the address",
+        ),
+        ("Spread_Segment 10.0.0.255 { a 10.0.0.1 c 10.0.0.2 }", 1, false, "the name"),
+        ("Spread_Segment 10.0.0.255:5000 { a 10.0.0.1 b 10.0.0.2 }", 1, false, "the address"),
+    ] {
+        let new = of(text, me);
+        assert_eq!(!before.is_another_daemon(&new), taken, "{text}");
+        let said = before.differs_for_good(&new);
+        let first = said.first().copied().unwrap_or_default();
+        assert!(first.starts_with(differs) && said.is_empty() == differs.is_empty(), "{said:?}");
+    }
+}

@@ -68,6 +68,12 @@ pub struct Detail {
     pub excluded_by: Option<String>,
     /// Whether daemons are heard that speak another major version.
     pub hears_incompatible: bool,
+    /// Whether a daemon that is heard has another list of daemons.
+    #[serde(default)]
+    pub lists_differ: bool,
+    /// Datagrams of daemons of this cluster that could not be read.
+    #[serde(default)]
+    pub malformed: u64,
     /// Everybody known, members first and in their order; the daemon itself as well.
     pub daemons: Vec<Peer>,
     /// The sessions for which most waits, at most [`SESSIONS_MAX`].
@@ -242,6 +248,8 @@ impl Detail {
             priority: status.priority.clone(),
             excluded_by: ring.excluded_by.map(|daemon| daemon.name.to_string()),
             hears_incompatible: ring.hears_incompatible,
+            lists_differ: ring.lists_differ,
+            malformed: ring.malformed,
             daemons: daemons(status),
             slowest: status.slowest.iter().take(SESSIONS_MAX).filter_map(session).collect(),
             packets: Packets {
