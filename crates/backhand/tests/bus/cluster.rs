@@ -158,6 +158,14 @@ impl Bus {
         Endpoint::Unix(format!("/proc/{}/root/tmp/{PORT}", self.process(i).pid()).into())
     }
 
+    /// Starts the program with these words as daemon `i`.
+    pub(crate) fn run(&mut self, i: usize, words: &[&std::ffi::OsStr]) {
+        let log = self.path(&format!("{}.log", NAMES[i]));
+        let spawn = Spawn::new(PROGRAM).args(words).cwd("/");
+        let spawn = spawn.stdout(Output::File(log.clone())).stderr(Output::File(log));
+        self.daemons[i] = Some(self.lab.machine(i).spawn(spawn).unwrap());
+    }
+
     /// All that daemon `i` knows of itself and of the others, if it answers.
     pub(crate) fn detail(&self, i: usize) -> Option<Box<Detail>> {
         let Endpoint::Unix(clients) = self.endpoint(i) else { return None };

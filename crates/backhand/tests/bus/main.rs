@@ -17,11 +17,13 @@ mod busy;
 mod chaos;
 mod client;
 mod cluster;
+mod corners;
 mod faults;
 mod history;
 mod limits;
 mod networks;
 mod reactions;
+mod reload;
 mod sites;
 mod soak;
 mod standing;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     lab::init();
     stage::init();
     client::alone_if_asked();
+    corners::send_if_asked();
     let namespaces = Lab::available().map(drop).map_err(|why| why.to_string());
     let (user, root) = (there(Wish::UserNamespaces), there(Wish::RootNamespaces));
     let all = [
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         networks::TRIALS,
         limits::TRIALS,
         reactions::TRIALS,
+        reload::TRIALS,
+        corners::TRIALS,
         soak::TRIALS,
         busy::TRIALS,
         sites::TRIALS,
