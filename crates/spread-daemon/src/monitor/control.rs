@@ -12,13 +12,11 @@ use std::time::Duration;
 
 use base::Instant;
 
-use super::words::{Answer, Request};
+use super::words::{Answer, REQUEST_MAX, Request};
 use crate::poll::{Poll, Token};
 
 /// Connections at a time; more are closed at once.
 const CONNECTIONS: usize = 16;
-/// Bytes of a request: a partition of 128 daemons is less.
-const REQUEST_MAX: usize = 8 << 10;
 /// Bytes of answers that may wait for whoever asked.
 const ANSWERS_MAX: usize = 256 << 10;
 /// How long a connection may last.
@@ -143,7 +141,7 @@ impl Control {
                         connection.asked = true;
                         let input = std::mem::take(&mut connection.input);
                         let caller = Caller { at, serial: connection.serial };
-                        return Some((caller, parse(&input)));
+                        return Some((caller, Request::read(&input)));
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
@@ -230,12 +228,4 @@ fn user(socket: &UnixStream) -> Option<u32> {
         )
     };
     (result == 0).then_some(who.uid)
-}
-
-fn parse(input: &[u8]) -> Result<Request, String> {
-    let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if line.len() > REQUEST_MAX {
-        return Err(format!("a request has at most {REQUEST_MAX} bytes"));
-    }
-    serde_json::from_slice(line).map_err(|error| format!("this is no request: {error}"))
 }

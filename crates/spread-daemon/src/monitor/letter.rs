@@ -4,12 +4,13 @@
 //! 0  mark 0xF0   1  major version of the ring   2  question's number [8]   10  kind   11  body; numbers big-endian
 //! ```
 //!
-//! The ring knows no such kind and skips it, so daemons without a monitor ignore it.
+//! The ring knows no such kind and skips it, so daemons without a monitor ignore it. What is in a letter has been said by a
+//! holder of the key; it is read as if it had not.
 
 use super::report::Report;
 
 /// The first byte; no message of the ring begins so.
-pub(crate) const MARK: u8 = 0xF0;
+pub const MARK: u8 = 0xF0;
 const HEAD: usize = 11;
 /// Most daemons of a partition.
 const DAEMONS_MAX: usize = ring::settings::MEMBERS_MAX;
@@ -18,34 +19,44 @@ const WHY_MAX: usize = 300;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Letter {
+pub struct Letter {
     /// The number that the one who asks has drawn; answers repeat it.
-    pub(crate) question: u64,
-    pub(crate) body: Body,
+    pub question: u64,
+    /// What is said.
+    pub body: Body,
 }
 
 /// What is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Body {
+pub enum Body {
+    /// How is the daemon?
     Status,
     /// Virtual ids of daemons and their components.
     Partition(Vec<(u32, i16)>),
+    /// Partitions end.
     Heal,
+    /// As [`Request::Flow`](super::Request::Flow).
     Flow {
+        /// Packets of all members in one rotation.
         window: Option<u16>,
+        /// Packets sent after the token.
         accelerated: Option<u16>,
     },
+    /// The daemon is to end.
     Terminate,
     /// The daemon is to read its configuration again.
     Reload,
-    /// Answers.
+    /// An answer: how it is.
     Report(Box<Report>),
+    /// An answer: it was done.
     Done,
+    /// An answer: it was not done, and why.
     Refused(String),
 }
 
 impl Letter {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The bytes of the datagram, which are less than a thousand.
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![MARK, ring::settings::MAJOR];
         out.extend_from_slice(&self.question.to_be_bytes());
         match &self.body {
@@ -82,7 +93,8 @@ impl Letter {
         out
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads a datagram; what is none of these, or is cut, is nothing.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (head, body) = bytes.split_at_checked(HEAD)?;
         if head[..2] != [MARK, ring::settings::MAJOR] {
             return None;

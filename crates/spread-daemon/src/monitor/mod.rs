@@ -11,12 +11,12 @@
 //!
 //! - [`words`]: what is said on the socket. [`client`]: the other end of it. `control`: this end.
 //! - [`detail`]: what a daemon tells of itself on the socket, and only there.
-//! - `letter`, [`report`]: what daemons say to each other. `question`: who is to answer yet. `partition`: who is deaf to whom.
+//! - [`letter`], [`report`]: what daemons say to each other. `question`: who is to answer yet. `partition`: who is deaf to whom.
 
 pub mod client;
 mod control;
 pub mod detail;
-mod letter;
+pub mod letter;
 mod partition;
 mod question;
 pub mod report;

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::detail::Detail;
 use super::report::Report;
 
+/// Bytes of a request: a partition of 128 daemons is less.
+pub const REQUEST_MAX: usize = 8 << 10;
+
 /// What an operator asks. One for each connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
@@ -62,6 +65,18 @@ pub enum Whom {
 }
 
 impl Request {
+    /// Reads the first line of `input`.
+    ///
+    /// # Errors
+    /// It is too long or no request; the text is for whoever asked.
+    pub fn read(input: &[u8]) -> Result<Self, String> {
+        let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        if line.len() > REQUEST_MAX {
+            return Err(format!("a request has at most {REQUEST_MAX} bytes"));
+        }
+        serde_json::from_slice(line).map_err(|error| format!("this is no request: {error}"))
+    }
+
     /// Whether it changes something, which takes `dangerous_monitor` at whoever does it. What the files of a machine say was
     /// decided there.
     pub fn is_dangerous(&self) -> bool {
