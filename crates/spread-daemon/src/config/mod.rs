@@ -27,6 +27,7 @@ use ring::DaemonName;
 use seal::ClusterKey;
 
 use crate::conf::{AccessList, AuthMethod, LocalAddress, Reach};
+use crate::tls::Identity;
 
 pub use accounts::{group_id, user_id};
 pub use fixed::{NoKey, Secrets};
@@ -181,11 +182,7 @@ pub struct TlsClients {
     /// From which addresses.
     pub accept: AddrBlocks,
     /// The daemon's certificate and key, and who vouches for clients.
-    pub config: Arc<rustls::ServerConfig>,
-    /// For whom the daemon's certificate is.
-    pub subject: String,
-    /// What is strange with the certificates but allowed, one sentence each, for the log.
-    pub warnings: Vec<String>,
+    pub(crate) identity: Arc<Identity>,
 }
 
 /// A Unix socket to listen on.

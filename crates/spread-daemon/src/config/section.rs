@@ -55,6 +55,7 @@ pub struct BusSection {
     ///
     /// The protocol is the same within TLS 1.3 or 1.2. Needs `tls_certificate`, `tls_key` and `tls_client_ca`. The library
     /// and the tools of Backhand connect with `tls:PORT@HOST`; programs of the toolkit through a program such as stunnel.
+    /// Beside `spread_conf` it can stand too; the daemon that is started alone, from a spread.conf, has no TLS.
     ///
     /// At most 16. Default: none.
     pub tls_listen: Vec<Spanned<SocketAddr>>,
@@ -63,7 +64,7 @@ pub struct BusSection {
     /// clients know: PEM.
     ///
     /// It names the hosts and addresses that clients connect to (subjectAltName). An absolute path. SIGHUP takes it again,
-    /// for those who connect from then on; that it ends within 14 days or has ended is said in the log.
+    /// for those who connect from then on; that it ends within 14 days or has ended is said in the log, each day.
     ///
     /// Default: none; needed with `tls_listen`.
     pub tls_certificate: Option<Spanned<PathBuf>>,

@@ -341,7 +341,7 @@ fn clients_by_tls_have_their_own_port_and_addresses() {
         (&tls.listen[..], &tls.accept),
         (&[socket("0.0.0.0:4804")][..], &config.clients.accept)
     );
-    assert_eq!(tls.subject, "CN=bus");
+    assert_eq!(tls.identity.subject, "CN=bus");
     let anywhere = "tls_listen = [\"0.0.0.0:4805\"]\ntls_accept_clients = [\"0.0.0.0/0\"]";
     let other = by_tls(&format!("{TLS_FILES}{anywhere}\nlisten = []\nsocket = \"none\"")).unwrap();
     let accept = &other.clients.tls.as_ref().unwrap().accept;

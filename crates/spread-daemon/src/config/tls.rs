@@ -9,7 +9,6 @@ use toml::Spanned;
 use super::found::Found;
 use super::section::BusSection;
 use super::{Clients, TlsClients};
-use crate::clock;
 use crate::tls::{Files, Identity, Which};
 
 impl Found {
@@ -58,8 +57,7 @@ impl Found {
             return;
         };
         if whole && let Some(identity) = self.identity([certificate, key, client_ca]) {
-            let Identity { config, subject, warnings } = identity;
-            clients.tls = Some(TlsClients { listen, accept, config, subject, warnings });
+            clients.tls = Some(TlsClients { listen, accept, identity: identity.into() });
         }
     }
 
@@ -84,7 +82,7 @@ impl Found {
             key: key.get_ref(),
             client_ca: client_ca.get_ref(),
         };
-        match Identity::read(&files, i64::from(clock::unix_seconds())) {
+        match Identity::read(&files) {
             Ok(identity) => Some(identity),
             Err(fault) => {
                 let (path, name) = match fault.which {

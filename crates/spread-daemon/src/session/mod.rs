@@ -412,6 +412,7 @@ impl Sessions {
             return;
         }
         self.swept = now;
+        self.look_at_certificates(now);
         self.judge_behind(now);
         for at in 0..self.slots.len() {
             let Some(connection) = self.slots[at].as_ref() else { continue };

@@ -14,6 +14,7 @@ use rustls::ServerConnection;
 
 use super::Sessions;
 use super::connection::Stage;
+use crate::clock;
 use crate::config::Clients;
 use crate::listen::Arrival;
 use crate::tls::certificate::Certificate;
@@ -22,6 +23,8 @@ use crate::tls::certificate::Certificate;
 const SEALED_MAX: usize = 64 << 10;
 /// Between two lines of the log about clients that do not come in by TLS.
 const TELL_EACH: Duration = Duration::from_secs(10);
+/// Between two lines about certificates that end.
+const WARN_EACH: Duration = Duration::from_secs(24 * 3_600);
 
 /// What seals a connection.
 #[derive(Debug)]
@@ -54,7 +57,11 @@ impl Tls {
     ) -> Result<(), rustls::Error> {
         while !sealed.is_empty() && !self.broken && !self.ended {
             let opened = self.open_some(&mut sealed, into);
-            self.broken = opened.is_err();
+            if opened.is_err() {
+                self.broken = true;
+                // What is left of them goes before the reason, and nobody counts it any more.
+                self.sealed = 0;
+            }
             opened?;
         }
         Ok(())
@@ -150,23 +157,38 @@ impl Write for Wire<'_> {
     }
 }
 
-/// What was said of clients that did not come in.
+/// What was said of clients that did not come in, and of certificates.
 #[derive(Debug, Default)]
 pub(super) struct Turned {
     told: Option<Instant>,
     untold: u64,
+    warned: Option<Instant>,
 }
 
 /// Says what clients that come by TLS are shown, and what is strange with it.
 pub(super) fn tell(clients: &Clients) {
     let Some(tls) = &clients.tls else { return };
-    tracing::info!(at = ?tls.listen, certificate = tls.subject, "clients may come by TLS");
-    for warning in &tls.warnings {
+    tracing::info!(at = ?tls.listen, certificate = tls.identity.subject, "clients may come by TLS");
+    warn(clients);
+}
+
+fn warn(clients: &Clients) {
+    let now = i64::from(clock::unix_seconds());
+    for warning in clients.tls.iter().flat_map(|tls| tls.identity.warnings(now)) {
         tracing::warn!("{warning}");
     }
 }
 
 impl Sessions {
+    /// Says each day what is strange with the certificates: a daemon may run for longer than they last.
+    pub(super) fn look_at_certificates(&mut self, now: Instant) {
+        let since = *self.turned.warned.get_or_insert(now);
+        if now.since(since) >= WARN_EACH {
+            self.turned.warned = Some(now);
+            warn(&self.config);
+        }
+    }
+
     /// What seals the connection that has come, if it came where that is asked for; `None` if it may not come.
     pub(super) fn secure(&self, arrival: &Arrival) -> Option<Option<ServerConnection>> {
         let tls = self.config.tls.as_ref().filter(|_| arrival.tls);
@@ -178,7 +200,7 @@ impl Sessions {
             return None;
         }
         let Some(tls) = tls else { return (!arrival.tls).then_some(None) };
-        match ServerConnection::new(tls.config.clone()) {
+        match ServerConnection::new(tls.identity.config.clone()) {
             Ok(connection) => Some(Some(connection)),
             Err(error) => {
                 tracing::warn!(%error, "a client cannot be served by TLS and is turned away");

@@ -11,7 +11,7 @@ pub(crate) mod certificate;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
@@ -57,23 +57,25 @@ pub(crate) struct Identity {
     pub(crate) config: Arc<ServerConfig>,
     /// For whom the certificate is.
     pub(crate) subject: String,
-    /// What is strange but allowed, one sentence each.
-    pub(crate) warnings: Vec<String>,
+    /// The certificates whose time matters, with their files.
+    timed: Vec<(Certificate, PathBuf)>,
+    /// What is strange but allowed whatever the time is, one sentence each.
+    strange: Vec<String>,
 }
 
 impl Identity {
-    /// Reads the files. `now` is in unix seconds.
+    /// Reads the files.
     ///
     /// # Errors
     /// The first that is missing, unreadable, or does not fit the others.
-    pub(crate) fn read(files: &Files<'_>, now: i64) -> Result<Self, Fault> {
+    pub(crate) fn read(files: &Files<'_>) -> Result<Self, Fault> {
         let chain = certificates(Which::Certificate, files.certificate)?;
         let key = key(files.key)?;
         let mut roots = RootCertStore::empty();
         let authorities = certificates(Which::ClientCa, files.client_ca)?;
-        let mut warnings = Vec::new();
+        let mut timed = Vec::new();
         for der in &authorities {
-            warnings.extend(ending(der, files.client_ca, now));
+            timed.extend(Certificate::read(der).map(|read| (read, files.client_ca.into())));
             roots.add(der.clone()).map_err(|error| {
                 let message =
                     format!("a certificate in {:?} cannot be used: {error}", files.client_ca);
@@ -97,7 +99,6 @@ impl Identity {
             })?;
         let versions = [&version::TLS13, &version::TLS12];
         let own = chain.first().and_then(|der| Certificate::read(der));
-        let der = chain.first().cloned();
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .and_then(|builder| {
@@ -106,17 +107,23 @@ impl Identity {
             .map_err(|error| unfit(files, &error))?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        if let Some(der) = der {
-            warnings.extend(ending(&der, files.certificate, now));
-        }
+        let mut strange = Vec::new();
         if own.as_ref().is_some_and(|own| !own.has_names) {
-            warnings.push(format!(
+            strange.push(format!(
                 "the certificate in {:?} names no host in its subjectAltName, so clients that check it do not believe it; make one with the names and addresses they connect to",
                 files.certificate
             ));
         }
-        let subject = own.map_or_else(|| "nobody".into(), |own| own.subject);
-        Ok(Self { config: config.into(), subject, warnings })
+        let subject = own.as_ref().map_or_else(|| "nobody".into(), |own| own.subject.clone());
+        timed.extend(own.map(|own| (own, files.certificate.into())));
+        Ok(Self { config: config.into(), subject, timed, strange })
+    }
+
+    /// What is strange but allowed, one sentence each. `now` is in unix seconds.
+    pub(crate) fn warnings(&self, now: i64) -> Vec<String> {
+        let ending =
+            self.timed.iter().filter_map(|(certificate, path)| ending(certificate, path, now));
+        ending.chain(self.strange.iter().cloned()).collect()
     }
 }
 
@@ -148,8 +155,7 @@ fn unfit(files: &Files<'_>, error: &rustls::Error) -> Fault {
 }
 
 /// That a certificate ends soon, has ended, or has not begun.
-fn ending(der: &CertificateDer<'_>, path: &Path, now: i64) -> Option<String> {
-    let certificate = Certificate::read(der)?;
+fn ending(certificate: &Certificate, path: &Path, now: i64) -> Option<String> {
     let (subject, days) = (&certificate.subject, certificate.days_left(now));
     let what = match days {
         _ if certificate.valid.0 > now => {

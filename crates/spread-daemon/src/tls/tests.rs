@@ -9,6 +9,7 @@ use super::*;
 
 /// In the middle of the time of the certificates.
 const NOW: i64 = 2_000_000_000;
+const FILES: [&str; 3] = ["server.pem", "server.key", "ca.pem"];
 
 struct Folder(TempDir);
 
@@ -27,15 +28,15 @@ impl Folder {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    fn read_at(&self, now: i64, names: [&str; 3]) -> Result<Identity, Fault> {
+    fn read(&self, names: [&str; 3]) -> Result<Identity, Fault> {
         let [certificate, key, client_ca] = names.map(|name| self.path(name));
         let files = Files { certificate: &certificate, key: &key, client_ca: &client_ca };
-        Identity::read(&files, now)
+        Identity::read(&files)
     }
 
     /// What is wrong with which, and what to do.
     fn fault(&self, names: [&str; 3]) -> (Which, String) {
-        let fault = self.read_at(NOW, names).unwrap_err();
+        let fault = self.read(names).unwrap_err();
         (fault.which, format!("{}; {}", fault.message, fault.remedy))
     }
 }
@@ -48,8 +49,8 @@ fn says(fault: (Which, String), which: Which, words: &[&str]) {
 
 #[test]
 fn right_files_make_an_identity_without_warnings() {
-    let identity = Folder::new().read_at(NOW, ["server.pem", "server.key", "ca.pem"]).unwrap();
-    assert_eq!((identity.subject.as_str(), identity.warnings.len()), ("CN=bus", 0));
+    let identity = Folder::new().read(FILES).unwrap();
+    assert_eq!((identity.subject.as_str(), identity.warnings(NOW).len()), ("CN=bus", 0));
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn several_authorities_may_vouch() {
     let folder = Folder::new();
     let both = ["ca.pem", "other.pem"].map(certificates::text).concat();
     folder.write("both.pem", &both);
-    folder.read_at(NOW, ["server.pem", "server.key", "both.pem"]).unwrap();
+    folder.read(["server.pem", "server.key", "both.pem"]).unwrap();
 }
 
 #[test]
@@ -101,33 +102,29 @@ fn a_key_that_everybody_can_read_is_refused() {
         std::fs::set_permissions(folder.path("server.key"), permissions).unwrap();
     };
     mode(0o604);
-    let files = ["server.pem", "server.key", "ca.pem"];
-    says(folder.fault(files), Which::Key, &["mode 604", "chmod 600"]);
+    says(folder.fault(FILES), Which::Key, &["mode 604", "chmod 600"]);
     // A group of those who may read keys is usual.
     mode(0o640);
-    folder.read_at(NOW, files).unwrap();
+    folder.read(FILES).unwrap();
 }
 
 #[test]
 fn the_end_of_a_certificate_is_told_before_and_after() {
-    let folder = Folder::new();
+    let identity = Folder::new().read(FILES).unwrap();
     let end = 4_733_510_400;
-    let warnings =
-        |now| folder.read_at(now, ["server.pem", "server.key", "ca.pem"]).unwrap().warnings;
-    assert!(warnings(end - 15 * 86_400).is_empty());
-    let soon = warnings(end - 3 * 86_400);
+    assert!(identity.warnings(end - 15 * 86_400).is_empty());
+    let soon = identity.warnings(end - 3 * 86_400);
     // The daemon's own, and that of the authority.
-    assert!(
-        soon.len() == 2 && soon[1].contains("CN=bus") && soon[1].contains("ends in 3 days"),
-        "{soon:?}"
-    );
-    let over = warnings(end + 3 * 86_400);
+    assert!(soon.len() == 2, "{soon:?}");
+    assert!(soon[1].contains("CN=bus") && soon[1].contains("ends in 3 days"), "{soon:?}");
+    let over = identity.warnings(end + 3 * 86_400);
     assert!(over[1].contains("ended 3 days ago"), "{over:?}");
-    assert!(warnings(0)[1].contains("is not valid yet"));
+    assert!(identity.warnings(0)[1].contains("is not valid yet"));
 }
 
 #[test]
 fn a_certificate_for_no_host_is_told() {
-    let identity = Folder::new().read_at(NOW, ["client.pem", "client.key", "ca.pem"]).unwrap();
-    assert!(identity.warnings[0].contains("subjectAltName"), "{:?}", identity.warnings);
+    let identity = Folder::new().read(["client.pem", "client.key", "ca.pem"]).unwrap();
+    let warnings = identity.warnings(NOW);
+    assert!(warnings.len() == 1 && warnings[0].contains("subjectAltName"), "{warnings:?}");
 }

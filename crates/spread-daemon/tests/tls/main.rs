@@ -109,6 +109,20 @@ fn what_a_bad_client_does_costs_only_its_own_session() {
     assert!(alice.receive().is_err());
     goes_on("noise2");
 
+    // The same, while much waits for it.
+    let mut alice = daemon.alice("alice");
+    alice.join("much");
+    assert_eq!(alice.view(), 1);
+    let mut writer = daemon.alice("writer");
+    (0..100).for_each(|_| writer.send("much", &[1; 100_000]));
+    daemon.until("something waits", |status| status.slowest.iter().any(|one| one.bytes > 0));
+    alice.stream.sock.write_all(&[0x17, 3, 3, 0, 40]).unwrap();
+    alice.stream.sock.write_all(&[9; 40]).unwrap();
+    daemon.until("it is sent away", |status| status.open == 2);
+    while alice.receive().is_ok() {}
+    drop(writer);
+    goes_on("noise3");
+
     // What the protocol of the bus does not allow, well sealed.
     let mut alice = daemon.alice("alice");
     alice.stream.write_all(&[0xff; 48]).unwrap();
