@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bus_tools::purge::{self, Endpoint};
+use bus_tools::tls::TlsFiles;
 use clap::{Args, Parser, Subcommand};
 
 /// Every machine of a web cluster serves, balances and watches: no balancer box, no single point of failure.
@@ -79,11 +80,33 @@ pub(crate) struct ToolArgs {
     pub(crate) words: Vec<OsString>,
 }
 
+// Certificates, for a daemon that is reached by TLS. What a doc comment said here would replace what the command says.
+#[derive(Debug, Args)]
+pub(crate) struct TlsArgs {
+    /// Who signs the certificates of daemons, for tls:PORT@HOST [default: that of BACKHAND_TLS_CA]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// The certificate to show the daemon [default: that of BACKHAND_TLS_CERTIFICATE]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// Its key [default: that of BACKHAND_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+impl From<TlsArgs> for TlsFiles {
+    fn from(args: TlsArgs) -> Self {
+        Self { ca: args.tls_ca, certificate: args.tls_certificate, key: args.tls_key }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct PurgeArgs {
-    /// The bus daemon: PORT for its Unix socket, or PORT@HOST
+    /// The bus daemon: PORT for its Unix socket, PORT@HOST, or tls:PORT@HOST
     #[arg(short, long, default_value = "4803")]
     pub(crate) daemon: Endpoint,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// The group of the caches
     #[arg(short, long, default_value = purge::GROUP)]
     pub(crate) group: String,
@@ -103,9 +126,11 @@ pub(crate) struct PurgedArgs {
     /// The folder of the cache, which has the paths of the URLs; EVERYTHING in it is removed
     #[arg(short = 'c', long, value_name = "FOLDER")]
     pub(crate) dir: PathBuf,
-    /// The bus daemon: PORT for its Unix socket, or PORT@HOST
+    /// The bus daemon: PORT for its Unix socket, PORT@HOST, or tls:PORT@HOST
     #[arg(short, long, default_value = "4803")]
     pub(crate) daemon: Endpoint,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// The groups whose purges are done here
     #[arg(short, long, default_value = purge::GROUP)]
     pub(crate) group: Vec<String>,

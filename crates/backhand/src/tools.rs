@@ -60,6 +60,7 @@ fn start(
 pub(crate) fn purge(args: PurgeArgs) -> Result<ExitCode> {
     let request = Request {
         spread: args.daemon,
+        tls: args.tls.into(),
         group: args.group,
         objects: args.objects.into_iter().map(OsString::into_vec).collect(),
         patience: (!args.no_wait).then(|| Duration::from_secs(args.timeout)),
@@ -78,7 +79,8 @@ pub(crate) fn purge(args: PurgeArgs) -> Result<ExitCode> {
 
 /// Does `backhand purged`.
 pub(crate) fn purged(args: PurgedArgs) -> Result<ExitCode> {
-    let settings = Settings { folder: args.dir, spread: args.daemon, groups: args.group };
+    let tls = args.tls.into();
+    let settings = Settings { folder: args.dir, spread: args.daemon, tls, groups: args.group };
     let ready = match Ready::new(&settings) {
         Ok(ready) => ready,
         Err(error) => {

@@ -11,8 +11,9 @@ use spread_client::blocking::Connection;
 use spread_client::{Event, GroupName, Names, Outgoing, Regular, Service};
 
 use crate::show::Screen;
+use crate::tls::{self, TlsFiles};
 use crate::usage::{UsageError, Words};
-use crate::user::connect;
+use crate::user::{NoSession, connect};
 
 /// Bytes of the longest message (`MAX_MESSLEN` of the original).
 pub const BYTES_MAX: usize = 100_000;
@@ -53,6 +54,8 @@ pub struct Arguments {
     pub members: usize,
     /// Whether to send, receive or both (`-ro`, `-wo`).
     pub direction: Direction,
+    /// The certificates, for a connection string with TLS.
+    pub tls: TlsFiles,
 }
 
 impl Default for Arguments {
@@ -64,6 +67,7 @@ impl Default for Arguments {
             bytes: 1_000,
             members: 0,
             direction: Direction::Both,
+            tls: TlsFiles::default(),
         }
     }
 }
@@ -77,6 +81,9 @@ impl Arguments {
         let mut line = Self::default();
         let mut words = Words::new(words);
         while let Some(flag) = words.next() {
+            if line.tls.take(&flag, &mut words)? {
+                continue;
+            }
             match flag.as_bytes() {
                 [b'-', b'r', b'o', ..] => line.direction = Direction::Read,
                 [b'-', b'w', b'o', ..] => line.direction = Direction::Write,
@@ -117,7 +124,8 @@ Usage: {program}
 \t[-s <spread name>]   : either port or port@machine
 \t[-ro]   \t\t: read  only (no multicast)
 \t[-wo]   \t\t: write only (no receive)
-"
+{}",
+        tls::USAGE
     )
 }
 
@@ -131,9 +139,10 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> io::Result<u8> {
     let with = if members > 0 { " with group membership" } else { "" };
     screen.say(&format!("flooder: connecting to {}{with}\n", arguments.spread))?;
     screen.flush()?;
-    let bus = match connect(&arguments.spread, &arguments.user, members > 0) {
+    let bus = match connect(&arguments.spread, &arguments.user, members > 0, &arguments.tls) {
         Ok(bus) => bus,
-        Err(code) => {
+        Err(NoSession { code, why }) => {
+            screen.say(&why)?;
             screen.error(code)?;
             return Ok(1);
         }

@@ -7,6 +7,7 @@
 //!   scripts read.
 //! - [`top`] (`backhand bus top`): a daemon and those it knows, looked at each second.
 //! - [`purge`]: objects removed from the caches of all machines by one message, and acknowledged by each.
+//! - [`tls`]: the certificates of the tools, where a daemon is reached by TLS.
 //! - [`tool`]: the historical names and command lines.
 //!
 //! What the historical tools print is read by scripts, so it is kept to the byte, its spelling too. They differ where the
@@ -21,6 +22,7 @@ pub mod monitor;
 pub mod purge;
 mod show;
 pub mod status;
+pub mod tls;
 pub mod tool;
 pub mod top;
 pub mod usage;

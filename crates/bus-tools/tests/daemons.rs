@@ -116,7 +116,7 @@ impl Bus {
 
     fn user(&self, at: usize, name: &str) -> Running {
         let spread = self.endpoint(at).to_string();
-        let arguments = user::Arguments { user: name.into(), spread, password: false };
+        let arguments = user::Arguments { user: name.into(), spread, ..Default::default() };
         let user = Running::start(move |input, output| user::run(&arguments, input, output, false));
         user.screen.until(PROMPT);
         user

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use bus_tools::purge::ask::{Request, ask};
+use bus_tools::tls::TlsFiles;
 use spread_client::blocking::Connection;
 use spread_client::{Event, GroupId, Membership, Names, Options, Outgoing, Service};
 use spread_wire::{Order, Transitional};
@@ -128,6 +129,7 @@ fn the_programs_of_the_book_are_understood() {
     assert_eq!(book.receive_within(Duration::from_millis(50)).unwrap(), None);
     let request = Request {
         spread: server.unix.clone(),
+        tls: TlsFiles::default(),
         group: GROUP.into(),
         objects: vec![b"/e".to_vec()],
         patience: None,
@@ -328,6 +330,7 @@ fn mistakes_are_told_before_anything_is_purged() {
     let asked = |group: &str, objects: &[&str]| {
         let request = Request {
             spread: server.unix.clone(),
+            tls: TlsFiles::default(),
             group: group.into(),
             objects: objects.iter().map(|object| object.as_bytes().to_vec()).collect(),
             patience: Some(PATIENCE),

@@ -34,7 +34,7 @@ const RULE: &str = "\n============================\n";
 
 fn start(server: &Server, user: &str) -> Running {
     let arguments =
-        Arguments { user: user.into(), spread: server.unix.to_string(), password: false };
+        Arguments { user: user.into(), spread: server.unix.to_string(), ..Arguments::default() };
     Running::start(move |input, output| run(&arguments, input, output, false))
 }
 
@@ -326,7 +326,8 @@ fn a_lost_session_is_told_as_the_library_does() {
 #[test]
 fn no_session_is_told_as_the_library_does() {
     let run = |user: &str, spread: &str| {
-        let arguments = Arguments { user: user.into(), spread: spread.into(), password: false };
+        let arguments =
+            Arguments { user: user.into(), spread: spread.into(), ..Arguments::default() };
         let mut output = Vec::new();
         let status = run(&arguments, std::io::empty(), &mut output, false).unwrap();
         assert_eq!(status, 1);

@@ -19,6 +19,8 @@ const NEEDED: &[(&str, &str)] = &[
     // The status page is looked at.
     ("chromium", "chromium"),
     ("curl", "curl"),
+    // TLS of another make speaks with the bus.
+    ("openssl", "openssl"),
     // The lab's own tests look at it from inside.
     ("ip", "iproute2"),
     ("python3", "python3"),

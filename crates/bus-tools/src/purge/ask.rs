@@ -15,6 +15,7 @@ use spread_client::{
 use super::message::{Answer, UNANSWERED};
 use super::object::{Object, ObjectError};
 use super::private_name;
+use crate::tls::TlsFiles;
 
 /// Objects that are not yet answered by all.
 const UNDERWAY_MAX: usize = 64;
@@ -24,6 +25,8 @@ const UNDERWAY_MAX: usize = 64;
 pub struct Request {
     /// The daemon.
     pub spread: Endpoint,
+    /// The certificates, if that is with TLS.
+    pub tls: TlsFiles,
     /// The group of the caches.
     pub group: String,
     /// Paths and URLs.
@@ -83,8 +86,12 @@ pub fn ask(
         let wrong = |source| AskError::Object { object: text.escape_ascii().to_string(), source };
         objects.push_back(Object::named(text).map_err(wrong)?);
     }
-    let options =
-        Options { membership: false, ..Options::named(&private_name("purge")).unwrap_or_default() };
+    let tls = request.tls.read(&request.spread)?;
+    let options = Options {
+        membership: false,
+        tls,
+        ..Options::named(&private_name("purge")).unwrap_or_default()
+    };
     let mut bus = Connection::connect(&request.spread, &options)?;
     let mut asking = Asking { group, underway: BTreeMap::new(), output, errors, all: true };
     let Some(patience) = request.patience else {

@@ -66,7 +66,7 @@ fn restrict(folder: &Folder, endpoint: &Endpoint) -> Result<RestrictionStatus, R
         .scope(Scope::from_all(ASKED))?
         .create()?
         .add_rule(PathBeneath::new(folder.as_fd(), purging))?;
-    if let Endpoint::Tcp { host, port } = endpoint {
+    if let Endpoint::Tcp { host, port } | Endpoint::Tls { host, port } = endpoint {
         rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
         if host.parse::<std::net::IpAddr>().is_err() {
             // The name is looked up at every connection; where it is written down may be read.

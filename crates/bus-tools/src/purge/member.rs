@@ -7,7 +7,7 @@ use std::time::Duration;
 use spread_client::blocking::Session;
 use spread_client::{
     Backoff, Endpoint, Error, Event, GroupName, Happened, Membership, NameError, Names, Options,
-    Outgoing, PrivateGroup, Regular, Service,
+    Outgoing, PrivateGroup, Regular, Service, Tls,
 };
 
 use super::confine::{Confinement, confine};
@@ -16,6 +16,7 @@ use super::message::{Answer, MISSED, UNANSWERED};
 use super::missed::{Missed, Told};
 use super::object::Object;
 use super::private_name;
+use crate::tls::TlsFiles;
 
 /// Events that may wait while files are removed. More stay with the daemon.
 const WAITING_MAX: usize = 1_000;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The daemon.
     pub spread: Endpoint,
+    /// The certificates, if that is with TLS.
+    pub tls: TlsFiles,
     /// The groups whose purges are done here.
     pub groups: Vec<String>,
 }
@@ -72,6 +75,7 @@ pub type Log<'a> = dyn FnMut(Line) + 'a;
 pub struct Ready {
     folder: Folder,
     spread: Endpoint,
+    tls: Option<Tls>,
     groups: Vec<GroupName>,
     confinement: Confinement,
 }
@@ -92,8 +96,10 @@ impl Ready {
         }
         let folder = Folder::open(&settings.folder)?;
         let spread = settings.spread.clone();
+        // Before the files are out of reach.
+        let tls = settings.tls.read(&spread)?;
         let confinement = confine(&folder, &spread);
-        Ok(Self { folder, spread, groups, confinement })
+        Ok(Self { folder, spread, tls, groups, confinement })
     }
 
     /// Purges until the program is ended.
@@ -101,9 +107,10 @@ impl Ready {
     /// # Errors
     /// The daemon refuses this client for good. One that is not there is waited for.
     pub fn run(self, log: &mut Log<'_>) -> Error {
-        let Self { folder, spread, groups, confinement } = self;
+        let Self { folder, spread, tls, groups, confinement } = self;
         log(Line { warning: !confinement.whole, text: confinement.text });
-        let options = Options::named(&private_name("purged")).unwrap_or_default();
+        let options =
+            Options { tls, ..Options::named(&private_name("purged")).unwrap_or_default() };
         let mut session = Session::new(spread, options, Backoff::default());
         for group in &groups {
             if let Err(error) = session.join(group) {

@@ -17,6 +17,7 @@ use spread_client::blocking::{Connection, SendHalf};
 use spread_client::{Endpoint, Error, ErrorCode, GroupName, Options, PrivateName, Version};
 
 use crate::show::Screen;
+use crate::tls::{self, TlsFiles};
 use crate::usage::{UsageError, Words};
 use desk::{Desk, Word};
 
@@ -32,11 +33,14 @@ pub struct Arguments {
     pub spread: String,
     /// Whether a name or password for authentication was given (`-n`, `-p`), which no daemon of ours asks for.
     pub password: bool,
+    /// The certificates, for a connection string with TLS.
+    pub tls: TlsFiles,
 }
 
 impl Default for Arguments {
     fn default() -> Self {
-        Self { user: "user".into(), spread: "4803".into(), password: false }
+        let (user, spread) = ("user".into(), "4803".into());
+        Self { user, spread, password: false, tls: TlsFiles::default() }
     }
 }
 
@@ -49,6 +53,9 @@ impl Arguments {
         let mut arguments = Self::default();
         let mut words = Words::new(words);
         while let Some(flag) = words.next() {
+            if arguments.tls.take(&flag, &mut words)? {
+                continue;
+            }
             match flag.as_bytes() {
                 [b'-', b'u', ..] => arguments.user = words.value(&flag)?,
                 [b'-', b'r', ..] => arguments.user.clear(),
@@ -74,7 +81,8 @@ Usage: {program}
 \t[-n <username>]    : username for authentication
 \t[-p <password>]    : users password
 \t[-r ]    : use random user name
-"
+{}",
+        tls::USAGE
     )
 }
 
@@ -92,9 +100,10 @@ pub fn run(
     let mut screen = Screen::new(output, terminal);
     let Version { major, minor, patch } = Version::SPOKEN;
     screen.say(&format!("Spread library version is {major}.{minor}.{patch}\n"))?;
-    let connection = match connect(&arguments.spread, &arguments.user, true) {
+    let connection = match connect(&arguments.spread, &arguments.user, true, &arguments.tls) {
         Ok(connection) => connection,
-        Err(code) => {
+        Err(NoSession { code, why }) => {
+            screen.say(&why)?;
             screen.error(code)?;
             return bye(&mut screen, 1);
         }
@@ -111,17 +120,35 @@ pub fn run(
     status
 }
 
+/// Why there is no session.
+pub(crate) struct NoSession {
+    pub(crate) code: ErrorCode,
+    /// A line about it, if it is with TLS: the code alone does not say what is wrong with certificates.
+    pub(crate) why: String,
+}
+
 /// Connects as `name`, empty for any.
-pub(crate) fn connect(spread: &str, name: &str, membership: bool) -> Result<Connection, ErrorCode> {
-    let endpoint: Endpoint = spread.parse().map_err(|error: Error| error.code())?;
+pub(crate) fn connect(
+    spread: &str,
+    name: &str,
+    membership: bool,
+    tls: &TlsFiles,
+) -> Result<Connection, NoSession> {
+    let coded = |code| NoSession { code, why: String::new() };
+    let endpoint: Endpoint = spread.parse().map_err(|error: Error| coded(error.code()))?;
+    let told = |error: Error| match endpoint {
+        Endpoint::Tls { .. } => NoSession { code: error.code(), why: format!("{error}\n") },
+        _ => coded(error.code()),
+    };
     let name = &name.as_bytes()[..name.len().min(NAME_MAX)];
     let name = match name {
         [] => None,
         // Refused by the daemon, had it been asked.
-        _ => Some(PrivateName::new(name).map_err(|_| ErrorCode::RejectIllegalName)?),
+        _ => Some(PrivateName::new(name).map_err(|_| coded(ErrorCode::RejectIllegalName))?),
     };
-    let options = Options { name, membership, ..Options::default() };
-    Connection::connect(&endpoint, &options).map_err(|error| error.code())
+    let tls = tls.read(&endpoint).map_err(told)?;
+    let options = Options { name, membership, tls, ..Options::default() };
+    Connection::connect(&endpoint, &options).map_err(told)
 }
 
 fn bye(screen: &mut Screen<'_>, status: u8) -> io::Result<u8> {

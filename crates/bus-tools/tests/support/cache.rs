@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bus_tools::purge::ask::{Request, ask};
 use bus_tools::purge::member::{Line, Ready, Settings};
+use bus_tools::tls::TlsFiles;
 use spread_client::{Endpoint, GroupName, PrivateGroup};
 use tempfile::TempDir;
 
@@ -37,6 +38,7 @@ impl Cache {
         let settings = Settings {
             folder: self.folder.path().to_owned(),
             spread: spread.clone(),
+            tls: TlsFiles::default(),
             groups: vec![GROUP.into()],
         };
         let mut log = self.log.clone();
@@ -88,6 +90,7 @@ pub fn purge_within(
 ) -> (bool, String, String) {
     let request = Request {
         spread: spread.clone(),
+        tls: TlsFiles::default(),
         group: GROUP.into(),
         objects: objects.iter().map(|object| object.as_bytes().to_vec()).collect(),
         patience: Some(patience),
