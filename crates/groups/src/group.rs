@@ -51,6 +51,8 @@ pub(crate) struct Group {
     pub(crate) id: GroupId,
     /// It has or had members at lost daemons, so its view is not over yet.
     pub(crate) changed: bool,
+    /// The id that members know, of a view that is over without their knowing it.
+    pub(crate) unsignalled: Option<GroupId>,
     /// In member order.
     pub(crate) members: Vec<Member>,
     /// The slots of the members that are sessions of this daemon, in no order.

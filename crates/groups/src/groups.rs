@@ -111,6 +111,8 @@ pub struct Groups {
     /// Whether a [`ring::Event::Transitional`] has come since the view was installed.
     pub(crate) transitional: bool,
     pub(crate) exchange: Option<Exchange>,
+    /// Groups are in transition whose members do not know it.
+    pub(crate) unsignalled: bool,
     pub(crate) counters: Counters,
     /// Counts deliveries, so that each session gets a message once.
     pub(crate) mark: u64,
@@ -135,6 +137,7 @@ impl Groups {
             view: None,
             transitional: false,
             exchange: None,
+            unsignalled: false,
             counters: Counters::default(),
             mark: 0,
             parts: VecDeque::new(),

@@ -7,7 +7,7 @@
 //! - [`Groups`]: everything of one daemon; what its driver calls.
 //! - `session`: the clients of this daemon and whose name is taken.
 //! - `group`, `table`, `roster`: who is a member of what, and which daemons that speaks of.
-//! - `order`: what each event of the ring does. `merge`: how tables become one.
+//! - `order`: what each event of the ring does. `tell`: what members hear of it. `merge`: how tables become one.
 //! - `notice`: the messages by which clients learn of members.
 //! - `payload`, `state`, `exchange`: what daemons tell each other.
 //!
@@ -47,6 +47,7 @@ mod roster;
 mod session;
 mod state;
 mod table;
+mod tell;
 
 pub use groups::{Counters, Departure, GroupView, Groups, MemberView, Output, Submission};
 pub use limits::Limits;

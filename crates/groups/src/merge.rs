@@ -61,6 +61,7 @@ impl Groups {
         self.roster = Roster::of(view, mine, self.ids.clone());
         let id = self.roster.id();
         self.table = Table::default();
+        self.unsignalled = false;
         let mut all: Vec<Group> = own;
         all.extend(others.into_iter().flatten());
         // Each set's groups are in order already, so this is a merge.
@@ -88,6 +89,7 @@ impl Groups {
             name: contributions[0].name,
             id: GroupId { view, index: 1 },
             changed: false,
+            unsignalled: None,
             members: contributions.iter().flat_map(|group| group.members.iter().copied()).collect(),
             local: contributions.iter().flat_map(|group| group.local.iter().copied()).collect(),
         };

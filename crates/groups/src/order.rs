@@ -9,7 +9,8 @@
 //! - A view that brings nobody new is complete at once. Otherwise states are exchanged, and messages of the new view wait.
 //! - If the new view ends before that, its messages are handled in the old one, in which the members still are: by all
 //!   that go on together alike. Joins, leaves and ends of sessions of other synced sets are left out then, since those
-//!   sets tell of them in the next exchange. A further loss is signalled only to groups that get something after it.
+//!   sets tell of them in the next exchange. A further loss is signalled only if something comes after it, in that view or in
+//!   the next ones that end so.
 
 use alloc::vec::Vec;
 
@@ -133,7 +134,10 @@ impl Groups {
         let last = exchange.waiting.iter().rposition(|one| matches!(one, Waiting::Message(..)));
         for (at, one) in exchange.waiting.drain(..).enumerate() {
             match one {
-                Waiting::Message(daemon, message) => self.handle(daemon, Place::MAX, &message),
+                Waiting::Message(daemon, message) => {
+                    self.signal_late();
+                    self.handle(daemon, Place::MAX, &message);
+                }
                 Waiting::Transitional(together) => {
                     // If nothing comes between this loss and the next view, and the one before was not completed either,
                     // one word about both is enough.
@@ -144,17 +148,31 @@ impl Groups {
         }
     }
 
+    /// A loss at the end of an exchange that was cut off was not worth a word, but now something comes after it.
+    fn signal_late(&mut self) {
+        if !core::mem::take(&mut self.unsignalled) {
+            return;
+        }
+        for handle in self.table.handles() {
+            self.tell_late(handle);
+        }
+    }
+
     /// Those that are not among `together` are lost. Groups that have members there are in transition from now on.
     fn lose(&mut self, together: &[Daemon], tell: bool) {
         let newly = self.roster.lose_all_but(together);
         if newly.is_empty() {
             return;
         }
+        self.unsignalled |= !tell;
         let first = self.roster.transitional_id();
         for handle in self.table.groups_at(&newly) {
-            let told = self.table.get(handle).is_none_or(|group| group.changed);
-            if tell && !told {
-                self.tell_transition(handle);
+            let Some(group) = self.table.get_mut(handle) else { continue };
+            if !group.changed {
+                group.unsignalled = Some(group.id);
+            }
+            if tell {
+                self.tell_late(handle);
             }
             if let Some(group) = self.table.get_mut(handle) {
                 group.enter_transition(first);
@@ -314,71 +332,6 @@ impl Groups {
     fn local_slot(&self, member: &Member) -> Option<u32> {
         let here = member.place == self.roster.mine();
         here.then(|| self.sessions.slot_of(&member.name)).flatten()
-    }
-
-    /// Tells the members here of one that came or went.
-    fn tell_single(&mut self, handle: Handle, cause: Cause, member: &Member) {
-        let Some(group) = self.table.get(handle) else { return };
-        if self.any_wants_notices(&group.local) {
-            let message = notice::single(&self.roster, group, cause, member);
-            self.tell(handle, &message, None);
-        }
-    }
-
-    /// Tells the members here of a change in a group that is in transition: those that go on together are one set, those
-    /// at each lost daemon another, and one that has just come is alone and last.
-    fn tell_change(&mut self, handle: Handle, joiner: Option<&Member>, joiner_slot: Option<u32>) {
-        let Some(group) = self.table.get(handle) else { return };
-        if !self.any_wants_notices(&group.local) {
-            return;
-        }
-        let others = group.members.iter().copied().filter(|member| Some(member) != joiner);
-        let (lost, together): (Vec<Member>, Vec<Member>) =
-            others.partition(|member| self.roster.is_lost(member.place));
-        let mut sets: Vec<&[Member]> = Vec::new();
-        sets.extend((!together.is_empty()).then_some(&together[..]));
-        sets.extend(lost.chunk_by(|a, b| a.place == b.place));
-        sets.extend(joiner.map(core::slice::from_ref));
-        let message = notice::network(&self.roster, group, &sets, 0);
-        let own = joiner_slot.map(|_| notice::network(&self.roster, group, &sets, sets.len() - 1));
-        self.tell(handle, &message, joiner_slot);
-        if let (Some(slot), Some(own)) = (joiner_slot, own) {
-            self.give(slot, &own, true);
-        }
-    }
-
-    fn tell_transition(&mut self, handle: Handle) {
-        let Some(group) = self.table.get(handle) else { return };
-        if self.any_wants_notices(&group.local) {
-            let message = notice::transition(&group.name, group.id);
-            self.tell(handle, &message, None);
-        }
-    }
-
-    /// Gives a notice to the members here, but for one.
-    fn tell(&mut self, handle: Handle, message: &Bytes, except: Option<u32>) {
-        let local = self.take_local(handle);
-        for slot in local.iter().filter(|slot| Some(**slot) != except) {
-            self.give(*slot, message, true);
-        }
-        self.put_local(handle, local);
-    }
-
-    /// Whether a notice would be given to anyone of `slots`.
-    pub(crate) fn any_wants_notices(&self, slots: &[u32]) -> bool {
-        let sessions = slots.iter().filter_map(|slot| self.sessions.at(*slot));
-        sessions.into_iter().any(|session| session.alive && session.wants_membership)
-    }
-
-    fn take_local(&mut self, handle: Handle) -> Vec<u32> {
-        let group = self.table.get_mut(handle);
-        group.map(|group| core::mem::take(&mut group.local)).unwrap_or_default()
-    }
-
-    fn put_local(&mut self, handle: Handle, local: Vec<u32>) {
-        if let Some(group) = self.table.get_mut(handle) {
-            group.local = local;
-        }
     }
 }
 

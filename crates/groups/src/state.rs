@@ -102,6 +102,7 @@ pub(crate) fn decode(bytes: &[u8], set: &[Place]) -> Result<Vec<Group>, Malforme
             name,
             id: GroupId { view, index },
             changed: number % 2 == 1,
+            unsignalled: None,
             members,
             local: Vec::new(),
         });
@@ -223,7 +224,7 @@ mod tests {
     fn group(name: &str, index: i32, changed: bool, members: &[Member]) -> Group {
         let name = GroupName::new(name.as_bytes()).unwrap();
         let id = GroupId { view: ViewId { leader: index - 7, time: 1_700_000_000 }, index };
-        Group { name, id, changed, members: members.to_vec(), local: Vec::new() }
+        Group { name, id, changed, unsignalled: None, members: members.to_vec(), local: Vec::new() }
     }
 
     fn same(a: &[Group], b: &[Group]) -> bool {

@@ -43,6 +43,11 @@ impl Table {
         self.by_name.values().filter_map(|handle| self.get(*handle))
     }
 
+    /// All groups, in bytewise order of names.
+    pub(crate) fn handles(&self) -> Vec<Handle> {
+        self.by_name.values().copied().collect()
+    }
+
     /// The groups of a member that is about to leave them all, in bytewise order of names.
     ///
     /// The member's own list is given away whole, so that leaving a hundred thousand groups is not a search each time.
@@ -70,7 +75,14 @@ impl Table {
         if let Some(handle) = self.find(&name) {
             return handle;
         }
-        self.put(Group { name, id, changed: false, members: Vec::new(), local: Vec::new() })
+        self.put(Group {
+            name,
+            id,
+            changed: false,
+            unsignalled: None,
+            members: Vec::new(),
+            local: Vec::new(),
+        })
     }
 
     /// Adds a group that is not there yet, with all its members.

@@ -286,6 +286,28 @@ fn a_loss_during_the_exchange_is_signalled_only_to_who_gets_something_after_it()
     }
 }
 
+/// Found by the simulator: the second exchange that was cut off had something to tell, in a view that had lost a member in
+/// the first one without a word.
+#[test]
+fn a_loss_without_a_word_is_signalled_when_something_comes_after_all() {
+    let (mut net, [_, ben, _]) = three();
+    net.change(&[0, 0, 1], &mut Random::new(1));
+    net.settle();
+    let (_, talk) = said(&mut net, 1, ben, multicast(ServiceType::SAFE_MESS, &["net"], "late"));
+    net.change(&[0, 0, 0], &mut Random::new(1));
+    let before = network(net.told(1, ben).last().unwrap()).id;
+    net.change(&[0, 1, 1], &mut Random::new(1));
+    assert_eq!(net.told(1, ben), [], "alpha is lost, and nothing comes after it");
+    deliver(&mut net, &(0, talk), &[1]);
+    net.change(&[0, 1, 2], &mut Random::new(1));
+    let told = net.told(1, ben);
+    let Told::Transitional(signal) = &told[0] else { panic!("{told:?}") };
+    assert_eq!((signal.group, signal.id), (group("net"), before));
+    assert!(matches!(&told[1], Told::Regular(talk) if &talk.body[..] == b"late"));
+    assert_eq!(names(&network(&told[2]).members), ["#ben#beta"]);
+    assert_eq!(told.len(), 3);
+}
+
 #[test]
 fn a_further_loss_is_not_signalled_twice() {
     let mut net = Net::new(&["alpha", "beta", "delta", "gamma"]);
