@@ -103,7 +103,8 @@ mod tests {
     fn what_is_locked_is_what_the_kernel_counts_and_the_rest_is_named() {
         let buffer = vec![7_u8; 1 << 20];
         let start = buffer.as_ptr() as usize;
-        let said = lock(&[start..start + buffer.len()]);
+        let part = start..start + buffer.len();
+        let said = lock(std::slice::from_ref(&part));
         let status = fs::read_to_string("/proc/self/status").unwrap();
         let counted = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
         let counted: usize = counted.trim().trim_end_matches(" kB").parse().unwrap();

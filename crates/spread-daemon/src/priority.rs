@@ -129,6 +129,16 @@ fn allow_realtime() {
     let _ = setrlimit(Resource::Rtprio, limit);
 }
 
+/// Whether this is the first thread of a process that leads its session.
+fn leads_alone() -> bool {
+    let me = rustix::process::getpid();
+    // 0 is a session whose leader is in another process namespace, which rustix does not take for an answer.
+    // SAFETY: takes a plain number and gives one.
+    #[allow(unsafe_code)]
+    let session = unsafe { libc::getsid(0) };
+    session == me.as_raw_nonzero().get() && rustix::thread::gettid() == me
+}
+
 /// Among whom a nice value counts, if not among all.
 ///
 /// With autogroups it counts within a session, and sessions share the processors as equals: seen were 240 ms in which a thread at nice -19
@@ -138,9 +148,7 @@ fn within() -> String {
     if !fs::read_to_string(AUTOGROUP).is_ok_and(|text| text.trim() != "0") {
         return String::new();
     }
-    let me = rustix::process::getpid();
-    let leads = rustix::process::getsid(None) == Ok(me) && rustix::thread::gettid() == me;
-    let why = match leads.then(|| fs::write(SESSION, NICE.to_string())) {
+    let why = match leads_alone().then(|| fs::write(SESSION, NICE.to_string())) {
         Some(Ok(())) => return format!(", as does its session ({SESSION})"),
         Some(Err(error)) => format!(": {SESSION}: {error}"),
         None => String::new(),
