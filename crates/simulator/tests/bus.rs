@@ -118,6 +118,10 @@ fn seeds_that_once_failed_do_not() {
         (15471, "a leader that gave up began its next change under the same ring id"),
         (16183, "a late copy of a commit led into the view just installed once more"),
         (16314, "as 15471, with a view of one beside a view of six under one id"),
+        (
+            61468,
+            "who was with us in a broken view and had gone on was not asked while it was heard, and so fell silent again and again",
+        ),
     ];
     for (seed, story) in stories {
         run(&Plan::new(seed)).unwrap_or_else(|what| panic!("{what}\nonce: {story}"));

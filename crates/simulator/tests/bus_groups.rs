@@ -92,6 +92,10 @@ fn seeds_that_once_failed_do_not() {
             835,
             "a daemon went on alone, those who still counted on it had another view under the same id",
         ),
+        (
+            3388,
+            "two exchanges were cut off: something was told in a group whose loss had not been worth a word",
+        ),
     ];
     for (seed, story) in stories {
         run(&Plan::with_clients(seed)).unwrap_or_else(|what| panic!("{what}\nonce: {story}"));

@@ -243,7 +243,10 @@ impl Ring {
                 }
                 let distance = (self.rank_of(at) + count - my_rank) % count;
                 let turn = (self.beats as usize + distance).is_multiple_of(stride);
-                (distance <= NEIGHBOURS || turn).then_some((at, !settled && !peer.heard))
+                // Who was with us in a view that broke and is in another now does not beat for us, and has to be asked.
+                let gone_on = peer.statement.ring != self.ring_id();
+                (distance <= NEIGHBOURS || turn)
+                    .then_some((at, !settled && (!peer.heard || gone_on)))
             })
             .collect();
         for (at, ping) in targets {
