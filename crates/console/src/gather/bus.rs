@@ -197,6 +197,8 @@ fn counters(status: &Status) -> BusCounters {
             ("connections", sessions.connections),
             ("begun", sessions.begun),
             ("refused", sessions.refused),
+            ("tls_begun", sessions.tls_begun),
+            ("tls_failed", sessions.tls_failed),
             ("violations", sessions.violations),
             ("slow", sessions.slow),
         ]),
