@@ -161,6 +161,10 @@ impl Judge {
             "RuntimeDir" => options.runtime_dir = Some(filled()?),
             "DaemonUser" => options.daemon_user = Some(filled()?),
             "DaemonGroup" => options.daemon_group = Some(filled()?),
+            // Blank is how the original's sample file writes none.
+            "RequiredAuthMethods" if text.trim().is_empty() => {
+                options.required_auth_methods.clear();
+            }
             "RequiredAuthMethods" => {
                 options.required_auth_methods = methods(text).map_err(wrong)?
             }

@@ -271,6 +271,15 @@ fn values_are_of_their_kind() {
 }
 
 #[test]
+fn a_blank_list_of_required_methods_requires_none_as_in_the_sample_of_the_original() {
+    let text = "RequiredAuthMethods = \"IP\" RequiredAuthMethods = \"   \"";
+    let options = conf(&with(text)).options;
+    assert_eq!((options.required_auth_methods.len(), options.allowed_auth_methods.len()), (0, 1));
+    // Nobody could come in.
+    assert_eq!(kinds(&with("AllowedAuthMethods = \" \"")), [What::Empty]);
+}
+
+#[test]
 fn all_nine_timeouts_are_set_or_none() {
     let [What::Timeouts(missing)] = &kinds(&with("TokenTimeout = 5000 LookupTimeout = 1000"))[..]
     else {
