@@ -147,6 +147,14 @@ fn commands_are_for_scripts() {
     let (status, output, errors) = monitor(folder.path(), &["sttus"], "");
     assert!(status == 2 && errors.contains("sttus") && output.starts_with("Usage: spmonitor"));
     assert_eq!(monitor(folder.path(), &["flow", "window", "40"], "").1, "one: done\n");
+    // A daemon that was given its configuration by a program has none to read again.
+    let (status, _, errors) = monitor(folder.path(), &["reload"], "");
+    assert!(status == 1 && errors.contains("no file to read again"), "{errors}");
+    let (_, output, _) = monitor(folder.path(), &[], "r\n");
+    assert!(
+        output.contains("Monitor> Monitor: reload configuration files\nMonitor: one: one has no"),
+        "{output}"
+    );
     let begun = Instant::now();
     let timed = monitor(folder.path(), &["partition", "one=0", "for", "1"], "");
     assert_eq!((timed.0, timed.1.as_str()), (0, "one: done\none: done\n"));

@@ -44,6 +44,8 @@ pub enum Command {
         /// The accelerated window.
         accelerated: Option<u16>,
     },
+    /// Let daemons read their configuration again.
+    Reload(Whom),
     /// End daemons.
     Terminate(Whom),
 }
@@ -89,6 +91,13 @@ impl Command {
                 }
                 Self::Flow { of, window, accelerated }
             }
+            "reload" => {
+                let of = words.next().map_or(Whom::This, |word| whom(&word));
+                match words.next() {
+                    None => Self::Reload(of),
+                    Some(word) => return Err(UsageError::Unknown(word)),
+                }
+            }
             "terminate" => Self::Terminate(whom(&words.value(word)?)),
             _ => return Err(UsageError::Unknown(word.into())),
         })
@@ -122,6 +131,7 @@ impl Command {
             Self::Partition { components, .. } => Request::Partition { components },
             Self::Heal => Request::Heal,
             Self::Flow { of, window, accelerated } => Request::Flow { of, window, accelerated },
+            Self::Reload(of) => Request::Reload { of },
             Self::Terminate(of) => Request::Terminate { of },
         }
     }
@@ -214,8 +224,11 @@ mod tests {
             Command::Flow { of: Whom::Named("m".into()), window: Some(9), accelerated: None };
         assert_eq!(parse("flow m window 9").unwrap(), flow);
         assert_eq!(parse("terminate m").unwrap(), Command::Terminate(Whom::Named("m".into())));
+        assert_eq!(parse("reload").unwrap(), Command::Reload(Whom::This));
+        assert_eq!(parse("reload all").unwrap(), Command::Reload(Whom::All));
         for wrong in [
             "partition",
+            "reload a b",
             "partition a",
             "partition a=-1",
             "terminate",

@@ -206,9 +206,11 @@ impl Menu<'_> {
                 }
                 self.prompt()?;
             }
-            Some(b'r') => self.say(
-                "Monitor: daemons are not told by monitors to read their files again; restart them one after the other\n\nMonitor> ",
-            )?,
+            Some(b'r') => {
+                self.say("Monitor: reload configuration files\n")?;
+                self.order(&Request::Reload { of: Whom::All })?;
+                self.prompt()?;
+            }
             Some(b'9' | b'q') => return Ok(Err(Over)),
             _ => {
                 // The original's spelling.

@@ -1,4 +1,4 @@
-//! `spmonitor`: the status of daemons, and with their permission partitions, flow control and their end.
+//! `spmonitor`: the status of daemons, reading their files again, and with their permission partitions, flow control and their end.
 //!
 //! It asks a daemon of this machine through its control socket, and that one asks the others; the original sent datagrams that
 //! anybody could forge. So it runs where a daemon runs, as root or as the daemon's own user. Menu, prompts and reports are those
@@ -125,6 +125,7 @@ Commands; without one there is a menu:
 \tpartition NAME=COMPONENT ... [for SECONDS]
 \theal
 \tflow [NAME|all] [window PACKETS] [accelerated PACKETS]
+\treload [NAME|all]
 \tterminate NAME|all
 "
     )
