@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base::AddrBlocks;
@@ -89,7 +89,7 @@ fn read<const N: usize>(stream: &mut UnixStream) -> [u8; N] {
     bytes
 }
 
-fn daemon(socket: &PathBuf) -> Daemon {
+fn daemon(socket: &Path) -> Daemon {
     let port = UdpSocket::bind("127.0.79.1:0").unwrap().local_addr().unwrap().port();
     let text = format!(
         "name = \"alpha\"\nlisten = []\nsocket = {socket:?}\naddress = \"127.0.79.1\"\nport = {port}\nsegment = \"none\"\npriority = \"none\"\n"
