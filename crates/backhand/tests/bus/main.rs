@@ -18,6 +18,7 @@ mod chaos;
 mod client;
 mod cluster;
 mod corners;
+mod crowd;
 mod faults;
 mod history;
 mod limits;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         reload::TRIALS,
         corners::TRIALS,
         soak::TRIALS,
+        crowd::TRIALS,
         busy::TRIALS,
         sites::TRIALS,
     ];
