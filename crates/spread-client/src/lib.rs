@@ -42,9 +42,9 @@ pub use error::Error;
 pub use options::Options;
 pub use policy::{Backoff, Happened};
 pub use session::Session;
-pub use tls::Tls;
 pub use spread_wire::client::{Event, Outgoing};
 pub use spread_wire::{
     Cause, ErrorCode, GroupId, GroupName, Hint, Membership, NameError, Names, PrivateGroup,
     PrivateName, Regular, Reject, Service, ServiceType, Transitional, Version,
 };
+pub use tls::Tls;
