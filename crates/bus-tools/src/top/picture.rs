@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use spread_daemon::monitor::detail::{Peer, Queue, Traffic};
+use spread_daemon::monitor::detail::{Datagrams, Peer, Queue, Traffic};
 use spread_daemon::monitor::{Detail, Report};
 
 use super::figures::{bytes, count, time, whole};
@@ -98,13 +98,16 @@ fn queue(of: Queue) -> String {
 /// How it is, in a few lines, those that tell of something wrong first.
 fn state(between: Between<'_>) -> Vec<Line> {
     let daemon = &between.now.daemon;
-    let (datagrams, clients) = (&daemon.datagrams, &daemon.clients);
+    let clients = &daemon.clients;
     let mut lines = Vec::new();
     if let Some(other) = &daemon.excluded_by {
         lines.push(Line::of(Tone::Bad, format!("{other} keeps it out of its view")));
     }
     if daemon.hears_incompatible {
         lines.push(Line::of(Tone::Bad, "daemons are heard that speak another major version"));
+    }
+    if daemon.lists_differ {
+        lines.push(Line::of(Tone::Bad, "daemons are heard that have another list of daemons"));
     }
     if between.now.report(&daemon.name).is_some_and(|report| report.partitioned) {
         lines.push(Line::of(Tone::Warn, "an artificial partition is in force"));
@@ -149,18 +152,20 @@ fn state(between: Between<'_>) -> Vec<Line> {
         format!("Queues   groups {}, ring {}", queue(daemon.in_groups), queue(daemon.in_ring));
     let held_up = if daemon.paused { "; clients wait" } else { "" };
     lines.push(Line::plain(waits).and(Tone::Warn, held_up));
-    let wrong = datagrams.forged + datagrams.replayed + datagrams.refused + datagrams.unsent;
-    let wrong = if wrong > 0 {
-        format!(
-            "; {} forged, {} replayed, {} refused, {} unsent",
-            whole(datagrams.forged),
-            whole(datagrams.replayed),
-            whole(datagrams.refused),
-            whole(datagrams.unsent)
-        )
-    } else {
-        String::new()
-    };
+    let Datagrams { forged, replayed, refused, unsent, .. } = daemon.datagrams;
+    let wrong = [
+        (forged, "forged"),
+        (replayed, "replayed"),
+        (refused, "refused"),
+        (unsent, "unsent"),
+        (daemon.malformed, "malformed"),
+    ];
+    let wrong: Vec<String> = wrong
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{} {what}", whole(number)))
+        .collect();
+    let wrong = if wrong.is_empty() { String::new() } else { format!("; {}", wrong.join(", ")) };
     lines.push(
         Line::plain(format!(
             "Network  in {} {}, out {} {}",

@@ -202,7 +202,9 @@ fn what_is_wrong_is_said() {
     ill.daemon.stands = false;
     ill.daemon.paused = true;
     ill.daemon.excluded_by = Some("beta".into());
+    ill.daemon.lists_differ = true;
     ill.daemon.datagrams.forged = 12;
+    ill.daemon.malformed = 3;
     ill.daemon.clients.slow = 1;
     ill.daemon.daemons[1].heard = false;
     ill.daemon.daemons[2].kept_out_micros = Some(4_000_000);
@@ -214,7 +216,8 @@ fn what_is_wrong_is_said() {
         "beta keeps it out of its view",
         "is being formed",
         "clients wait",
-        "12 forged",
+        "another list of daemons",
+        "12 forged, 3 malformed",
         "1 did not read",
         "beta     does not answer",
         "kept out for 4.00 s",
