@@ -19,6 +19,7 @@ mod client;
 mod cluster;
 mod corners;
 mod crowd;
+mod economy;
 mod faults;
 mod history;
 mod limits;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         corners::TRIALS,
         soak::TRIALS,
         crowd::TRIALS,
+        economy::TRIALS,
         busy::TRIALS,
         sites::TRIALS,
     ];

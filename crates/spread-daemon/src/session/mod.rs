@@ -474,13 +474,6 @@ impl Sessions {
     }
 }
 
-/// The service of a message to a client; none if it is a notice of members.
-fn service_of(message: &[u8]) -> Option<Service> {
-    let first = u32::from_le_bytes(*message.first_chunk()?);
-    let little = first & ServiceType::ENDIAN_MARK == ServiceType::ENDIAN_MARK;
-    ServiceType::from_bits(if little { first } else { first.swap_bytes() }).service()
-}
-
 /// Which limit of what may wait for a client is passed.
 fn too_much(limit: &crate::config::Backlog, bytes: usize, messages: usize) -> Option<&'static str> {
     if bytes as u64 > limit.bytes {
@@ -490,6 +483,13 @@ fn too_much(limit: &crate::config::Backlog, bytes: usize, messages: usize) -> Op
     } else {
         None
     }
+}
+
+/// The service of a message to a client; none if it is a notice of members.
+fn service_of(message: &[u8]) -> Option<Service> {
+    let first = u32::from_le_bytes(*message.first_chunk()?);
+    let little = first & ServiceType::ENDIAN_MARK == ServiceType::ENDIAN_MARK;
+    ServiceType::from_bits(if little { first } else { first.swap_bytes() }).service()
 }
 
 /// The toolkit's methods of authentication, as the handshake knows them.
