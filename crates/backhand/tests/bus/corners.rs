@@ -94,9 +94,9 @@ fn largest() -> Result<(), Failed> {
 fn one_seed() -> Result<(), Failed> {
     let mut bus = Bus::silent(3);
     let seed = bus.lab.machine(0).address();
-    for i in 0..3 {
+    for (i, name) in NAMES.into_iter().enumerate().take(3) {
         bus.lab.machine(i).cut(Cut::Multicast)?;
-        let (name, folder) = (NAMES[i], bus.path("").display().to_string());
+        let folder = bus.path("").display().to_string();
         let seeds = if i == 0 { String::new() } else { format!("seeds = [\"{seed}\"]\n") };
         let text = format!(
             "[cluster]\nname = \"{name}\"\nkey_file = \"{folder}/key\"\nstate_dir = \"{folder}/{name}\"\n\
