@@ -58,7 +58,7 @@ impl Few {
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
-            self.now = self.now + Duration::from_millis(1);
+            self.now += Duration::from_millis(1);
             for (_, ring) in &mut self.rings {
                 ring.handle_timeout(self.now);
             }
