@@ -23,6 +23,8 @@ const SILENCES: u32 = 3;
 /// Up to so many members everybody sends to everybody at each heartbeat; beyond, only to the next few in the ring, and to the others in turns.
 const EVERYBODY: usize = 16;
 const NEIGHBOURS: usize = 2;
+/// At one heartbeat in so many a daemon speaks to those it hears, who do not hear it and are not in its view.
+const UNMET: usize = 4;
 /// Daemons silent for so long get no signs any more, and are forgotten when there is need.
 const GIVEN_UP: Duration = Duration::from_secs(600);
 /// Beacons at the start come closer together, so that a daemon is found at once.
@@ -239,7 +241,11 @@ impl Ring {
                 let member = ring.has(at);
                 if !member {
                     let recent = now.since(peer.last) < 4 * self.settings.timeout_ceiling;
-                    return (!settled && recent).then_some((at, true));
+                    // To meet takes three words, each of which may be lost: whoever is heard and does not hear us gets
+                    // more of them than a beacon has.
+                    let unmet = settled && peer.heard && !peer.hears.has(ME);
+                    let turn = (self.beats as usize + at).is_multiple_of(UNMET);
+                    return (recent && (!settled || unmet && turn)).then_some((at, !settled));
                 }
                 let distance = (self.rank_of(at) + count - my_rank) % count;
                 let turn = (self.beats as usize + distance).is_multiple_of(stride);

@@ -38,8 +38,10 @@ const QUIET: Duration = Duration::from_millis(2);
 /// How long to wait for a sign that a passed token arrived, at first and at most.
 const RESEND_FIRST: Duration = Duration::from_millis(3);
 const RESEND_MOST: Duration = Duration::from_millis(25);
-/// How long a request for the token waits before it is made again.
+/// How long a request for the token waits before it is made again, at least. A token that goes round needs no request: it is given
+/// the time of two rotations, and at most [`RESEND_MOST`] and [`WANT_EACH`] for each member.
 const WANT_AGAIN: Duration = Duration::from_millis(2);
+const WANT_EACH: Duration = Duration::from_millis(1);
 
 /// What an order needs for one step.
 pub(crate) struct Step<'a> {
@@ -116,6 +118,8 @@ pub(crate) struct Order {
     pub(crate) window: u16,
     /// How long the token was away the last time it went round.
     pub(crate) rotation: Option<Duration>,
+    /// The same, of the last time that it did not rest meanwhile, as far as was seen here.
+    round: Duration,
     /// The token, while it is here.
     token: Option<Token>,
     /// The highest token number anybody was seen to have.
@@ -177,6 +181,7 @@ impl Order {
             minor,
             window: token.window,
             rotation: None,
+            round: Duration::ZERO,
             token: first.then_some(token),
             top: 0,
             seen: 0,
@@ -246,10 +251,14 @@ impl Order {
         }
         self.seen = token.number;
         self.learn(step.now, token.number);
+        let away = step.now.since(self.passed_at);
+        if self.resting.is_none() {
+            self.round = away;
+        }
         self.passed = None;
         self.resting = None;
         self.want = None;
-        self.rotation = Some(step.now.since(self.passed_at));
+        self.rotation = Some(away);
         self.counters.visits += 1;
         self.visit(token, step);
         false
@@ -324,10 +333,15 @@ impl Order {
         } else if self.want.is_none() {
             match self.resting {
                 Some(_) => self.ask(step),
-                // It goes round and will be here soon.
-                None => self.want = Some(step.now + WANT_AGAIN),
+                None => self.want = Some(self.comes_by().max(step.now + WANT_AGAIN)),
             }
         }
+    }
+
+    /// A token that goes round is here again by then.
+    pub(super) fn comes_by(&self) -> Instant {
+        let most = RESEND_MOST + WANT_EACH * self.members.len() as u32;
+        self.passed_at + (self.round * 2).clamp(WANT_AGAIN, most)
     }
 
     fn ask(&mut self, step: &mut Step<'_>) {
@@ -339,7 +353,8 @@ impl Order {
                 others.for_each(|(_, tag)| step.outbox.send(*tag, &message));
             }
         }
-        self.want = Some(step.now + WANT_AGAIN);
+        let again = self.comes_by().since(self.passed_at);
+        self.want = Some(step.now + again);
     }
 
     /// Everything up to `stable` is with all.

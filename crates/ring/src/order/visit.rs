@@ -14,7 +14,7 @@ use crate::wire::{DATA_HEAD, Data, Message, Rest, Tag, Token};
 const AGAIN_MAX: usize = 64;
 /// A resting token goes round so often, so that every member's wish for the timeout is heard.
 const ROUND: Duration = Duration::from_secs(1);
-/// More than one packet lost of so many sent is much.
+/// More than one packet lost of so many sent is much, at one member.
 const MUCH: u32 = 8;
 /// The window never falls below this many packets, nor below one for each member.
 const WINDOW_LEAST: u16 = 8;
@@ -35,7 +35,8 @@ impl Order {
         let limit = if step.settings.accelerated == 0 { token.seq } else { known };
         let mine = self.store.missing(limit);
         let wanted: u64 = mine.iter().map(|(_, count)| count).sum();
-        token.lost = token.lost.saturating_add(wanted as u32);
+        // Of whoever lost most: what many lose a little of each is no full buffer.
+        token.lost = token.lost.max(u32::try_from(wanted).unwrap_or(u32::MAX));
         self.adapt(&mut token);
         if wanted > 0 {
             self.counters.requested += wanted;
@@ -277,7 +278,7 @@ impl Order {
         let (again, wait) = (step.now + RESEND_FIRST, RESEND_FIRST);
         self.passed = Some(Passed { number, to, datagram, again, wait });
         if !step.queue.is_empty() {
-            self.want = Some(step.now + super::WANT_AGAIN);
+            self.want = Some(self.comes_by());
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Token {
     pub(crate) arus: Vec<u64>,
     /// Packets sent in the last rotation, new and again.
     pub(crate) sent: u32,
-    /// Packets asked for again since the first member had the token.
+    /// Packets that the member which lost most has asked for again since the first member had the token.
     pub(crate) lost: u32,
     /// Members that could not send all they had in the last rotation.
     pub(crate) backlogged: u8,
