@@ -285,7 +285,7 @@ impl Daemon {
     }
 
     fn priority(&self) -> String {
-        format!("{}{}", self.standing.said(), self.locked)
+        format!("{}{}{}", self.standing.said(), self.standing.spell(), self.locked)
     }
 
     /// Works until it is stopped.
@@ -305,7 +305,11 @@ impl Daemon {
             let most = self.wait(now);
             let mut happened = std::mem::take(&mut self.happened);
             self.poll.wait(most, &mut happened)?;
-            let now = clock::now();
+            let woke = clock::now();
+            if let Some(most) = most {
+                self.standing.woke(woke, woke.since(now).saturating_sub(most));
+            }
+            let now = woke;
             let away = most.is_some_and(|most| now.since(before) > most + AWAY);
             before = now;
             self.batches = if away { BATCHES_AWAY } else { BATCHES };

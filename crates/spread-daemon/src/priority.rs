@@ -1,7 +1,9 @@
 //! How the daemon's thread stands among other work: above it for the token and the heartbeats, and never real-time for clients.
 //!
-//! Measured on machines of two cores: real-time made a paced message slower and still stalled under load; a low nice value
-//! keeps the token moving under burners. So nice is the default, and whatever is not permitted is said and done without.
+//! Measured on machines of two cores: real-time made a paced message slower, since the kernel then wakes the thread on another core than
+//! its client's; a low nice value keeps the token moving under burners, but where many processes begin and write files a thread at nice -19
+//! was kept from running for up to 13 s, and one in real time for 26 ms. So the default is nice until it does not suffice: after a wait
+//! that ended late the thread is real-time for a minute. Whatever is not permitted is said and done without.
 //!
 //! One thread does everything, since a hop between threads costs more than all that is done for a message. So with real-time
 //! priority the thread gives it up before it works for clients and takes it again before it waits for the other daemons: 1.4 µs
@@ -11,7 +13,9 @@
 //! Threads that this one starts begin without any of it (SCHED_RESET_ON_FORK).
 
 use std::fs;
+use std::time::Duration;
 
+use base::Instant;
 use rustix::process::{nice, setpriority_process};
 
 use crate::config::Priority;
@@ -20,6 +24,10 @@ use crate::config::Priority;
 const NICE: i32 = -19;
 /// The priority of [`Priority::Realtime`]: the lowest there is, which is above everything that is not real-time.
 const REALTIME: i32 = 1;
+/// A wait that ends so much too late was kept from ending: nobody is called dead for it yet.
+const LATE: Duration = Duration::from_millis(10);
+/// How long the thread is real-time after that.
+const SPELL: Duration = Duration::from_secs(60);
 /// Whether the nice value counts among the processes of one session only.
 const AUTOGROUP: &str = "/proc/sys/kernel/sched_autogroup_enabled";
 /// The nice value of the session as a whole.
@@ -34,6 +42,12 @@ pub(crate) struct Standing {
     realtime: bool,
     /// It is now.
     raised: bool,
+    /// It may become real-time when nice does not suffice.
+    adaptive: bool,
+    /// Real-time until then.
+    spell: Option<Instant>,
+    /// How often that began.
+    spells: u64,
 }
 
 impl Standing {
@@ -42,13 +56,23 @@ impl Standing {
         let mut standing = Self::default();
         standing.said = match wanted {
             Priority::None => "the bus runs at normal priority, as asked".into(),
-            Priority::Nice => match lower_nice() {
-                Ok(()) => format!("the bus runs at nice {NICE}{}", within()),
-                Err(error) => format!(
-                    "the bus runs at nice {}: {NICE} is not permitted here ({error}); give it CAP_SYS_NICE, or expect false alarms under load",
-                    nice(0).unwrap_or(0)
-                ),
-            },
+            Priority::Nice => at_nice(),
+            Priority::Adaptive => {
+                allow_realtime();
+                match schedule(libc::SCHED_FIFO, REALTIME) {
+                    Ok(()) => {
+                        standing.adaptive = true;
+                        format!(
+                            "{}; with real-time priority {REALTIME} for a minute after each time that it was kept waiting",
+                            at_nice()
+                        )
+                    }
+                    Err(error) => format!(
+                        "{}; real-time priority, for when that does not suffice, is not permitted here ({error}): give it CAP_SYS_NICE and its control group a share of it (cpu.rt_runtime_us)",
+                        at_nice()
+                    ),
+                }
+            }
             Priority::Realtime => {
                 allow_realtime();
                 // The value that clients are served with.
@@ -82,9 +106,43 @@ impl Standing {
         &self.said
     }
 
+    /// How it is just now, in words, if that changes.
+    pub(crate) fn spell(&self) -> String {
+        match (self.spell, self.spells) {
+            (_, 0) => String::new(),
+            (Some(_), times) => format!("; real-time now, for the {times}. time"),
+            (None, times) => format!("; real-time {times} times so far"),
+        }
+    }
+
     /// Whether the thread is real-time now.
     pub(crate) fn is_raised(&self) -> bool {
         self.raised
+    }
+
+    /// A wait ended at `now`, so much too late.
+    pub(crate) fn woke(&mut self, now: Instant, late: Duration) {
+        if !self.adaptive {
+            return;
+        }
+        if late > LATE {
+            self.spell = Some(now + SPELL);
+            if !std::mem::replace(&mut self.realtime, true) {
+                self.spells += 1;
+                if self.spells == 1 {
+                    tracing::info!(
+                        ?late,
+                        "this machine keeps the bus waiting: it runs with real-time priority {REALTIME} for the next minute, and whenever that comes again"
+                    );
+                } else {
+                    tracing::debug!(?late, "real-time priority for the next minute");
+                }
+            }
+        } else if self.spell.is_some_and(|until| until <= now) {
+            self.spell = None;
+            self.lower();
+            self.realtime = false;
+        }
     }
 
     /// Before work for clients: no real-time from here on.
@@ -103,13 +161,24 @@ impl Standing {
         match schedule(libc::SCHED_FIFO, REALTIME) {
             Ok(()) => self.raised = true,
             Err(error) => {
-                self.realtime = false;
+                (self.realtime, self.adaptive) = (false, false);
                 self.said = format!(
                     "the bus does not run with real-time priority any more ({error}); give it CAP_SYS_NICE"
                 );
                 tracing::warn!("{}", self.said);
             }
         }
+    }
+}
+
+/// The lowest nice value, in words.
+fn at_nice() -> String {
+    match lower_nice() {
+        Ok(()) => format!("the bus runs at nice {NICE}{}", within()),
+        Err(error) => format!(
+            "the bus runs at nice {}: {NICE} is not permitted here ({error}); give it CAP_SYS_NICE, or expect false alarms under load",
+            nice(0).unwrap_or(0)
+        ),
     }
 }
 
@@ -217,6 +286,34 @@ mod tests {
             let before = now();
             assert!(Standing::take(Priority::None).said().contains("as asked"));
             assert_eq!(now(), before);
+        });
+    }
+
+    #[test]
+    fn whoever_is_kept_waiting_is_real_time_for_a_minute_and_then_no_more() {
+        apart(|| {
+            let mut standing = Standing::take(Priority::Adaptive);
+            let begun = Instant::ORIGIN + Duration::from_secs(100);
+            let policy = |standing: &mut Standing, after: u64, late: u64| {
+                standing.woke(begun + Duration::from_secs(after), Duration::from_millis(late));
+                standing.raise();
+                i32::try_from(now().0).unwrap()
+            };
+            if !standing.adaptive {
+                assert!(standing.said().contains("not permitted"), "{}", standing.said());
+                assert_eq!(policy(&mut standing, 0, 500), libc::SCHED_OTHER);
+                return;
+            }
+            assert_eq!(policy(&mut standing, 0, 9), libc::SCHED_OTHER);
+            assert_eq!(policy(&mut standing, 1, 11), libc::SCHED_FIFO);
+            standing.lower();
+            assert_eq!(now(), (i64::from(libc::SCHED_OTHER), i64::from(NICE)));
+            assert_eq!(policy(&mut standing, 60, 0), libc::SCHED_FIFO);
+            // Late once more: another minute from there.
+            assert_eq!(policy(&mut standing, 60, 20), libc::SCHED_FIFO);
+            assert_eq!(policy(&mut standing, 119, 0), libc::SCHED_FIFO);
+            assert_eq!(policy(&mut standing, 120, 0), libc::SCHED_OTHER);
+            assert_eq!(now(), (i64::from(libc::SCHED_OTHER), i64::from(NICE)));
         });
     }
 }

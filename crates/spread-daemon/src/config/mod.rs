@@ -292,8 +292,10 @@ pub struct Flow {
 pub enum Priority {
     /// As everything else.
     None,
-    /// Before everything of normal priority.
+    /// Before everything of normal priority, and before everything for a while after that did not suffice.
     #[default]
+    Adaptive,
+    /// Before everything of normal priority.
     Nice,
     /// Before everything.
     Realtime,

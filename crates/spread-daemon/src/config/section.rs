@@ -234,18 +234,21 @@ pub struct BusSection {
     pub backlog_time: Option<Spanned<Span>>,
 
     /// How the thread of the token and of the signs of life stands among other work on the machine: `"none"`,
-    /// `"nice"` or `"realtime"`.
+    /// `"adaptive"`, `"nice"` or `"realtime"`.
     ///
     /// `"nice"` puts it before everything of normal priority, at nice -19. `"realtime"` puts it before everything while it
     /// waits for other daemons and answers them (SCHED_FIFO, priority 1); clients are served at nice -19 even then. Measured
-    /// on small machines, `"nice"` was the better of the two for latency. Nice values count within a control group, and
-    /// within a session where `kernel.sched_autogroup_enabled` is on; for a service under systemd set `CPUWeight=` as well.
+    /// on small machines, `"nice"` was the better of the two for latency, but under heavy load of files and new processes a
+    /// thread at nice -19 was kept waiting for seconds, and one in real time for 26 ms at most. So `"adaptive"` begins as
+    /// `"nice"`, and is `"realtime"` for a minute whenever the thread came more than 10 ms too late. Nice values count within a
+    /// control group, and within a session where `kernel.sched_autogroup_enabled` is on; for a service under systemd set
+    /// `CPUWeight=` as well.
     ///
-    /// With either of the two the thread's stack, its buffers and the program's code are locked: about 10 MB, of which only
+    /// With any of the three the thread's stack, its buffers and the program's code are locked: about 10 MB, of which only
     /// what is used takes memory. Where permission is missing for any of this (CAP_SYS_NICE; CAP_IPC_LOCK or LimitMEMLOCK=)
     /// it goes on without; the log and the status say what is in force.
     ///
-    /// Default "nice".
+    /// Default "adaptive".
     pub priority: Priority,
 
     /// Let monitors not only look: with it `backhand bus monitor` of this or another machine may make artificial partitions,
