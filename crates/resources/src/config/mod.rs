@@ -292,10 +292,12 @@ impl Found {
         if !protection.is_loopback() {
             self.assumed.push(format!("no cluster.accept: accepting {}", PRIVATE.join(", ")));
         }
-        let loopback = protection.is_loopback();
-        let blocks =
-            PRIVATE.iter().filter(|text| !loopback || text.starts_with("127") || **text == "::1");
-        AddrBlocks(blocks.filter_map(|text| text.parse().ok()).collect())
+        let AddrBlocks(mut blocks) = usual_accept();
+        if protection.is_loopback() {
+            let loopback = PRIVATE.iter().filter(|text| text.starts_with("127") || **text == "::1");
+            blocks = loopback.filter_map(|text| text.parse().ok()).collect();
+        }
+        AddrBlocks(blocks)
     }
 
     fn state_dir(&mut self, cluster: &Cluster) -> PathBuf {
@@ -317,6 +319,12 @@ impl Found {
         self.assumed.push(format!("no cluster.state_dir: state is kept in {}", dir.display()));
         dir
     }
+}
+
+/// From where packets are believed when the file does not say and there is a key: loopback, link-local and private
+/// addresses.
+pub fn usual_accept() -> AddrBlocks {
+    AddrBlocks(PRIVATE.iter().filter_map(|text| text.parse().ok()).collect())
 }
 
 /// Where state is kept when the file does not say: systemd's word first, then the usual places.

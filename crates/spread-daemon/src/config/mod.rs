@@ -323,7 +323,7 @@ pub struct Around<'a> {
     pub key: Option<&'a ClusterKey>,
     /// `cluster.insecure`.
     pub insecure: bool,
-    /// `cluster.accept`.
+    /// `cluster.accept`, or what it is with a key: without one the daemon believes loopback only, whatever stands here.
     pub accept: &'a AddrBlocks,
     /// Reads a key file.
     pub read_key: &'a dyn Fn(&Path) -> Result<ClusterKey, KeyFault>,
