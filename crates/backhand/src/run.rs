@@ -2,7 +2,8 @@
 //!
 //! The order of starting is the order of promises: first the configuration, then every listening socket (so that a port in use is
 //! told before anything is announced), then measuring and announcing, then the workers. The order of ending is the reverse: the others
-//! are told that this machine drains, clients are served to the end, and only then does the announcing stop.
+//! are told that this machine drains, clients are served to the end, and only then does the announcing stop. The bus is left at once:
+//! what is owned there is to go to others before this machine stops serving, and its clients have no request to be finished.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -104,9 +105,8 @@ impl Bus {
         Ok(Self { observer, stopper, reloader, read, thread })
     }
 
-    /// Tells the other daemons, and waits until that is sent.
-    fn stop(self) {
-        self.stopper.stop();
+    /// Waits until the daemon has told the others, which it was asked to.
+    fn wait(self) {
         if self.thread.join().is_err() {
             warn!("the bus daemon did not end well");
         }
@@ -170,6 +170,10 @@ impl Machine {
     fn end(self, tell: Sender<Word>, told: &Receiver<Word>) {
         info!("draining; a second signal ends at once");
         let Self { resources, balancer, console, bus } = self;
+        if let Some(bus) = &bus {
+            info!("leaving the bus at once; clients of the web server are served to the end");
+            bus.stopper.stop();
+        }
         balancer.begin_drain();
         let drain = move || {
             balancer.drain();
@@ -178,6 +182,9 @@ impl Machine {
         };
         if let Err(error) = std::thread::Builder::new().name("drain".into()).spawn(drain) {
             warn!(%error, "there is no thread to drain with");
+            if let Some(bus) = bus {
+                bus.wait();
+            }
             return;
         }
         loop {
@@ -194,7 +201,7 @@ impl Machine {
         console.stop();
         resources.stop();
         if let Some(bus) = bus {
-            bus.stop();
+            bus.wait();
         }
         info!("ended");
     }

@@ -30,6 +30,7 @@ mod sites;
 mod soak;
 mod standing;
 mod suspicion;
+mod whole;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         economy::TRIALS,
         busy::TRIALS,
         sites::TRIALS,
+        whole::TRIALS,
     ];
     let trials = all
         .into_iter()

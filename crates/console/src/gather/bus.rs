@@ -14,9 +14,11 @@ use crate::view::{
 /// How long an answer is waited for. The desk does nothing else meanwhile.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// It ends before the rest of the program only if an operator wants it.
+/// It ends before the rest of the program if an operator wants it, or the machine drains.
 const ENDED: &str = "The bus daemon has ended, for an operator told it to with a monitor; the log says when. Everything else goes on; start the program \
      again to have the bus back. What is shown is what it said last.";
+const LEFT: &str =
+    "This machine drains and has left the bus. What is shown is what its daemon said last.";
 const SILENT: &str = "The bus daemon does not answer: its thread gets no time, or stands still. What is shown is what it said last; the log says more.";
 
 /// The bus daemon, if there is one.
@@ -31,15 +33,20 @@ impl Bus {
         Self { observer, last: BusView::default() }
     }
 
-    /// How it is; `None` if there is no bus on this machine.
-    pub(super) fn view(&mut self) -> Option<BusView> {
+    /// How it is, on a machine that drains or does not; `None` if there is no bus on this machine.
+    pub(super) fn view(&mut self, draining: bool) -> Option<BusView> {
         let status = self.observer.as_ref()?.status(PATIENCE);
         match status {
             Some(status) => self.last = view(&status),
             None => {
                 self.last.answers = false;
                 let ended = self.observer.as_ref().is_some_and(Observer::has_ended);
-                self.last.warnings = vec![if ended { ENDED } else { SILENT }.into()];
+                let why = match (ended, draining) {
+                    (true, true) => LEFT,
+                    (true, false) => ENDED,
+                    (false, _) => SILENT,
+                };
+                self.last.warnings = vec![why.into()];
             }
         }
         Some(self.last.clone())

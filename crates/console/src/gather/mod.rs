@@ -174,7 +174,7 @@ impl Source for Live {
             let explained = self.balancer.explanations();
             view.decisions = decisions::rows(&explained, &snapshot, now);
         }
-        view.bus = self.bus.view();
+        view.bus = self.bus.view(view.draining);
         view.warnings = self.warnings(&view);
         view
     }
