@@ -126,6 +126,9 @@ pub(crate) struct PurgedArgs {
     /// The folder of the cache, which has the paths of the URLs; EVERYTHING in it is removed
     #[arg(short = 'c', long, value_name = "FOLDER")]
     pub(crate) dir: PathBuf,
+    /// Take the folder for a cache though it holds things and is not marked as one (CACHEDIR.TAG); needed once
+    #[arg(long)]
+    pub(crate) adopt: bool,
     /// The bus daemon: PORT for its Unix socket, PORT@HOST, or tls:PORT@HOST
     #[arg(short, long, default_value = "4803")]
     pub(crate) daemon: Endpoint,

@@ -80,7 +80,8 @@ pub(crate) fn purge(args: PurgeArgs) -> Result<ExitCode> {
 /// Does `backhand purged`.
 pub(crate) fn purged(args: PurgedArgs) -> Result<ExitCode> {
     let tls = args.tls.into();
-    let settings = Settings { folder: args.dir, spread: args.daemon, tls, groups: args.group };
+    let PurgedArgs { dir: folder, adopt, daemon: spread, group: groups, .. } = args;
+    let settings = Settings { folder, adopt, spread, tls, groups };
     let ready = match Ready::new(&settings) {
         Ok(ready) => ready,
         Err(error) => {

@@ -267,7 +267,7 @@ impl Cache {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join(file), "of another life").unwrap();
         let mut command = Command::new(PROGRAM);
-        command.args(["purged", "-d", &bus.spread(), "--dir"]).arg(folder.path());
+        command.args(["purged", "--adopt", "-d", &bus.spread(), "--dir"]).arg(folder.path());
         let mut child = command.env("BACKHAND_LOG", "info").stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         Self { folder, process: Process(child), log }
@@ -300,7 +300,8 @@ fn an_object_is_purged_from_two_caches_by_members_that_can_do_nothing_else() {
     let bus = Bus::start();
     let mut one = Cache::start(&bus, "old");
     let said = one.says("joined cachepurge (1 members), clears the folder");
-    assert!(said.contains("started, clears the folder: 1 files") && !one.has("old"), "{said}");
+    assert!(said.contains("clears the folder: 1 files") && !one.has("old"), "{said}");
+    assert!(one.has("CACHEDIR.TAG"));
     let mut two = Cache::start(&bus, "old");
     two.says("joined cachepurge (2 members)");
     if said.contains("confined by landlock") {
@@ -342,13 +343,29 @@ fn mistakes_of_the_purge_pair_are_told_before_anything_happens() {
         (&["purge", "-g", "a b", "/x"], 2, "is no group"),
         (&["purge", "-d", "/nonexistent/socket", "/x"], 1, "could not connect to the daemon"),
         (&["purged"], 2, "--dir"),
-        (&["purged", "--dir", "/"], 2, "is no folder of a cache"),
         (&["purged", "--dir", "/nonexistent"], 2, "cannot be opened"),
-        (&["purged", "--dir", "/tmp", "-g", ""], 2, "is no group"),
+        (&["purged", "--dir", "/nonexistent", "-g", ""], 2, "is no group"),
     ] {
         let output = backhand(words);
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{words:?}: {said}");
         assert!(said.contains(told), "{words:?}: {said}");
     }
+}
+
+#[test]
+fn a_folder_that_is_not_known_as_a_cache_is_not_touched() {
+    let folder = TempDir::new().unwrap();
+    let precious = folder.path().join("precious");
+    fs::write(&precious, "x").unwrap();
+    let output = Command::new(PROGRAM)
+        .args(["purged", "-d", "/nonexistent/socket", "--dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("is not marked as a cache") && said.contains("--adopt"), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert!(precious.exists());
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bus_tools::purge::ask::{Request, ask};
 use bus_tools::tls::TlsFiles;
 use spread_client::blocking::Connection;
-use spread_client::{Event, GroupId, Membership, Names, Options, Outgoing, Service};
+use spread_client::{Endpoint, Event, GroupId, Membership, Names, Options, Outgoing, Service};
 use spread_wire::{Order, Transitional};
 use support::Screen;
 use support::cache::{Cache, GROUP, PATIENCE, purge_within};
@@ -54,9 +54,7 @@ fn a_purge_is_done_by_every_member_and_acknowledged() {
         assert!(cache.log.containing("purges /img/big: 1 files").contains("[#purge"));
     }
     assert!(purge(&server, &["/*"]).0);
-    for cache in &caches {
-        assert_eq!(fs::read_dir(cache.folder.path()).unwrap().count(), 0);
-    }
+    assert!(caches.iter().all(Cache::is_empty));
 }
 
 #[test]
@@ -155,16 +153,52 @@ fn the_folder_is_cleared_at_the_start_and_when_the_session_is_back() {
     let server = Server::start();
     let folder = TempDir::new().unwrap();
     let cache = Cache { folder, log: Screen::default() };
-    cache.stores(&["old/a", "old/b/c", "d"]);
+    cache.stores(&["old/a", "old/b/c", "d", "e/CACHEDIR.TAG"]);
+    cache.is_marked();
     cache.run(&server.unix);
-    let log = cache.log.containing("joined cachepurge (1 members)");
-    assert!(log.contains("started, clears the folder: 3 files\n"), "{log}");
-    assert_eq!(fs::read_dir(cache.folder.path()).unwrap().count(), 0);
+    cache.log.containing("joined cachepurge (1 members), clears the folder: 4 files\n");
+    assert!(cache.is_empty());
     cache.stores(&["new"]);
     server.end_sessions();
     cache.log.containing("the folder will be cleared when the session is back\n");
     cache.waits_until_gone("new");
     cache.log.containing("joined cachepurge (1 members), clears the folder: 1 files\n");
+}
+
+#[test]
+fn nothing_is_removed_while_there_is_no_daemon() {
+    let (folder, nowhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let cache = Cache { folder, log: Screen::default() };
+    cache.stores(&["a"]);
+    cache.is_marked();
+    cache.run(&Endpoint::Unix(nowhere.path().join("socket")));
+    cache.log.containing("it is tried again and again");
+    assert!(cache.has("a"));
+}
+
+#[test]
+fn the_mark_of_a_cache_cannot_be_purged() {
+    let server = Server::start();
+    let cache = Cache::start(&server.unix, 1);
+    cache.stores(&["a/CACHEDIR.TAG", "CACHE"]);
+    let (all, output, _) = purge(&server, &["/CACHEDIR.TAG", "/a/CACHEDIR.TAG", "/CACHE*"]);
+    assert!(all && cache.has("CACHEDIR.TAG"));
+    assert_eq!(
+        output,
+        "/CACHEDIR.TAG: 0 files removed by 1 members\n\
+         /a/CACHEDIR.TAG: 1 files removed by 1 members\n\
+         /CACHE*: 1 files removed by 1 members\n"
+    );
+}
+
+#[test]
+fn an_encoded_star_is_part_of_the_name() {
+    let server = Server::start();
+    let cache = Cache::start(&server.unix, 1);
+    cache.stores(&["x/i", "x/i1", "x/i*"]);
+    let (all, output, _) = purge(&server, &["http://h/x/i%2a"]);
+    assert_eq!((all, &output[..]), (true, "/x/i*/: 1 files removed by 1 members\n"));
+    assert!(cache.has("x/i") && cache.has("x/i1") && !cache.has("x/i*"));
 }
 
 #[test]
@@ -281,7 +315,7 @@ fn a_member_may_do_nothing_else_any_more() {
     let (inside, precious) = (cache.path().join("f"), outside.path().join("precious"));
     fs::write(&inside, "x").unwrap();
     fs::write(&precious, "x").unwrap();
-    let folder = Folder::open(cache.path()).unwrap();
+    let folder = Folder::open(cache.path(), true).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let denied = |outcome: std::io::Result<()>| {
@@ -314,12 +348,42 @@ fn a_member_may_do_nothing_else_any_more() {
 }
 
 #[test]
-fn folders_that_are_no_caches_are_refused() {
+fn folders_that_hold_things_and_are_not_marked_are_refused_until_they_are_adopted() {
     use bus_tools::purge::folder::Folder;
-    for path in ["/", "/etc", "/usr/../home", "/tmp", "/nonexistent", "/dev/null"] {
-        let error = Folder::open(Path::new(path)).unwrap_err().to_string();
-        assert!(error.contains("cache") || error.contains("cannot be opened"), "{error}");
+    let open = |path: &Path, adopt| Folder::open(path, adopt).map(drop).map_err(|e| e.to_string());
+    let folder = TempDir::new().unwrap();
+    let precious = folder.path().join("precious");
+    fs::write(&precious, "x").unwrap();
+    let error = open(folder.path(), false).unwrap_err();
+    assert!(
+        error.contains("start once with --adopt") && error.contains("Signature: 8a4"),
+        "{error}"
+    );
+    assert!(precious.exists() && !folder.path().join("CACHEDIR.TAG").exists());
+    open(folder.path(), true).unwrap();
+    open(folder.path(), false).unwrap();
+    // Opening removes nothing; and an empty folder is marked by itself.
+    assert!(precious.exists());
+    let empty = TempDir::new().unwrap();
+    open(empty.path(), false).unwrap();
+    fs::write(empty.path().join("page"), "x").unwrap();
+    open(empty.path(), false).unwrap();
+    for path in ["/nonexistent", "/dev/null"] {
+        assert!(open(Path::new(path), true).unwrap_err().contains("cannot be opened"));
     }
+}
+
+#[test]
+fn a_folder_of_somebody_else_is_refused() {
+    use bus_tools::purge::folder::Folder;
+    let folder = TempDir::new().unwrap();
+    if std::os::unix::fs::chown(folder.path(), Some(4711), None).is_err() {
+        println!("only root can give a folder away");
+        return;
+    }
+    let error = Folder::open(folder.path(), true).unwrap_err().to_string();
+    assert!(error.contains("belongs to user 4711"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -1,4 +1,7 @@
-//! What the purging member may do, held by the kernel: list and remove beneath its folder, speak to its daemon, and nothing else.
+//! What the purging member may do, held by the kernel: of all files only list and remove those beneath its folder, by TCP only
+//! speak to its daemon, and send no signals.
+//!
+//! Not held, because landlock as it is used here knows nothing of them: datagrams (UDP), and connecting to Unix sockets that have a path.
 //!
 //! Landlock takes the rights away from the thread that asks and from all that it starts, for ever, and needs no privilege. A kernel
 //! that knows less of it enforces less; what is in force is said.
@@ -44,7 +47,7 @@ pub fn confine(folder: &Folder, endpoint: &Endpoint) -> Confinement {
     };
     let text = match (&ruleset, landlock) {
         (RulesetStatus::FullyEnforced, Available { effective_abi, .. }) => format!(
-            "confined by landlock {effective_abi}: may list and remove beneath {path}, connect to its daemon, and nothing else"
+            "confined by landlock {effective_abi}: of all files it may list and remove those beneath {path} alone, by TCP connect to its daemon alone, and signal nobody; UDP and Unix sockets with a path are not held"
         ),
         (RulesetStatus::PartiallyEnforced, Available { effective_abi, .. }) => format!(
             "confined in part: this kernel has landlock {effective_abi} and not {ASKED}; may remove beneath {path} only"

@@ -8,10 +8,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags, open, openat2, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags, fstat, open, openat2, unlinkat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::object::Object;
+use super::place;
 
 /// Directories within directories; what lies deeper is left and told.
 const DEPTH_MAX: usize = 128;
@@ -21,12 +23,6 @@ const PASSES: usize = 3;
 const PAUSE: u64 = 256;
 /// How often an opening is tried again that others' renaming disturbed.
 const DISTURBED_MAX: usize = 100;
-
-/// Folders that are no caches, whoever says so. The member clears its folder when it starts.
-const NEVER: [&str; 20] = [
-    "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt",
-    "/proc", "/root", "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var",
-];
 
 /// Why there is no folder.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +42,32 @@ pub enum FolderError {
     Never {
         /// The folder.
         path: PathBuf,
+    },
+    /// It holds things, and nothing says that it is a cache.
+    #[error(
+        "{path} holds things and is not marked as a cache, and everything in it would be removed; if that is meant, start once with --adopt, or begin {path}/CACHEDIR.TAG with \"Signature: 8a477f597d28d172789f06886806bc55\""
+    )]
+    Unmarked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It is another user's.
+    #[error(
+        "{path} belongs to user {owner}, so it is not emptied; start this program as that user"
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The number of the user.
+        owner: u32,
+    },
+    /// It cannot be marked.
+    #[error("{path} cannot be marked as a cache with the file CACHEDIR.TAG: {source}")]
+    Mark {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
     },
     /// The kernel cannot open beneath a folder.
     #[error("this kernel has no openat2 (Linux 5.6), without which nothing holds purges in {path}")]
@@ -72,26 +94,42 @@ pub struct Removal {
 }
 
 impl Folder {
-    /// Opens the folder.
+    /// Opens the folder, and marks it as a cache if it is empty. One that holds things has to be marked already, unless `adopt`
+    /// says that all of that may go.
     ///
     /// # Errors
     /// It cannot be opened, or is none of a cache.
-    pub fn open(path: &Path) -> Result<Self, FolderError> {
+    pub fn open(path: &Path, adopt: bool) -> Result<Self, FolderError> {
         let failed = |source: io::Error| FolderError::Open { path: path.to_owned(), source };
         let path = path.canonicalize().map_err(failed)?;
-        let home = std::env::var_os("HOME").is_some_and(|home| path == Path::new(&home));
-        if home || NEVER.iter().any(|never| path == Path::new(never)) {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let home = home.map(|home| home.canonicalize().unwrap_or(home));
+        let working = std::env::current_dir().ok();
+        if place::is_never(&path, home.as_deref(), working.as_deref()) {
             return Err(FolderError::Never { path });
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let failed =
             |source: Errno| FolderError::Open { path: path.clone(), source: source.into() };
         let root = open(&path, flags, Mode::empty()).map_err(failed)?;
-        match beneath(root.as_fd(), c".") {
-            Ok(_) => Ok(Self { root, path }),
-            Err(Errno::NOSYS | Errno::PERM) => Err(FolderError::Kernel { path }),
-            Err(source) => Err(FolderError::Open { path, source: source.into() }),
+        let owner = fstat(&root).map_err(failed)?.st_uid;
+        if owner != 0 && owner != geteuid().as_raw() {
+            return Err(FolderError::Foreign { path, owner });
         }
+        match beneath(root.as_fd(), c".") {
+            Ok(_) => {}
+            Err(Errno::NOSYS | Errno::PERM) => return Err(FolderError::Kernel { path }),
+            Err(source) => return Err(failed(source)),
+        }
+        if !place::is_marked(root.as_fd()).map_err(failed)? {
+            if !adopt && !place::is_empty(root.as_fd()).map_err(failed)? {
+                return Err(FolderError::Unmarked { path });
+            }
+            if let Err(source) = place::mark(root.as_fd()) {
+                return Err(FolderError::Mark { path, source });
+            }
+        }
+        Ok(Self { root, path })
     }
 
     /// Where it is.
@@ -99,17 +137,18 @@ impl Folder {
         &self.path
     }
 
-    /// Removes everything in it. `meanwhile` is called now and then.
+    /// Removes everything in it but its mark. `meanwhile` is called now and then.
     pub fn clear(&self, meanwhile: &mut dyn FnMut()) -> Removal {
-        let mut work = Work { removal: Removal::default(), meanwhile };
+        let mut work = Work { removal: Removal::default(), meanwhile, top: true };
         work.contents(self.root.as_fd(), c"", &mut Vec::new());
         work.removal
     }
 
     /// Removes an object. That there is none is no failure. `meanwhile` is called now and then.
     pub fn remove(&self, object: &Object, meanwhile: &mut dyn FnMut()) -> Removal {
-        let mut work = Work { removal: Removal::default(), meanwhile };
-        let parents: &CStr = if object.parents.is_empty() { c"." } else { &object.parents };
+        let top = object.parents.is_empty();
+        let mut work = Work { removal: Removal::default(), meanwhile, top };
+        let parents: &CStr = if top { c"." } else { &object.parents };
         match beneath(self.root.as_fd(), parents) {
             Ok(directory) if object.prefix => {
                 work.contents(directory.as_fd(), &object.last, &mut Vec::new());
@@ -149,11 +188,16 @@ fn beneath(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
 struct Work<'a> {
     removal: Removal,
     meanwhile: &'a mut dyn FnMut(),
+    /// It begins in the folder itself, where its mark is.
+    top: bool,
 }
 
 impl Work<'_> {
     /// Removes a file or a directory with all that is in it. `way` are the directories above, for the limit of depth.
     fn entry(&mut self, directory: BorrowedFd<'_>, name: &CStr, way: &mut Vec<CString>) {
+        if self.top && way.is_empty() && name == place::TAG {
+            return;
+        }
         match unlinkat(directory, name, AtFlags::empty()) {
             Ok(()) => {
                 self.removal.removed += 1;

@@ -28,6 +28,8 @@ const DESTINATIONS_MAX: usize = 40;
 pub struct Settings {
     /// The folder of the cache. It is cleared.
     pub folder: PathBuf,
+    /// Takes it for a cache though it holds things and is not marked as one.
+    pub adopt: bool,
     /// The daemon.
     pub spread: Endpoint,
     /// The certificates, if that is with TLS.
@@ -94,7 +96,7 @@ impl Ready {
         if groups.is_empty() {
             return Err(MemberError::NoGroup);
         }
-        let folder = Folder::open(&settings.folder)?;
+        let folder = Folder::open(&settings.folder, settings.adopt)?;
         let spread = settings.spread.clone();
         // Before the files are out of reach.
         let tls = settings.tls.read(&spread)?;
@@ -120,9 +122,6 @@ impl Ready {
         let (views, waiting) = (BTreeMap::new(), VecDeque::new());
         let mut member =
             Member { folder, session, groups, own: None, views, waiting, absent: String::new() };
-        // What was purged while nobody was here is not known.
-        let removal = member.clear();
-        tell(log, "started, clears the folder", &removal);
         loop {
             let happened = match member.waiting.pop_front() {
                 Some(happened) => happened,

@@ -7,7 +7,7 @@
 //!
 //! A cache must never serve what was purged, so whatever a member may have missed is removed:
 //!
-//! - It clears its folder when it starts, and whenever it has joined the group again: what was said meanwhile is lost.
+//! - It clears its folder when it has joined the group, at its start and whenever it is back: what was said before is lost.
 //! - Members cut off from each other and back tell each other what was purged meanwhile ([`missed`]).
 //!
 //! Not here: what a cache stores where. The folder has the paths of the URLs (see [`object`]); a cache that fetched an object
@@ -20,6 +20,7 @@ pub mod member;
 pub mod message;
 pub mod missed;
 pub mod object;
+mod place;
 
 pub use spread_client::Endpoint;
 

@@ -2,7 +2,8 @@
 //!
 //! The folder has the paths of the URLs: what `http://host/img/a.png` answers is the file `img/a.png`. The host, a query and a
 //! fragment say nothing, and `%20` is a blank. A plain path is taken as it is. A path that ends with `*` means everything
-//! that begins with what stands before it; a path that names a directory, everything in that.
+//! that begins with what stands before it; a path that names a directory, everything in that. A name that itself ends with `*` is
+//! meant if a `/` stands behind it, or if it is written as `%2A` in a URL.
 
 use std::ffi::CString;
 use std::fmt;
@@ -99,7 +100,13 @@ impl Object {
                 let rest = text[scheme + 3..].split(|byte| b"?#".contains(byte)).next();
                 let rest = rest.unwrap_or_default();
                 let path = rest.iter().position(|&byte| byte == b'/');
-                decode(path.map_or(b"/", |path| &rest[path..]))?
+                let written = path.map_or(&b"/"[..], |path| &rest[path..]);
+                let mut decoded = decode(written)?;
+                // What was written as %2A or %0A is part of the name.
+                if ends_in_sign(&decoded) && decoded.last() != written.last() {
+                    decoded.push(b'/');
+                }
+                decoded
             }
             None => text.to_vec(),
         };
@@ -120,6 +127,8 @@ impl Object {
         path.extend_from_slice(self.last.as_bytes());
         if self.prefix {
             path.push(b'*');
+        } else if ends_in_sign(&path) {
+            path.push(b'/');
         }
         path
     }
@@ -130,6 +139,11 @@ impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.to_bytes().escape_ascii(), f)
     }
+}
+
+/// Whether the end of a path would be taken for a sign: `*` for all that begins so, or the end of a line.
+fn ends_in_sign(path: &[u8]) -> bool {
+    matches!(path.last(), Some(b'*' | b'\n'))
 }
 
 fn decode(path: &[u8]) -> Result<Vec<u8>, ObjectError> {
@@ -196,6 +210,23 @@ mod tests {
         // A path is taken as it is.
         assert_eq!(named("/a%20b?c#d"), "/a%20b?c#d");
         assert_eq!(named("/*"), "/*");
+    }
+
+    #[test]
+    fn a_star_that_is_part_of_the_name_names_that_file_alone() {
+        for (url, message, last) in [
+            ("http://h/x/i%2a", "/x/i*/", "i*"),
+            ("http://h/x/%2A", "/x/*/", "*"),
+            ("http://h/x/i%0a", "/x/i\n/", "i\n"),
+        ] {
+            let object = Object::named(url.as_bytes()).unwrap();
+            assert_eq!(object.to_bytes(), message.as_bytes(), "{url}");
+            assert_eq!(parts(message), ("x".into(), last.into(), false), "{url}");
+        }
+        assert_eq!(Object::named(b"http://h/%2a").unwrap().to_bytes(), b"/*/");
+        assert_eq!(parts("/x/%2a*"), ("x".into(), "%2a".into(), true));
+        assert!(Object::named(b"http://h/x/%2a*").unwrap().prefix);
+        assert_eq!(Object::named(b"i*/").unwrap().to_bytes(), b"/i*/");
     }
 
     #[test]

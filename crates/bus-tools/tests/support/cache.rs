@@ -37,6 +37,7 @@ impl Cache {
     pub fn run(&self, spread: &Endpoint) {
         let settings = Settings {
             folder: self.folder.path().to_owned(),
+            adopt: false,
             spread: spread.clone(),
             tls: TlsFiles::default(),
             groups: vec![GROUP.into()],
@@ -60,6 +61,19 @@ impl Cache {
             fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
             fs::write(self.path(path), path).unwrap();
         }
+    }
+
+    /// Marks the folder as a cache of an earlier life.
+    pub fn is_marked(&self) {
+        let mark = "Signature: 8a477f597d28d172789f06886806bc55\n";
+        fs::write(self.path("CACHEDIR.TAG"), mark).unwrap();
+    }
+
+    /// Whether nothing is there but the mark.
+    pub fn is_empty(&self) -> bool {
+        let names = fs::read_dir(self.folder.path()).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names == ["CACHEDIR.TAG"]
     }
 
     pub fn has(&self, path: &str) -> bool {
