@@ -7,6 +7,7 @@
 mod connection;
 mod shake;
 mod tls;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use spread_wire::server::{Handshake, Methods, Policy};
 use spread_wire::{Service, ServiceType};
 
 use self::connection::{Connection, Read, Stage};
+use self::told::Told;
 use crate::activity::Change;
 use crate::conf::AuthMethod;
 use crate::config::Clients;
@@ -59,6 +61,8 @@ pub(crate) struct Sessions {
     scratch: Vec<u8>,
     dice: Random,
     shaking: usize,
+    /// What was said of clients that broke the protocol.
+    broke: Told,
     swept: Instant,
     /// For whom something waits.
     waiting: BTreeSet<usize>,
@@ -87,6 +91,7 @@ impl Sessions {
             scratch: vec![0; PIECE],
             dice,
             shaking: 0,
+            broke: Told::default(),
             swept: Instant::ORIGIN,
             waiting: BTreeSet::new(),
             held_up: false,
@@ -299,8 +304,31 @@ impl Sessions {
             connection.input = bytes::BytesMut::new();
         }
         if let Some(violation) = broken {
-            self.counters.violations += 1;
-            self.lose(groups, at, &violation.to_string());
+            self.violated(now, groups, at, &violation.to_string());
+        }
+    }
+
+    /// A session that broke the protocol ends.
+    fn violated(&mut self, now: Instant, groups: &mut Groups, at: usize, why: &str) {
+        self.counters.violations += 1;
+        self.tell_violation(now, at, why);
+        self.lose(groups, at, why);
+    }
+
+    fn tell_violation(&mut self, now: Instant, at: usize, why: &str) {
+        let Some(Connection { stage: Stage::Open { group, .. }, peer, .. }) = &self.slots[at]
+        else {
+            return;
+        };
+        let from = peer.map_or("the Unix socket".into(), |peer| peer.to_string());
+        match self.broke.pass(now) {
+            Some(before) => tracing::warn!(
+                client = %group,
+                from,
+                before,
+                "a client breaks the protocol and is disconnected: {why}; look at the program and its library"
+            ),
+            None => tracing::debug!(client = %group, from, why, "a client breaks the protocol"),
         }
     }
 

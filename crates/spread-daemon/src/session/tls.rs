@@ -14,6 +14,7 @@ use rustls::ServerConnection;
 
 use super::Sessions;
 use super::connection::Stage;
+use super::told::Told;
 use crate::clock;
 use crate::config::Clients;
 use crate::listen::Arrival;
@@ -21,8 +22,6 @@ use crate::tls::certificate::Certificate;
 
 /// Bytes that are sealed ahead of the socket.
 const SEALED_MAX: usize = 64 << 10;
-/// Between two lines of the log about clients that do not come in by TLS.
-const TELL_EACH: Duration = Duration::from_secs(10);
 /// Between two lines about certificates that end.
 const WARN_EACH: Duration = Duration::from_secs(24 * 3_600);
 
@@ -160,8 +159,7 @@ impl Write for Wire<'_> {
 /// What was said of clients that did not come in, and of certificates.
 #[derive(Debug, Default)]
 pub(super) struct Turned {
-    told: Option<Instant>,
-    untold: u64,
+    told: Told,
     warned: Option<Instant>,
 }
 
@@ -220,19 +218,15 @@ impl Sessions {
         let Some(connection) = self.slots[at].as_ref() else { return };
         let peer = connection.peer;
         let why = reason(error);
-        if let Stage::Open { group, .. } = &connection.stage {
-            tracing::debug!(%group, ?peer, why, "a session over TLS is broken and ends");
+        if let Stage::Open { .. } = &connection.stage {
             self.counters.violations += 1;
+            self.tell_violation(now, at, &why);
         } else {
             self.counters.refused += 1;
             self.counters.tls_failed += 1;
-            // Everybody can fail as often as he likes; the log is not his.
-            if self.turned.told.is_none_or(|told| now.since(told) >= TELL_EACH) {
-                let before = std::mem::take(&mut self.turned.untold);
-                self.turned.told = Some(now);
+            if let Some(before) = self.turned.told.pass(now) {
                 tracing::warn!(?peer, before, "a client does not come in by TLS: {why}");
             } else {
-                self.turned.untold += 1;
                 tracing::debug!(?peer, "a client does not come in by TLS: {why}");
             }
         }
