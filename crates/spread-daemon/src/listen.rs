@@ -110,15 +110,16 @@ impl Listeners {
 
 /// The file of a socket, to be removed at the end if it is still the same: also from within a directory that the daemon was
 /// confined to meanwhile, so its folder is kept open.
-struct SocketFile {
-    path: PathBuf,
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    pub(crate) path: PathBuf,
     folder: OwnedFd,
     name: std::ffi::OsString,
     inode: u64,
 }
 
 impl SocketFile {
-    fn of(path: &std::path::Path) -> Option<Self> {
+    pub(crate) fn of(path: &std::path::Path) -> Option<Self> {
         let inode = std::fs::symlink_metadata(path).ok()?.ino();
         let folder = std::fs::File::open(path.parent()?).ok()?.into();
         Some(Self { path: path.into(), folder, name: path.file_name()?.into(), inode })

@@ -206,3 +206,16 @@ fn whoever_misbehaves_at_the_control_socket_harms_nobody() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+#[test]
+fn the_sockets_go_with_the_daemon_even_if_it_cannot_name_them_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+    std::fs::create_dir(&before).unwrap();
+    let one = start(&before, "one", "127.0.77.1", free_port(), "");
+    // As for a daemon that was confined to another directory meanwhile.
+    std::fs::rename(&before, &after).unwrap();
+    assert_eq!(std::fs::read_dir(&after).unwrap().count(), 2);
+    drop(one);
+    assert_eq!(std::fs::read_dir(&after).unwrap().count(), 0);
+}

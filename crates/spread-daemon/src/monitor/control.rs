@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use base::Instant;
 
 use super::words::{Answer, REQUEST_MAX, Request};
+use crate::listen::SocketFile;
 use crate::poll::{Poll, Token};
 
 /// Connections at a time; more are closed at once.
@@ -40,12 +41,13 @@ struct Connection {
     ending: bool,
 }
 
-/// The socket and its connections. The file goes with this, if it is still the same.
+/// The socket and its connections.
 #[derive(Debug)]
 pub(super) struct Control {
     listener: UnixListener,
     path: PathBuf,
-    inode: u64,
+    /// Goes with this, also from within a directory that the daemon was confined to meanwhile.
+    _file: Option<SocketFile>,
     connections: [Option<Connection>; CONNECTIONS],
     serials: u64,
     accept_again: bool,
@@ -68,11 +70,11 @@ impl Control {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         poll.add_edges(listener.as_fd(), Token::Control)?;
-        let inode = std::fs::metadata(&path)?.ino();
+        let file = SocketFile::of(&path);
         Ok(Self {
             listener,
             path,
-            inode,
+            _file: file,
             connections: Default::default(),
             serials: 0,
             accept_again: false,
@@ -200,14 +202,6 @@ impl Connection {
             }
         }
         !self.ending
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        if std::fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
-            let _ = std::fs::remove_file(&self.path);
-        }
     }
 }
 
