@@ -436,7 +436,7 @@ impl Daemon {
             match self.listeners.accept(at) {
                 Ok(Some(arrival)) => {
                     self.short_told = false;
-                    self.sessions.accept(now, &self.poll, arrival);
+                    self.sessions.accept(now, &self.poll, &mut self.groups, arrival);
                 }
                 Ok(None) => return,
                 Err(error) => {

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     tls: Option<Box<Tls>>,
     /// From where, by TCP.
     pub(crate) peer: Option<IpAddr>,
+    /// Which of all that were in its slot it is.
+    pub(crate) serial: u64,
     pub(crate) stage: Stage,
     pub(crate) input: BytesMut,
     output: VecDeque<Bytes>,
@@ -77,6 +79,7 @@ impl Connection {
             socket,
             tls: None,
             peer,
+            serial: 0,
             stage,
             input: BytesMut::new(),
             output: VecDeque::new(),

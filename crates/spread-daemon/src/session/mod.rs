@@ -5,6 +5,7 @@
 //! wait, the list waits. What a client does wrong ends that client.
 
 mod connection;
+mod pot;
 mod shake;
 mod tls;
 mod told;
@@ -20,6 +21,7 @@ use spread_wire::server::{Handshake, Methods, Policy};
 use spread_wire::{Service, ServiceType};
 
 use self::connection::{Connection, Read, Stage};
+use self::pot::Pot;
 use self::told::Told;
 use crate::activity::Change;
 use crate::conf::AuthMethod;
@@ -44,8 +46,6 @@ const TURNS: usize = 4;
 const BEHIND: usize = 1 << 20;
 /// A client that takes nothing for so long does not hold up others any more.
 const IDLE: Duration = Duration::from_millis(50);
-/// Connections that have not said who they are yet, besides the sessions.
-const SHAKING_MAX: usize = 1024;
 
 /// All connections of clients.
 pub(crate) struct Sessions {
@@ -61,8 +61,15 @@ pub(crate) struct Sessions {
     scratch: Vec<u8>,
     dice: Random,
     shaking: usize,
+    /// Connections that are no session yet.
+    by_tcp: Pot,
+    by_unix: Pot,
+    /// What was said of too many of them.
+    crowded: Told,
     /// What was said of clients that broke the protocol.
     broke: Told,
+    /// Connections there were.
+    serials: u64,
     swept: Instant,
     /// For whom something waits.
     waiting: BTreeSet<usize>,
@@ -91,7 +98,11 @@ impl Sessions {
             scratch: vec![0; PIECE],
             dice,
             shaking: 0,
+            by_tcp: Pot::default(),
+            by_unix: Pot::default(),
+            crowded: Told::default(),
             broke: Told::default(),
+            serials: 0,
             swept: Instant::ORIGIN,
             waiting: BTreeSet::new(),
             held_up: false,
@@ -161,37 +172,40 @@ impl Sessions {
     }
 
     /// A client has connected.
-    pub(crate) fn accept(&mut self, now: Instant, poll: &Poll, arrival: Arrival) {
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        poll: &Poll,
+        groups: &mut Groups,
+        arrival: Arrival,
+    ) {
         self.counters.connections += 1;
         let Some(tls) = self.secure(&arrival) else {
             self.counters.refused += 1;
             return;
         };
         let Arrival { socket, peer, .. } = arrival;
-        // As the original: one byte before anything is read (REJECT_QUOTA).
-        let full = self.by_id.len() >= self.config.sessions;
-        if full || self.shaking >= SHAKING_MAX {
-            self.counters.refused += 1;
-            if self.connections() >= self.config.sessions + 2 * SHAKING_MAX {
-                return;
-            }
-            let mut connection =
-                Connection::new(socket, peer, Stage::Closing { until: now + FAREWELL }).over(tls);
-            connection.queue(Bytes::from_static(&[-3_i8 as u8]));
-            if let Some(at) = self.keep(poll, connection) {
-                self.touch(at);
+        self.make_room(now, groups, peer);
+        if self.by_id.len() < self.config.sessions {
+            let handshake = Box::new(Handshake::new(self.policy));
+            let stage = Stage::Shaking { handshake, session: None, until: now + HANDSHAKE };
+            if self.keep(poll, Connection::new(socket, peer, stage).over(tls)).is_some() {
+                self.shaking += 1;
             }
             return;
         }
-        let handshake = Box::new(Handshake::new(self.policy));
-        let stage = Stage::Shaking { handshake, session: None, until: now + HANDSHAKE };
-        if self.keep(poll, Connection::new(socket, peer, stage).over(tls)).is_some() {
-            self.shaking += 1;
+        // As the original: one byte before anything is read (REJECT_QUOTA).
+        self.counters.refused += 1;
+        let stage = Stage::Closing { until: now + FAREWELL };
+        let mut connection = Connection::new(socket, peer, stage).over(tls);
+        connection.queue(Bytes::from_static(&[-3_i8 as u8]));
+        if let Some(at) = self.keep(poll, connection) {
+            self.touch(at);
         }
     }
 
     /// Gives a connection a place and watches it.
-    fn keep(&mut self, poll: &Poll, connection: Connection) -> Option<usize> {
+    fn keep(&mut self, poll: &Poll, mut connection: Connection) -> Option<usize> {
         let at = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
@@ -201,7 +215,11 @@ impl Sessions {
             self.free.push(at);
             return None;
         }
+        self.serials += 1;
+        let (peer, serial) = (connection.peer, self.serials);
+        connection.serial = serial;
         self.slots[at] = Some(connection);
+        self.pot(peer).insert(peer, serial, at);
         Some(at)
     }
 
@@ -497,6 +515,7 @@ impl Sessions {
             if matches!(connection.stage, Stage::Shaking { .. }) {
                 self.shaking -= 1;
             }
+            self.pot(connection.peer).remove(connection.peer, connection.serial, at);
             self.free.push(at);
         }
     }

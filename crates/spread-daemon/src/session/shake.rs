@@ -47,7 +47,10 @@ impl Sessions {
                     let decoder = Box::new(Decoder::new(accepted.group));
                     let group = accepted.group;
                     connection.stage = Stage::Open { session: id, group, decoder };
+                    let serial = connection.serial;
                     self.shaking -= 1;
+                    self.pot(peer).remove(peer, serial, at);
+                    let Some(connection) = self.slots[at].as_ref() else { return };
                     self.by_id.insert(id, at);
                     self.counters.begun += 1;
                     groups.set_wants_membership(id, accepted.membership);

@@ -8,9 +8,17 @@
 mod client;
 mod log;
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 
-use client::{Client, Running};
+use client::{Client, PATIENCE, Running};
+
+fn local(daemon: &Running, name: &str) -> Client<UnixStream> {
+    let stream = UnixStream::connect(daemon.socket()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Client::connect(stream, name).unwrap()
+}
 
 #[test]
 fn a_client_that_breaks_the_protocol_is_named_and_a_crowd_of_them_is_counted() {
@@ -25,4 +33,30 @@ fn a_client_that_breaks_the_protocol_is_named_and_a_crowd_of_them_is_counted() {
     let line = log::wait_until_said(&["WARN", "breaks the protocol", "#breaker1#d", "127.0.0.1"]);
     assert!(line.contains("disconnected: "), "{line}");
     assert!(log::said(&["#breaker2#"]).is_empty() && log::said(&["#breaker3#"]).is_empty());
+}
+
+#[test]
+fn who_connects_and_says_nothing_keeps_nobody_else_out() {
+    log::keep();
+    let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    files.current = files.maximum;
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, files).unwrap();
+    let daemon = Running::start("");
+    let mut tcp: Vec<TcpStream> = (0..1100).map(|_| daemon.tcp(daemon.plain)).collect();
+    daemon.until("all have come", |status| status.sessions.connections == 1100);
+    assert_eq!(daemon.status().shaking, 1024);
+    local(&daemon, "local");
+    Client::connect(daemon.tcp(daemon.plain), "remote").unwrap();
+    // The oldest are those who went.
+    let mut nothing = [0];
+    assert_eq!(tcp[75].read(&mut nothing).unwrap(), 0);
+    tcp[1099].set_nonblocking(true).unwrap();
+    assert!(tcp[1099].read(&mut nothing).is_err());
+    let crowd: Vec<UnixStream> =
+        (0..1100).map(|_| UnixStream::connect(daemon.socket()).unwrap()).collect();
+    local(&daemon, "again");
+    Client::connect(daemon.tcp(daemon.plain), "remote2").unwrap();
+    drop(crowd);
+    let line = log::wait_until_said(&["WARN", "have not said who they are", "127.0.0.1"]);
+    assert!(line.contains("before=0"), "{line}");
 }
