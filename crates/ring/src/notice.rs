@@ -57,6 +57,11 @@ pub enum Notice {
         /// Which.
         daemon: Daemon,
     },
+    /// The same of one that is not known: it has our key.
+    #[error(
+        "a daemon that is not known here sends what cannot be read although its key and the version of its protocol are right; run the same release on all machines"
+    )]
+    Unreadable,
     /// A daemon that speaks no wire version in common.
     #[error(
         "daemon {name} speaks no version of the protocol that is spoken here; it is too old or too new to be in one ring with this one"
@@ -105,7 +110,7 @@ pub enum Notice {
     },
     /// A daemon gives signs and never answers.
     #[error(
-        "{name} is heard but does not hear this daemon, or its answers do not come through: a firewall may let UDP through in one direction only; allow the bus port both ways"
+        "{name} is heard but does not hear this daemon, or its answers do not come through: a firewall may let UDP through in one direction only (allow the bus port both ways), or the list of daemons there does not have this one"
     )]
     NoAnswer {
         /// Its name.
@@ -113,7 +118,7 @@ pub enum Notice {
     },
     /// A daemon that is heard does not hear this one.
     #[error(
-        "{daemon} is heard but does not hear this daemon: a firewall may let UDP through in one direction only; allow the bus port both ways"
+        "{daemon} is heard but does not hear this daemon: a firewall may let UDP through in one direction only (allow the bus port both ways), or the list of daemons there does not have this one"
     )]
     OneWay {
         /// Which.
@@ -135,6 +140,13 @@ pub enum Notice {
         /// Why.
         reason: Why,
     },
+}
+
+impl Notice {
+    /// Whether an operator should do something about it, if it lasts.
+    pub fn is_trouble(&self) -> bool {
+        !matches!(self, Self::Met { .. } | Self::ListsAgree | Self::Admitted | Self::Broken { .. })
+    }
 }
 
 /// Why a view ended.

@@ -89,6 +89,8 @@ pub struct Ring {
     pub(crate) dirty: bool,
     pub(crate) views: u64,
     pub(crate) past: Counters,
+    /// It was said that somebody unknown cannot be read.
+    pub(crate) told_unreadable: bool,
     /// When a datagram of another major version came last.
     pub(crate) incompatible: Option<Instant>,
     gone: bool,
@@ -164,6 +166,7 @@ impl Ring {
             dirty: true,
             views: 0,
             past: Counters::default(),
+            told_unreadable: false,
             incompatible: None,
             gone: false,
         }

@@ -169,3 +169,18 @@ fn words_that_cannot_be_read_are_told_of_once_and_counted() {
     assert_eq!(few.says(0, |notice| matches!(notice, Notice::Malformed { .. })), 1);
     assert_eq!((few.members(0), few.members(1)), (2, 2));
 }
+
+/// A newcomer of another release: what it says first cannot be read, so it is never known, and the operator would learn nothing.
+#[test]
+fn words_of_unknown_daemons_that_cannot_be_read_are_told_of_once() {
+    let alone: &[(usize, u32)] = &[(0, 1)];
+    let mut few = Few::new(&[alone]);
+    few.run(SECOND);
+    for boot in [7, 8, 9] {
+        let boot = Boot([boot; 16]);
+        assert!(!few.rings[0].1.handle_datagram(few.now, &boot, &[1, MAJOR]));
+    }
+    few.run(SECOND);
+    assert_eq!(few.rings[0].1.status(few.now).malformed, 3);
+    assert_eq!(few.says(0, |notice| *notice == Notice::Unreadable && notice.is_trouble()), 1);
+}

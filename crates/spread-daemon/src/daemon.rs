@@ -403,9 +403,7 @@ impl Daemon {
                         break;
                     }
                 }
-                if let Some(from) = self.link.stranger.take() {
-                    tracing::warn!(%from, "datagrams come that no key here opens: a daemon of another cluster, or one with another key; they are ignored");
-                }
+                self.link.strangers.tell();
             }
             Token::Listener(at) => {
                 self.standing.lower();
@@ -484,7 +482,11 @@ impl Daemon {
             self.ring.handle_submitted(now);
         }
         while let Some(notice) = self.ring.poll_notice() {
-            tracing::info!("{notice}");
+            if notice.is_trouble() {
+                tracing::warn!("{notice}");
+            } else {
+                tracing::info!("{notice}");
+            }
         }
         self.queue();
         // They live until they are sent: the link tells equal datagrams by where they are.

@@ -193,10 +193,19 @@ impl Ring {
     /// A daemon with the right key and version sends something that is no message.
     pub(crate) fn note_malformed(&mut self, tag: Tag) {
         self.malformed = self.malformed.saturating_add(1);
-        if let Some(peer) = self.peers.tagged(tag).filter(|peer| !peer.told_malformed) {
-            peer.told_malformed = true;
-            let daemon = peer.daemon;
-            self.tell(Notice::Malformed { daemon });
+        match self.peers.tagged(tag) {
+            Some(peer) if peer.told_malformed => {}
+            Some(peer) => {
+                peer.told_malformed = true;
+                let daemon = peer.daemon;
+                self.tell(Notice::Malformed { daemon });
+            }
+            // Once: what is there of them all says the same.
+            None if !self.told_unreadable => {
+                self.told_unreadable = true;
+                self.tell(Notice::Unreadable);
+            }
+            None => {}
         }
     }
 }

@@ -116,10 +116,8 @@ pub(crate) struct Order {
     pub(crate) minor: u8,
     /// The window, when the token was here last.
     pub(crate) window: u16,
-    /// How long the token was away the last time it went round.
+    /// How long the token was away the last time it went round without a rest, as far as was seen here.
     pub(crate) rotation: Option<Duration>,
-    /// The same, of the last time that it did not rest meanwhile, as far as was seen here.
-    round: Duration,
     /// The token, while it is here.
     token: Option<Token>,
     /// The highest token number anybody was seen to have.
@@ -181,7 +179,6 @@ impl Order {
             minor,
             window: token.window,
             rotation: None,
-            round: Duration::ZERO,
             token: first.then_some(token),
             top: 0,
             seen: 0,
@@ -251,14 +248,12 @@ impl Order {
         }
         self.seen = token.number;
         self.learn(step.now, token.number);
-        let away = step.now.since(self.passed_at);
         if self.resting.is_none() {
-            self.round = away;
+            self.rotation = Some(step.now.since(self.passed_at));
         }
         self.passed = None;
         self.resting = None;
         self.want = None;
-        self.rotation = Some(away);
         self.counters.visits += 1;
         self.visit(token, step);
         false
@@ -341,7 +336,7 @@ impl Order {
     /// A token that goes round is here again by then.
     pub(super) fn comes_by(&self) -> Instant {
         let most = RESEND_MOST + WANT_EACH * self.members.len() as u32;
-        self.passed_at + (self.round * 2).clamp(WANT_AGAIN, most)
+        self.passed_at + (self.rotation.unwrap_or_default() * 2).clamp(WANT_AGAIN, most)
     }
 
     fn ask(&mut self, step: &mut Step<'_>) {

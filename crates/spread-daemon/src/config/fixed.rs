@@ -63,6 +63,7 @@ impl DaemonConfig {
                 "the method IP is allowed or required, and spread.access_ip lets nobody in".into(),
             );
         }
+        warnings.extend(bounded(options));
         Ok(Self {
             name: daemon.name,
             membership: Membership::Fixed(list(conf, me)),
@@ -181,6 +182,26 @@ fn timing(timeouts: Option<conf::Timeouts>, wide_area: bool) -> Timing {
         timing.floor = timing.floor.min(timing.ceiling);
     }
     timing
+}
+
+/// What is asked for beyond what there is here.
+fn bounded(options: &conf::Options) -> Vec<String> {
+    let mut said = Vec::new();
+    let most = ring::settings::UNSTABLE_MAX;
+    if let Some(window) = options.window.filter(|window| u64::from(*window) > most) {
+        said.push(format!("Window = {window} counts as {most}, the most there is here"));
+    }
+    if let Some(timeouts) = options.timeouts {
+        let least = 3 * Timing::default().heartbeat;
+        let (asked, taken) = (timeouts.token, timeouts.token.clamp(least, Timing::CEILING_MAX));
+        if asked != taken {
+            said.push(format!(
+                "a TokenTimeout of {asked:?} counts as {taken:?}; from {least:?} to {:?} are possible here",
+                Timing::CEILING_MAX
+            ));
+        }
+    }
+    said
 }
 
 fn flow(options: &conf::Options) -> Flow {

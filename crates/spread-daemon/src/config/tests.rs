@@ -255,6 +255,17 @@ fn interfaces_ids_windows_and_methods_are_taken_from_the_file() {
 }
 
 #[test]
+fn a_window_or_a_timeout_beyond_what_there_is_here_is_said() {
+    let said = |text: &str| {
+        let text = format!("{text}\nSpread_Segment 10.0.0.255 {{ a 10.0.0.1 }}");
+        let config = DaemonConfig::from_conf(&parse(&text), 0, with_key()).unwrap();
+        config.warnings.join("\n")
+    };
+    assert!(said("Window = 999999999").contains("Window = 999999999 counts as 512"));
+    assert_eq!(said("Window = 512"), "");
+}
+
+#[test]
 fn segments_of_one_daemon_and_addresses_of_one_machine_are_no_targets() {
     let text = "Spread_Segment 10.0.0.255 { a 10.0.0.1 }\nSpread_Segment 10.1.0.1 { b 10.1.0.1 c 10.1.0.2 }";
     let config = DaemonConfig::from_conf(&parse(text), 0, with_key()).unwrap();

@@ -6,6 +6,7 @@ mod envelope;
 pub mod interfaces;
 mod seeds;
 mod socket;
+mod strangers;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,6 +24,7 @@ use self::envelope::{Envelope, Unopened};
 use self::interfaces::InterfaceAddress;
 use self::seeds::Seeds;
 use self::socket::Udp;
+use self::strangers::{Strange, Strangers};
 use crate::conf::Reach;
 use crate::config::{DaemonConfig, Interface, Membership, Protection, SegmentTarget};
 use crate::error::StartError;
@@ -75,9 +77,8 @@ pub(crate) struct Link {
     /// The kernel cuts messages into datagrams.
     cuts: bool,
     pub(crate) counters: LinkCounters,
-    /// An address whose datagrams no key opens, for the log; told once.
-    pub(crate) stranger: Option<SocketAddr>,
-    told_stranger: bool,
+    /// Who speaks to us and is nobody we know.
+    pub(crate) strangers: Strangers,
     /// It was said that an interface takes no multicast.
     told_through: bool,
 }
@@ -123,8 +124,7 @@ impl Link {
             boot: me.boot,
             cuts: true,
             counters: LinkCounters::default(),
-            stranger: None,
-            told_stranger: false,
+            strangers: Strangers::default(),
             told_through: false,
         })
     }
@@ -153,7 +153,7 @@ impl Link {
     /// was none, or to go.
     pub(crate) fn reload(&mut self, config: &DaemonConfig, protection: &Protection) -> bool {
         self.seeds = Seeds::new(config);
-        self.told_stranger = false;
+        self.strangers.forget();
         self.envelope.rekey(protection)
     }
 
@@ -219,6 +219,7 @@ impl Link {
                 self.counters.received_bytes += datagram.len() as u64;
                 if !accepted {
                     self.counters.refused += 1;
+                    self.strangers.note(from, Strange::Elsewhere);
                     continue;
                 }
                 match self.envelope.take(now, from.ip(), datagram) {
@@ -230,10 +231,7 @@ impl Link {
                     Ok(_) => {}
                     Err(Unopened::Forged) => {
                         self.counters.forged += 1;
-                        if !self.told_stranger {
-                            self.told_stranger = true;
-                            self.stranger = Some(from);
-                        }
+                        self.strangers.note(from, Strange::OtherKey);
                     }
                     Err(Unopened::Replayed) => self.counters.replayed += 1,
                     Err(Unopened::Other) => self.counters.refused += 1,
