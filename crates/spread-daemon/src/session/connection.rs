@@ -13,10 +13,13 @@ use spread_wire::PrivateGroup;
 use spread_wire::client_message::Decoder;
 use spread_wire::server::Handshake;
 
+use super::ledger::Ledger;
 use super::tls::Tls;
 
 /// Pieces of one write.
 const PIECES: usize = 256;
+/// Messages for which a queue keeps its room when it is empty.
+const ROOM: usize = 1024;
 
 /// How far a connection is.
 #[derive(Debug)]
@@ -44,6 +47,9 @@ pub(crate) struct Connection {
     output: VecDeque<Bytes>,
     /// Bytes in `output`.
     waiting: usize,
+    /// How many messages at the front of it stand in the ledger, and how many sealed bytes.
+    weighed: usize,
+    weighed_sealed: usize,
     /// Since when the client takes nothing although something waits.
     pub(crate) stuck_since: Option<Instant>,
     /// More may be read, or written, without waiting.
@@ -84,6 +90,8 @@ impl Connection {
             input: BytesMut::new(),
             output: VecDeque::new(),
             waiting: 0,
+            weighed: 0,
+            weighed_sealed: 0,
             stuck_since: None,
             readable: false,
             writable: true,
@@ -154,12 +162,7 @@ impl Connection {
                 self.readable |= tls.has_ended();
                 Read::Some
             }
-            Err(error) => {
-                // There is no way to the client any more but for the reason.
-                self.output.clear();
-                self.waiting = 0;
-                Read::Broken(error)
-            }
+            Err(error) => Read::Broken(error),
         }
     }
 
@@ -171,10 +174,10 @@ impl Connection {
 
     /// Says that nothing more comes from here. Over TLS, with something left to be written for that, nothing else is done
     /// yet.
-    pub(crate) fn shut(&mut self, now: Instant) {
+    pub(crate) fn shut(&mut self, now: Instant, ledger: &mut Ledger) {
         if let Some(tls) = &mut self.tls {
             tls.close();
-            if self.flush(now).is_ok() && self.has_own_words() {
+            if self.flush(now, ledger).is_ok() && self.has_own_words() {
                 return;
             }
         }
@@ -194,11 +197,29 @@ impl Connection {
 
     /// Nothing can be written to it any more. It is read to its end all the same: a client may end without having read
     /// what came back, and what it sent before counts.
-    pub(crate) fn give_up_writing(&mut self, now: Instant) {
+    pub(crate) fn give_up_writing(&mut self, now: Instant, ledger: &mut Ledger) {
         self.deaf = true;
-        self.output.clear();
-        self.waiting = 0;
+        self.forget(ledger);
         self.stuck_since = self.stuck_since.or(Some(now));
+    }
+
+    /// Nothing waits for it any more.
+    pub(crate) fn forget(&mut self, ledger: &mut Ledger) {
+        self.output.range(..self.weighed).for_each(|message| ledger.remove(message));
+        ledger.change(std::mem::take(&mut self.weighed_sealed), 0);
+        self.output = VecDeque::new();
+        self.weighed = 0;
+        self.waiting = 0;
+    }
+
+    /// Puts what is left after a write into the ledger.
+    pub(crate) fn weigh(&mut self, ledger: &mut Ledger) {
+        self.output.range(self.weighed..).for_each(|message| ledger.add(message));
+        self.weighed = self.output.len();
+        if let Some(tls) = &self.tls {
+            let sealed = tls.sealed();
+            ledger.change(std::mem::replace(&mut self.weighed_sealed, sealed), sealed);
+        }
     }
 
     /// Bytes and messages that wait. Those that are sealed already are counted in bytes until all of them are written, and
@@ -212,12 +233,12 @@ impl Connection {
     ///
     /// # Errors
     /// The client is gone.
-    pub(crate) fn flush(&mut self, now: Instant) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, now: Instant, ledger: &mut Ledger) -> io::Result<()> {
         if self.deaf {
             return Ok(());
         }
         if self.tls.is_some() {
-            return self.flush_sealed(now);
+            return self.flush_sealed(now, ledger);
         }
         while self.writable && !self.output.is_empty() {
             let mut pieces = [IoSlice::new(&[]); PIECES];
@@ -231,7 +252,8 @@ impl Connection {
             match rustix::net::sendmsg(&self.socket, &pieces[..count], &mut control, flags) {
                 Ok(written) => {
                     self.stuck_since = None;
-                    self.advance(written);
+                    self.waiting -= written;
+                    self.pass(written, ledger);
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
@@ -245,9 +267,9 @@ impl Connection {
     }
 
     /// As [`flush`](Self::flush), a piece after the other: sealed when the one before is written.
-    fn flush_sealed(&mut self, now: Instant) -> io::Result<()> {
-        let Some(tls) = &mut self.tls else { return Ok(()) };
+    fn flush_sealed(&mut self, now: Instant, ledger: &mut Ledger) -> io::Result<()> {
         while self.writable {
+            let Some(tls) = &mut self.tls else { break };
             if !tls.wants_write() {
                 if self.output.is_empty() || !tls.takes() {
                     break;
@@ -262,7 +284,8 @@ impl Connection {
                 if sealed == 0 {
                     break;
                 }
-                pass(&mut self.output, sealed);
+                self.pass(sealed, ledger);
+                continue;
             }
             match tls.write(&self.socket) {
                 Ok(written) => {
@@ -280,26 +303,29 @@ impl Connection {
         Ok(())
     }
 
-    fn advance(&mut self, written: usize) {
-        self.waiting -= written;
-        pass(&mut self.output, written);
+    /// Takes away what has been written or sealed of the messages.
+    fn pass(&mut self, mut count: usize, ledger: &mut Ledger) {
+        while let Some(front) = self.output.front_mut() {
+            if front.len() > count {
+                front.advance(count);
+                return;
+            }
+            count -= front.len();
+            if self.weighed > 0 {
+                self.weighed -= 1;
+                ledger.remove(front);
+            }
+            self.output.pop_front();
+        }
+        if self.output.capacity() > ROOM {
+            // Of a long queue the room goes too.
+            self.output = VecDeque::new();
+        }
     }
 
     /// How long the client has taken nothing.
     pub(crate) fn stuck_for(&self, now: Instant) -> Duration {
         self.stuck_since.map_or(Duration::ZERO, |since| now.since(since))
-    }
-}
-
-/// Takes away what has been written or sealed of the messages.
-fn pass(output: &mut VecDeque<Bytes>, mut count: usize) {
-    while let Some(front) = output.front_mut() {
-        if front.len() > count {
-            front.advance(count);
-            return;
-        }
-        count -= front.len();
-        output.pop_front();
     }
 }
 

@@ -5,6 +5,7 @@
 //! wait, the list waits. What a client does wrong ends that client.
 
 mod connection;
+mod ledger;
 mod pot;
 mod shake;
 mod tls;
@@ -21,6 +22,7 @@ use spread_wire::server::{Handshake, Methods, Policy};
 use spread_wire::{Service, ServiceType};
 
 use self::connection::{Connection, Read, Stage};
+use self::ledger::Ledger;
 use self::pot::Pot;
 use self::told::Told;
 use crate::activity::Change;
@@ -39,6 +41,8 @@ const PIECE: usize = 64 << 10;
 /// Bytes written to clients between two looks at the other daemons; the last of them may take a backlog more. A long message to
 /// thousands of clients would otherwise hold up the token for longer than a daemon may be silent.
 const FLUSH: usize = 4 << 20;
+/// Over all clients so many times as much may wait as for one.
+const BACKLOGS: u64 = 16;
 /// Turns between two looks at the other daemons.
 const TURNS: usize = 4;
 /// With so many bytes waiting for a client that does take some, nobody's messages are read: a reader that is only slower
@@ -71,6 +75,8 @@ pub(crate) struct Sessions {
     /// Connections there were.
     serials: u64,
     swept: Instant,
+    /// What waits for all.
+    ledger: Ledger,
     /// For whom something waits.
     waiting: BTreeSet<usize>,
     /// One of them takes what it can.
@@ -104,6 +110,7 @@ impl Sessions {
             broke: Told::default(),
             serials: 0,
             swept: Instant::ORIGIN,
+            ledger: Ledger::default(),
             waiting: BTreeSet::new(),
             held_up: false,
             paused: false,
@@ -395,11 +402,12 @@ impl Sessions {
             };
             connection.dirty = false;
             let (before, _) = connection.backlog();
-            let mut gone = connection.flush(now).is_err();
+            let mut gone = connection.flush(now, &mut self.ledger).is_err();
             if gone && matches!(connection.stage, Stage::Open { .. }) {
-                connection.give_up_writing(now);
+                connection.give_up_writing(now, &mut self.ledger);
                 gone = false;
             }
+            connection.weigh(&mut self.ledger);
             let (bytes, messages) = connection.backlog();
             left = left.saturating_sub(before.saturating_sub(bytes));
             if bytes > 0 || connection.deaf {
@@ -416,13 +424,30 @@ impl Sessions {
                 self.drop_slow(now, groups, at, why);
             } else if bytes == 0 && matches!(connection.stage, Stage::Closing { .. }) {
                 // Closing now would throw away what the client has not read yet if it still sends; it may close first.
-                connection.shut(now);
+                connection.shut(now, &mut self.ledger);
             }
         }
         // For them something waits, which slows writers down if it becomes much.
         self.waiting.extend(dirty.as_slice());
+        for &at in dirty.as_slice() {
+            if let Some(connection) = self.slots[at].as_mut() {
+                connection.weigh(&mut self.ledger);
+            }
+        }
         self.dirty.splice(0..0, dirty);
+        self.limit_all(now, groups);
         self.judge_behind(now);
+    }
+
+    /// While too much waits over all clients, the one goes for whom most waits.
+    fn limit_all(&mut self, now: Instant, groups: &mut Groups) {
+        while self.ledger.bytes() > self.config.backlog.bytes.saturating_mul(BACKLOGS) {
+            let waits = |&at: &usize| Some((self.slots[at].as_ref()?.backlog(), at));
+            let most = self.waiting.iter().filter_map(waits).max();
+            let Some((_, at)) = most.filter(|&((bytes, _), _)| bytes > 0) else { return };
+            let why = "more waits for all clients together than 16 times bus.backlog, and most of it for this one";
+            self.drop_slow(now, groups, at, why);
+        }
     }
 
     /// Whether somebody who reads has to be waited for.
@@ -511,7 +536,8 @@ impl Sessions {
 
     fn remove(&mut self, at: usize) {
         self.waiting.remove(&at);
-        if let Some(connection) = self.slots[at].take() {
+        if let Some(mut connection) = self.slots[at].take() {
+            connection.forget(&mut self.ledger);
             if matches!(connection.stage, Stage::Shaking { .. }) {
                 self.shaking -= 1;
             }

@@ -115,6 +115,11 @@ impl Tls {
         Ok(count)
     }
 
+    /// Bytes of messages that were sealed and are not all written.
+    pub(crate) fn sealed(&self) -> usize {
+        self.sealed
+    }
+
     /// Writes what is sealed. The bytes of messages that are written whole by that.
     pub(crate) fn write(&mut self, socket: &OwnedFd) -> io::Result<usize> {
         self.rustls.write_tls(&mut Wire(socket.as_fd()))?;
@@ -215,7 +220,9 @@ impl Sessions {
         at: usize,
         error: &rustls::Error,
     ) {
-        let Some(connection) = self.slots[at].as_ref() else { return };
+        let Some(connection) = self.slots[at].as_mut() else { return };
+        // There is no way to the client any more but for the reason.
+        connection.forget(&mut self.ledger);
         let peer = connection.peer;
         let why = reason(error);
         if let Stage::Open { .. } = &connection.stage {

@@ -60,3 +60,56 @@ fn who_connects_and_says_nothing_keeps_nobody_else_out() {
     let line = log::wait_until_said(&["WARN", "have not said who they are", "127.0.0.1"]);
     assert!(line.contains("before=0"), "{line}");
 }
+
+/// Clients that do not read, each with its own messages or all with the same, of 400,000 bytes. A socket takes half of that.
+fn deaf_crowd(daemon: &Running, shared: bool) -> Vec<Client<UnixStream>> {
+    let mut crowd: Vec<_> = (0..40).map(|at| local(daemon, &format!("deaf{at}"))).collect();
+    for client in &mut crowd {
+        client.join("crowd");
+        client.view();
+    }
+    std::thread::scope(|scope| {
+        if shared {
+            let mut writer = local(daemon, "writer");
+            (0..20).for_each(|_| writer.send("crowd", &[1; 20_000]));
+            return;
+        }
+        for (at, client) in crowd.iter_mut().enumerate() {
+            let own = format!("own{at}");
+            client.join(&own);
+            scope.spawn(move || (0..20).try_for_each(|_| client.try_send(&own, &[1; 20_000])));
+        }
+    });
+    crowd
+}
+
+#[test]
+fn what_waits_for_all_together_is_bounded_and_the_one_goes_for_whom_most_waits() {
+    log::keep();
+    let daemon = Running::start("backlog = \"256KiB\"");
+    let crowd = std::thread::scope(|scope| {
+        let crowd = scope.spawn(|| deaf_crowd(&daemon, false));
+        while !crowd.is_finished() {
+            let waits: usize = daemon.status().slowest.iter().map(|session| session.bytes).sum();
+            assert!(waits <= 16 * (256 << 10), "{waits}");
+        }
+        crowd.join().unwrap()
+    });
+    daemon.until("some go", |status| status.sessions.slow > 5);
+    let open = daemon.status().open;
+    assert!((10..40).contains(&open), "{open} of 40 stay");
+    log::wait_until_said(&["WARN", "for all clients together", "#deaf"]);
+    drop(crowd);
+}
+
+#[test]
+fn a_message_that_waits_for_many_counts_once() {
+    let daemon = Running::start("backlog = \"256KiB\"");
+    let crowd = deaf_crowd(&daemon, true);
+    let waits = |status: &spread_daemon::Status| -> usize {
+        status.slowest.iter().map(|session| session.bytes).sum()
+    };
+    daemon.until("much waits", |status| waits(status) > 20 * (256 << 10));
+    assert_eq!(daemon.status().open, 40);
+    drop(crowd);
+}

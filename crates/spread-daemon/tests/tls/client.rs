@@ -200,6 +200,11 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub fn send(&mut self, name: &str, body: &[u8]) {
+        self.try_send(name, body).unwrap();
+    }
+
+    /// Unless the session has ended.
+    pub fn try_send(&mut self, name: &str, body: &[u8]) -> std::io::Result<()> {
         let groups = [group(name)];
         let message = Outgoing {
             service: Service::Agreed,
@@ -208,7 +213,7 @@ impl<S: Read + Write> Client<S> {
             groups: &groups,
             body,
         };
-        self.stream.write_all(&self.wire.message(&message).unwrap()).unwrap();
+        self.stream.write_all(&self.wire.message(&message).unwrap())
     }
 
     pub fn receive(&mut self) -> Result<Event, String> {
