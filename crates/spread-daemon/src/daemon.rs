@@ -344,9 +344,9 @@ impl Daemon {
 
     /// Does what operators ask.
     fn watch(&mut self, now: Instant) {
-        let segments = match &self.config.membership {
-            Membership::Fixed(list) => list.segments.len(),
-            Membership::Found { .. } => 1,
+        let (segments, listed) = match &self.config.membership {
+            Membership::Fixed(list) => (list.segments.len(), &list.members[..]),
+            Membership::Found { .. } => (1, &[][..]),
         };
         let mut here = Here {
             ring: &mut self.ring,
@@ -354,6 +354,7 @@ impl Daemon {
             sessions: &self.sessions,
             up: now.since(self.begun),
             segments,
+            listed,
         };
         self.monitor.turn(now, &self.poll, &mut here);
         if std::mem::take(&mut self.monitor.reread) {

@@ -13,7 +13,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use base::AddrBlocks;
-use spread_daemon::config::{Around, BusSection, DaemonConfig};
+use spread_daemon::conf::SpreadConf;
+use spread_daemon::config::{Around, BusSection, DaemonConfig, Priority, Secrets};
 use spread_daemon::monitor::{Answer, Report, Request, Whom, ask, control_path};
 use spread_daemon::{Daemon, Stopper};
 
@@ -54,7 +55,11 @@ fn config(folder: &Path, name: &str, address: &str, port: u16, more: &str) -> Da
 }
 
 fn start(folder: &Path, name: &str, address: &str, port: u16, more: &str) -> Running {
-    let daemon = Daemon::open(config(folder, name, address, port, more)).unwrap();
+    run(config(folder, name, address, port, more))
+}
+
+fn run(config: DaemonConfig) -> Running {
+    let daemon = Daemon::open(config).unwrap();
     let (stopper, control) = (daemon.stopper(), daemon.control_file().unwrap().to_owned());
     let thread = std::thread::spawn(move || daemon.run().unwrap());
     Running { control, stopper, thread: Some(thread) }
@@ -153,6 +158,47 @@ fn an_operator_divides_three_daemons_unites_them_and_ends_one() {
     c.thread.take().unwrap().join().unwrap();
     assert!(!c.control.exists(), "its control socket is removed");
     until(&a, "without c", |seen| one_view(seen, &["a", "b"]));
+}
+
+/// A daemon of a list of two.
+fn start_listed(folder: &Path, at: usize, port: u16) -> Running {
+    let text = format!(
+        "Spread_Segment 127.0.77.255:{port} {{\n one 127.0.77.1\n two 127.0.77.2\n}}\nDangerousMonitor = true\n"
+    );
+    let conf = SpreadConf::parse(&text, &mut |_, _| unreachable!("all are addresses")).unwrap();
+    let mut config = DaemonConfig::from_conf(&conf, at, Secrets::default()).unwrap();
+    // Both are on one machine.
+    config.data.addresses = vec![[127, 0, 77, at as u8 + 1].into()];
+    config.clients.listen = Vec::new();
+    config.clients.socket.as_mut().unwrap().path = folder.join(["one", "two"][at]);
+    config.priority = Priority::None;
+    run(config)
+}
+
+#[test]
+fn a_daemon_of_the_list_that_is_not_heard_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let one = start_listed(folder.path(), 0, port);
+    let all = || Request::Status { of: Whom::All };
+    let absent = |answers: &[Answer]| {
+        let is = |answer: &&Answer| matches!(answer, Answer::Refused { daemon, why } if daemon == "two" && why.contains("one does not hear it"));
+        answers.iter().filter(is).count()
+    };
+    let components = BTreeMap::from([("one".to_owned(), 0), ("two".to_owned(), 1)]);
+    let partition = Request::Partition { components };
+    for request in [all(), Request::Heal, partition, Request::Reload { of: Whom::All }] {
+        assert_eq!(absent(&answers(&one, &request)), 1, "{request:?}");
+    }
+    answers(&one, &Request::Heal);
+    let named = Request::Status { of: Whom::Named("two".into()) };
+    let Some(Answer::Mistake { why }) = answers(&one, &named).into_iter().next() else { panic!() };
+    assert!(why.contains("is in the list, but one does not hear it"), "{why}");
+    // The one that is asked is not missed, and once the other is there neither is that.
+    assert_eq!(absent(&answers(&one, &Request::Status { of: Whom::This })), 0);
+    let _two = start_listed(folder.path(), 1, port);
+    until(&one, "both are in one view", |seen| one_view(seen, &["one", "two"]));
+    assert_eq!(sorted(answers(&one, &Request::Heal)), sorted(done(&["one", "two"])));
 }
 
 #[test]

@@ -302,6 +302,9 @@ impl Menu<'_> {
                 Answer::Silent { daemon } if self.watched.contains(&daemon) => {
                     self.say(&format!("Monitor: no answer from {daemon}\n"))?;
                 }
+                Answer::Refused { daemon, why } if self.watched.contains(&daemon) => {
+                    self.say(&format!("Monitor: {daemon}: {why}\n"))?;
+                }
                 _ => {}
             }
         }

@@ -3,7 +3,7 @@
 //! It asks a daemon of this machine through its control socket, and that one asks the others; the original sent datagrams that
 //! anybody could forge. So it runs where a daemon runs, as root or as the daemon's own user. Menu, prompts and reports are those
 //! of the original; with a command behind the flags it does that one thing and ends, with exit status 1 if a daemon was silent
-//! or refused.
+//! or refused, or is in the list of daemons and was not heard.
 
 mod command;
 mod desk;
@@ -124,7 +124,7 @@ Commands; without one there is a menu:
 \tstatus [--json] [NAME|all]
 \tpartition NAME=COMPONENT ... [for SECONDS]
 \theal
-\tflow [NAME|all] [window PACKETS] [accelerated PACKETS]
+\tflow [NAME|all] window PACKETS | accelerated PACKETS | both
 \treload [NAME|all]
 \tterminate NAME|all
 "

@@ -33,6 +33,7 @@ use self::control::{Caller, Control};
 use self::letter::{Body, Letter, MARK};
 use self::partition::Partition;
 use self::question::{Question, answer};
+use crate::config::FixedMember;
 use crate::poll::Poll;
 use crate::session::Sessions;
 
@@ -62,6 +63,8 @@ pub(crate) struct Here<'a> {
     pub(crate) up: Duration,
     /// Segments that the configuration names.
     pub(crate) segments: usize,
+    /// The daemons that the fixed list names, if there is one.
+    pub(crate) listed: &'a [FixedMember],
 }
 
 /// All of it.
@@ -244,19 +247,38 @@ impl Monitor {
     /// A request of an operator of this machine.
     fn put(&mut self, now: Instant, here: &mut Here<'_>, caller: Caller, request: &Request) {
         let known = self.known(here.ring, now);
-        let body = match self.body(request, &known) {
+        let is_known =
+            |name: &DaemonName| *name == self.me || known.iter().any(|(_, known)| known == name);
+        let absent = here.listed.iter().map(|member| member.name);
+        let absent: Vec<DaemonName> = absent.filter(|name| !is_known(name)).collect();
+        let body = match self.body(request, &known, &absent) {
             Ok(body) => body,
             Err(why) => return self.say(caller, &Answer::Mistake { why }),
         };
         let (own, targets) = match request.whom() {
             Whom::This => (true, Vec::new()),
-            Whom::All => (true, known),
+            Whom::All => {
+                for name in absent {
+                    let why = format!(
+                        "is in the list of daemons, but {} does not hear it, so it is not asked",
+                        self.me
+                    );
+                    self.say(caller, &Answer::Refused { daemon: name.to_string(), why });
+                }
+                (true, known)
+            }
             Whom::Named(name) if name == self.me.as_str() => (true, Vec::new()),
             Whom::Named(name) => {
                 let of_name = known.iter().filter(|(_, known)| known.as_str() == name);
                 let targets: Vec<(Boot, DaemonName)> = of_name.copied().collect();
                 if targets.is_empty() {
-                    let why = format!("no daemon {name:?} is known at {}", self.me);
+                    let why = match absent.iter().any(|absent| absent.as_str() == name) {
+                        true => format!(
+                            "daemon {name:?} is in the list, but {} does not hear it",
+                            self.me
+                        ),
+                        false => format!("no daemon {name:?} is known at {}", self.me),
+                    };
                     return self.say(caller, &Answer::Mistake { why });
                 }
                 (false, targets)
@@ -295,7 +317,12 @@ impl Monitor {
     }
 
     /// What a request is in a letter.
-    fn body(&self, request: &Request, known: &[(Boot, DaemonName)]) -> Result<Body, String> {
+    fn body(
+        &self,
+        request: &Request,
+        known: &[(Boot, DaemonName)],
+        absent: &[DaemonName],
+    ) -> Result<Body, String> {
         if request.is_dangerous() && !self.dangerous {
             return Err(forbidden(self.me));
         }
@@ -311,7 +338,9 @@ impl Monitor {
             Request::Partition { components } => {
                 let mut out = Vec::new();
                 for (name, component) in components {
+                    // Of the absent it can be said as well where they belong once they come.
                     let all = known.iter().map(|(_, name)| *name).chain([self.me]);
+                    let all = all.chain(absent.iter().copied());
                     let Some(daemon) = all.into_iter().find(|known| known.as_str() == name) else {
                         return Err(format!("no daemon {name:?} is known at {}", self.me));
                     };
