@@ -37,13 +37,21 @@ pub enum StartError {
     },
     /// The Unix socket.
     #[error(
-        "cannot listen for clients at {path:?}: {error}; let the folder exist and be writable for this user, or choose another place with bus.socket"
+        "cannot listen for clients at {path:?}: {error}; let the folder exist and be writable for this user, or choose another place (bus.socket) or port"
     )]
     Socket {
         /// Where.
         path: PathBuf,
         /// What the system said.
         error: io::Error,
+    },
+    /// Something else is where the Unix socket should be.
+    #[error(
+        "cannot listen for clients at {path:?}: something is there that is no socket; move it away, or choose another place (bus.socket) or port"
+    )]
+    NoSocket {
+        /// Where.
+        path: PathBuf,
     },
     /// The Unix socket belongs to a daemon that lives.
     #[error(

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use rustix::net::SocketFlags;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::{Clients, UnixSocket};
 use crate::error::StartError;
@@ -160,22 +160,72 @@ fn unix(socket: &UnixSocket) -> Result<UnixListener, StartError> {
     let fault = |error| StartError::Socket { path: path.clone(), error };
     match UnixStream::connect(path) {
         Ok(_) => return Err(StartError::SocketInUse { path: path.clone() }),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            let meta = std::fs::symlink_metadata(path).map_err(fault)?;
-            if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) {
-                std::fs::remove_file(path).map_err(fault)?;
+        Err(error) => {
+            if let Ok(meta) = std::fs::symlink_metadata(path) {
+                if !std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) {
+                    return Err(StartError::NoSocket { path: path.clone() });
+                }
+                if error.kind() == io::ErrorKind::ConnectionRefused {
+                    std::fs::remove_file(path).map_err(fault)?;
+                }
             }
         }
-        Err(_) => {}
     }
-    let listener = UnixListener::bind(path).map_err(fault)?;
+    // It listens last: until then nobody gets in, whatever the mode of the file is.
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(fault)?;
     listener.set_nonblocking(true).map_err(fault)?;
+    listener.bind(&SockAddr::unix(path).map_err(fault)?).map_err(fault)?;
     let mode = std::fs::Permissions::from_mode(socket.mode);
     std::fs::set_permissions(path, mode).map_err(fault)?;
     if socket.user.is_some() || socket.group.is_some() {
         std::os::unix::fs::chown(path, socket.user, socket.group).map_err(fault)?;
     }
     // The original's backlog of 5 is short for a thousand clients that come back together.
-    let _ = rustix::net::listen(&listener, BACKLOG);
-    Ok(listener)
+    listener.listen(BACKLOG).map_err(fault)?;
+    Ok(OwnedFd::from(listener).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn at(path: &Path) -> Result<UnixListener, StartError> {
+        unix(&UnixSocket { path: path.into(), mode: 0o600, user: None, group: None })
+    }
+
+    #[test]
+    fn what_a_dead_daemon_left_is_replaced_and_a_living_one_is_a_mistake() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let first = at(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(at(&path), Err(StartError::SocketInUse { .. })));
+        drop(first);
+        let second = at(&path).unwrap();
+        UnixStream::connect(&path).unwrap();
+        assert!(second.accept().is_ok());
+    }
+
+    #[test]
+    fn what_is_no_socket_stays_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "x").unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+        for name in ["file", "folder", "link", "dangling"] {
+            let error = at(&path(name)).unwrap_err().to_string();
+            assert!(
+                error.contains("something is there that is no socket; move it away"),
+                "{error}"
+            );
+            assert!(fs::symlink_metadata(path(name)).is_ok());
+        }
+        let error = at(&path("missing/socket")).unwrap_err().to_string();
+        assert!(error.contains("let the folder exist"), "{error}");
+    }
 }
