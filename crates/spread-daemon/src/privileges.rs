@@ -33,14 +33,18 @@ pub fn drop_to<'a>(
             tracing::warn!(?socket, %error, "the Unix socket stays root's and is left behind at the end");
         }
     }
-    let confined = match confine(&to.directory) {
-        Ok(()) => format!("confined to {:?}", to.directory),
-        Err(error) => format!("not confined: {:?}: {error}; let RuntimeDir exist", to.directory),
-    };
+    let confined = confine(&to.directory);
     become_user(user, group).map_err(|error| {
         format!("the daemon stays root: it cannot become {:?}: {error}", to.user)
     })?;
-    Ok(format!("now user {} and group {}, {confined}", to.user, to.group))
+    let now = format!("now user {} and group {}", to.user, to.group);
+    match confined {
+        Ok(()) => Ok(format!("{now}, confined to {:?}", to.directory)),
+        Err(error) => Err(format!(
+            "{now}, but not confined to {:?}: {error}; make that folder, or name another with RuntimeDir",
+            to.directory
+        )),
+    }
 }
 
 fn confine(directory: &Path) -> io::Result<()> {
