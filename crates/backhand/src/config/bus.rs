@@ -30,8 +30,10 @@ pub(super) fn check(
     };
     // What the rest of the cluster accepts may be loopback alone, because it has no key; the bus can have one of its own.
     let accept = cluster.accept.clone().map_or_else(usual_accept, AddrBlocks);
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
     let around = Around {
-        name: &resources.name,
+        name: called(cluster, &resources.name, &host),
         here: &here,
         key,
         insecure: cluster.insecure,
@@ -50,12 +52,19 @@ pub(super) fn check(
     Some(config)
 }
 
+/// What the daemon's name is made of: where no name was given, the host's own as it is, for the rest of the cluster calls all whose
+/// names have impossible characters by one.
+fn called<'a>(cluster: &Cluster, machine: &'a str, host: &'a str) -> &'a str {
+    if cluster.name.is_none() && !host.is_empty() { host } else { machine }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::{Permissions, set_permissions, write};
     use std::os::unix::fs::PermissionsExt;
 
     use super::super::Config;
+    use super::{AddrBlocks, Around, BusSection, Cluster, called};
 
     /// The configuration of this text, in which `KEY` is a file with a key.
     fn read(text: &str) -> Config {
@@ -90,6 +99,27 @@ mod tests {
         assert!(believes(&config, "10.0.0.1") && !believes(&config, "10.1.0.1"));
         let config = read("[cluster]\nkey_file = KEY\n[bus]");
         assert!(believes(&config, "10.0.0.1") && !believes(&config, "203.0.113.1"));
+    }
+
+    #[test]
+    fn hosts_with_impossible_names_are_told_apart() {
+        let named = |host| {
+            let around = Around {
+                name: called(&Cluster::default(), "unnamed", host),
+                here: &[],
+                key: None,
+                insecure: false,
+                accept: &AddrBlocks::default(),
+                read_key: &|_| unreachable!("no key is named"),
+            };
+            BusSection::default().check(&around).unwrap().name.to_string()
+        };
+        let (one, other) = (named("we#ird!"), named("na!me b"));
+        assert!(one.starts_with("we-ird--") && one.len() == 16, "{one}");
+        assert!(other.starts_with("na-me-b-") && one != other, "{other}");
+        assert_eq!((named("web1.example.net"), named("")), ("web1".into(), "unnamed".into()));
+        let cluster = Cluster { name: Some("web2".parse().unwrap()), ..Cluster::default() };
+        assert_eq!(called(&cluster, "web2", "host"), "web2");
     }
 
     #[test]
