@@ -80,8 +80,8 @@ struct Bus {
 }
 
 impl Bus {
-    fn start(config: spread_daemon::config::DaemonConfig, file: &FileArg) -> Result<Self> {
-        let mut daemon = spread_daemon::Daemon::open(config)?;
+    /// Lets a daemon with all its sockets open begin.
+    fn start(mut daemon: spread_daemon::Daemon, file: &FileArg) -> Result<Self> {
         let read = reread(file);
         daemon.reread_by(read.clone());
         let (observer, stopper) = (daemon.observer(), daemon.stopper());
@@ -134,12 +134,14 @@ impl Machine {
             ..Setup::default()
         };
         let addresses = sockets.addresses().to_vec();
-        let bus = config.bus.map(|config| Bus::start(config, file)).transpose()?;
+        // Until everything else runs it only holds its sockets, which go with it if something cannot be started.
+        let daemon = config.bus.map(spread_daemon::Daemon::open).transpose()?;
         let resources = Service::start(&config.resources, setup)?;
         let console = Console::start(config.console).context("no thread for the internal pages")?;
         let pages: Arc<dyn balancer::Pages> = console.clone();
         let settings = Arc::new(config.balancer);
         let balancer = Balancer::start(settings.clone(), sockets, resources.clone(), pages)?;
+        let bus = daemon.map(|daemon| Bus::start(daemon, file)).transpose()?;
         let live = console::gather::Live::new(resources.clone(), balancer.view(), &settings);
         console.watch(live.with_bus(bus.as_ref().map(|bus| bus.observer.clone())));
         for address in addresses {

@@ -51,8 +51,12 @@ fn state_in_use() -> Result<(), Failed> {
     // Another door and other exchange ports, but the same identity.
     let text = cluster.base_config(0).replace(&format!(":{}\"", support::PORT), ":8081\"")
         + "[announce]\nport = 4545\nexchange_port = 4546\n";
+    let socket = cluster.folder().join("bus");
+    let text = text + &format!("[bus]\nport = 4547\nsegment = \"none\"\nsocket = {socket:?}\n");
     let (exit, said) = run(&mut cluster, &text, Spawn::new(PROGRAM))?;
     assert_eq!(exit, Exit::Code(1), "{said}");
+    // The bus did not begin, and nothing of it is left.
+    assert!(!said.contains("the bus daemon is ready") && !socket.exists(), "{said}");
     let state = format!("{}/m1", cluster.folder().display());
     says(&said, &[&state, "is in use by backhand (process ", "cluster.state_dir"])
 }
