@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 /// Every machine of a web cluster serves, balances and watches: no balancer box, no single point of failure.
 #[derive(Debug, Parser)]
-#[command(name = "backhand", version, about, long_about = None, propagate_version = true)]
+#[command(name = "backhand", version, long_about = None, propagate_version = true)]
 #[command(after_help = "\
 Exit status: 0 done as asked; 1 something failed while running; 2 a mistake in the command line or the configuration.
 Start with `backhand demo`: a cluster of three machines on this one, with nothing to configure.")]

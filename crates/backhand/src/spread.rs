@@ -1,6 +1,7 @@
 //! `backhand bus daemon`, and the program under its historical name `spread`: the bus alone, from a `spread.conf`.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,6 +32,11 @@ pub(crate) fn words() -> Option<Vec<OsString>> {
 pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
     let line = match command_line::parse(words) {
         Ok(line) => line,
+        Err(error) if error.asks_for_help() => {
+            // That nobody reads it is nobody's mistake.
+            let _ = std::io::stdout().write_all(command_line::USAGE.as_bytes());
+            return Ok(ExitCode::SUCCESS);
+        }
         Err(error) => {
             crate::logging::say(&format!("spread: {error}\n{}", command_line::USAGE));
             return Ok(ExitCode::from(MISTAKE));

@@ -369,3 +369,18 @@ fn a_folder_that_is_not_known_as_a_cache_is_not_touched() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     assert!(precious.exists());
 }
+
+#[test]
+fn asking_for_help_is_no_mistake() {
+    for (words, begins) in [
+        (&["--help"][..], "Every machine of a web cluster serves"),
+        (&["bus", "daemon", "--help"], "Usage: spread\n"),
+        (&["bus", "daemon", "-h"], "Usage: spread\n"),
+        (&["bus", "flood", "--help"], "Usage: backhand bus flood\n"),
+    ] {
+        let output = backhand(words);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", text(&output.stderr));
+        assert!(said.starts_with(begins) && output.stderr.is_empty(), "{words:?}: {said}");
+    }
+}

@@ -90,7 +90,7 @@ impl Arguments {
                 [b'-', b'u', ..] => line.user = words.value(&flag)?,
                 [b'-', b's', ..] => line.spread = words.value(&flag)?,
                 [b'-', b'm', ..] => line.messages = words.number(&flag, 0..=u64::MAX)?,
-                [b'-', b'b', ..] => line.bytes = words.number(&flag, 0..=BYTES_MAX)?,
+                [b'-', b'b', ..] => line.bytes = words.number(&flag, 1..=BYTES_MAX)?,
                 [b'-', b'n', ..] => line.members = words.number(&flag, 0..=MEMBERS_MAX)?,
                 _ => return Err(UsageError::Unknown(flag)),
             }

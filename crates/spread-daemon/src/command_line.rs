@@ -66,6 +66,13 @@ pub enum UsageError {
     },
 }
 
+impl UsageError {
+    /// Whether the word is one that asks for the usage, which is no mistake.
+    pub fn asks_for_help(&self) -> bool {
+        matches!(self, Self::Unknown(word) if word == "-h" || word == "--help")
+    }
+}
+
 /// Reads the words behind the program's name.
 ///
 /// # Errors
@@ -172,6 +179,14 @@ mod tests {
         assert!(
             read(&["-c", &"x".repeat(512)]).is_err() && read(&["-c", &"x".repeat(511)]).is_ok()
         );
+    }
+
+    #[test]
+    fn asking_for_help_is_no_mistake() {
+        assert!(read(&["-h"]).unwrap_err().asks_for_help());
+        assert!(read(&["-n", "a", "--help"]).unwrap_err().asks_for_help());
+        assert!(!read(&["-x"]).unwrap_err().asks_for_help());
+        assert_eq!(read(&["-n", "-h"]).unwrap().name.as_deref(), Some("-h"));
     }
 
     #[test]
