@@ -45,10 +45,12 @@ const SYSTEM: [&str; 10] =
 /// Whether a folder, without links in its path, is none of a cache by its place, whatever its mark says. `home` is that of who
 /// runs this program, `working` the directory it was started in.
 pub(super) fn is_never(path: &Path, home: Option<&Path>, working: Option<&Path>) -> bool {
-    let is = |named: &&str| path == Path::new(named);
-    let in_shared = |shared: &&str| path.parent() == Some(Path::new(shared));
-    NEVER.iter().any(|never| is(never))
-        || SHARED.iter().any(|shared| is(shared) || in_shared(shared))
+    let shared = |shared: &&str| {
+        let shared = Path::new(shared);
+        path == shared || path.parent() == Some(shared)
+    };
+    NEVER.iter().any(|never| path == Path::new(never))
+        || SHARED.iter().any(shared)
         || SYSTEM.iter().any(|system| path.starts_with(system))
         || home.is_some_and(|home| home.starts_with(path))
         || working.is_some_and(|working| working.starts_with(path) && working != path)
