@@ -42,8 +42,8 @@ pub(crate) enum Command {
     Purge(PurgeArgs),
     /// Remove from the cache of this machine whatever `backhand purge` names anywhere
     ///
-    /// EVERYTHING in the folder is removed when it starts and when it may have missed something. It is confined to the folder by
-    /// the kernel; the log says how.
+    /// EVERYTHING in the folder is removed once it has joined, and when it may have missed something; a folder that holds things and is
+    /// not marked as a cache (CACHEDIR.TAG) is refused. It is confined to the folder by the kernel; the log says how.
     Purged(PurgedArgs),
 }
 
