@@ -1,7 +1,7 @@
 //! Waiting for many things at once.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::Timespec;
@@ -9,6 +9,19 @@ use rustix::event::epoll::{self, Event, EventData, EventFlags};
 
 /// Events of one wait.
 const EVENTS: usize = 256;
+
+/// Bytes that were written to a stream and that the other side has not taken. At a Unix socket that is what the kernel needs
+/// to keep them, which is some more.
+pub(crate) fn unsent(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and the kernel writes one integer.
+    #[allow(unsafe_code)]
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::try_from(count).unwrap_or(0))
+}
 
 /// What something happened at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -198,7 +198,7 @@ fn trickle() -> Result<(), Failed> {
             sent += 1;
             while writer.receive_within(Duration::ZERO).unwrap().is_some() {}
         }
-        (count(&bus.said(1), &["does not read", "#slow#beta"]) > 0).then_some(())
+        (count(&bus.said(1), &["reads slower than others write", "#slow#beta"]) > 0).then_some(())
     });
     println!("{sent} messages of 20,000 bytes in {:?} until it was dropped", began.elapsed());
     stop.store(true, Relaxed);

@@ -220,6 +220,14 @@ pub struct BusSection {
     /// Most bytes that may wait for a client that reads more slowly than others send. One more message, and it is
     /// disconnected, which the others see and the log says.
     ///
+    /// Before that writers wait for it: when a quarter of this, at most 1 MiB, waits for a client, those clients of this daemon
+    /// whose messages reach it are not read until half of that is left; nobody else waits. It has to take 64 KiB a second for
+    /// that, over two seconds. Writers at other daemons can only be slowed down with the whole ring; for that it has to take
+    /// 8 MiB a second, over half a second.
+    ///
+    /// For all clients together 16 times as much may wait, a message counted once. With more, the client is disconnected for
+    /// which most waits.
+    ///
     /// 256KiB to 4GiB. Default 16MiB.
     pub backlog: Option<Spanned<Size>>,
 

@@ -1,6 +1,6 @@
 //! One client's connection: its bytes, and what waits for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,7 +14,9 @@ use spread_wire::client_message::Decoder;
 use spread_wire::server::Handshake;
 
 use super::ledger::Ledger;
+use super::pace::Pace;
 use super::tls::Tls;
+use crate::poll;
 
 /// Pieces of one write.
 const PIECES: usize = 256;
@@ -50,8 +52,24 @@ pub(crate) struct Connection {
     /// How many messages at the front of it stand in the ledger, and how many sealed bytes.
     weighed: usize,
     weighed_sealed: usize,
+    /// The one at its front is not whole any more.
+    begun: bool,
     /// Since when the client takes nothing although something waits.
     pub(crate) stuck_since: Option<Instant>,
+    /// Bytes written to the socket.
+    written: u64,
+    /// When it was last looked at what of that the client took, and how much that was.
+    pub(crate) looked: Instant,
+    taken: u64,
+    /// So much waits that those who write to it may have to wait, and how fast it reads while that is so.
+    pub(crate) behind: bool,
+    pub(crate) pace: Pace,
+    /// Slots and serial numbers of those who wait for it.
+    pub(crate) holds: BTreeSet<(usize, u64)>,
+    /// While it is behind it was sent something that nobody here wrote.
+    pub(crate) slows_ring: bool,
+    /// How many it waits for: it is not read.
+    pub(crate) held: usize,
     /// More may be read, or written, without waiting.
     pub(crate) readable: bool,
     pub(crate) writable: bool,
@@ -92,7 +110,16 @@ impl Connection {
             waiting: 0,
             weighed: 0,
             weighed_sealed: 0,
+            begun: false,
             stuck_since: None,
+            written: 0,
+            looked: Instant::ORIGIN,
+            taken: 0,
+            behind: false,
+            pace: Pace::default(),
+            holds: BTreeSet::new(),
+            slows_ring: false,
+            held: 0,
             readable: false,
             writable: true,
             listed: false,
@@ -210,6 +237,7 @@ impl Connection {
         self.output = VecDeque::new();
         self.weighed = 0;
         self.waiting = 0;
+        self.begun = false;
     }
 
     /// Puts what is left after a write into the ledger.
@@ -252,6 +280,7 @@ impl Connection {
             match rustix::net::sendmsg(&self.socket, &pieces[..count], &mut control, flags) {
                 Ok(written) => {
                     self.stuck_since = None;
+                    self.written += written as u64;
                     self.waiting -= written;
                     self.pass(written, ledger);
                 }
@@ -288,8 +317,9 @@ impl Connection {
                 continue;
             }
             match tls.write(&self.socket) {
-                Ok(written) => {
+                Ok((sealed, written)) => {
                     self.stuck_since = None;
+                    self.written += sealed as u64;
                     self.waiting -= written;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -308,6 +338,7 @@ impl Connection {
         while let Some(front) = self.output.front_mut() {
             if front.len() > count {
                 front.advance(count);
+                self.begun |= count > 0;
                 return;
             }
             count -= front.len();
@@ -316,11 +347,48 @@ impl Connection {
                 ledger.remove(front);
             }
             self.output.pop_front();
+            self.begun = false;
         }
         if self.output.capacity() > ROOM {
             // Of a long queue the room goes too.
             self.output = VecDeque::new();
         }
+    }
+
+    /// Looks at what the client took of what was written.
+    pub(crate) fn look(&mut self, now: Instant) {
+        self.looked = now;
+        // A socket that cannot be asked has ended, which is seen elsewhere.
+        let left = poll::unsent(self.socket.as_fd()).unwrap_or(0);
+        let taken = self.written.saturating_sub(left);
+        if taken > self.taken {
+            self.taken = taken;
+            if !self.deaf && self.stuck_since.is_some() {
+                self.stuck_since = Some(now);
+            }
+        }
+        self.pace.look(now, self.taken);
+    }
+
+    /// Much waits from now on.
+    pub(crate) fn fall_behind(&mut self, now: Instant) {
+        self.look(now);
+        self.behind = true;
+        self.pace.begin(now, self.taken);
+    }
+
+    /// Not much waits any more.
+    pub(crate) fn catch_up(&mut self, now: Instant) {
+        self.look(now);
+        self.behind = false;
+        self.slows_ring = false;
+        self.pace.end(now);
+    }
+
+    /// The last messages that wait, of which nothing is written.
+    pub(crate) fn last_messages(&self, most: usize) -> Vec<Bytes> {
+        let begin = self.output.len().saturating_sub(most).max(self.begun.into());
+        self.output.range(begin.min(self.output.len())..).cloned().collect()
     }
 
     /// How long the client has taken nothing.

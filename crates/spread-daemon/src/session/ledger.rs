@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
 #[derive(Debug)]
 struct Line {
     sessions: u32,
-    /// Bytes of it when it was first counted.
+    /// Bytes of it, for the session that has most of it before it.
     bytes: u64,
 }
 
@@ -39,12 +39,15 @@ impl Ledger {
     /// It waits for one session more.
     pub(super) fn add(&mut self, message: &Bytes) {
         self.bytes += PLACE;
-        let bytes = message.len() as u64;
         let line = self.messages.entry(place(message)).or_insert_with(|| {
-            self.bytes += MESSAGE + bytes;
-            Line { sessions: 0, bytes }
+            self.bytes += MESSAGE;
+            Line { sessions: 0, bytes: 0 }
         });
         line.sessions += 1;
+        // The session before may have been sent some of it.
+        let more = (message.len() as u64).saturating_sub(line.bytes);
+        line.bytes += more;
+        self.bytes += more;
     }
 
     /// It waits for one session less.
@@ -77,7 +80,7 @@ mod tests {
     fn a_message_counts_once_and_a_place_for_each_session() {
         let mut ledger = Ledger::default();
         let (long, short) = (Bytes::from(vec![1; 1000]), Bytes::from(vec![1; 100]));
-        ledger.add(&long);
+        ledger.add(&long.slice(300..));
         ledger.add(&long.clone());
         ledger.add(&short);
         assert_eq!(ledger.bytes(), 1100 + 2 * MESSAGE + 3 * PLACE);

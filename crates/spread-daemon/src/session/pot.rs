@@ -1,4 +1,4 @@
-//! Connections that are no session yet: so many at a time, and a new one never waits for the old ones.
+//! Connections that come, and those that are no session yet: so many at a time, and a new one never waits for the old ones.
 //!
 //! Those of the Unix socket are counted apart from those by TCP. When there are too many, the oldest goes of the address
 //! that has most: somebody who only opens connections takes places from himself.
@@ -7,9 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use base::Instant;
+use bytes::Bytes;
 use groups::Groups;
+use spread_wire::server::Handshake;
 
-use super::Sessions;
+use super::connection::{Connection, Stage};
+use super::{FAREWELL, HANDSHAKE, Sessions};
+use crate::listen::Arrival;
+use crate::poll::{Poll, Token};
 
 /// Most of them by TCP, and as many by the Unix socket.
 const MOST: usize = 1024;
@@ -57,6 +62,58 @@ impl Pot {
 }
 
 impl Sessions {
+    /// A client has connected.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        poll: &Poll,
+        groups: &mut Groups,
+        arrival: Arrival,
+    ) {
+        self.counters.connections += 1;
+        let Some(tls) = self.secure(&arrival) else {
+            self.counters.refused += 1;
+            return;
+        };
+        let Arrival { socket, peer, .. } = arrival;
+        self.make_room(now, groups, peer);
+        if self.by_id.len() < self.config.sessions {
+            let handshake = Box::new(Handshake::new(self.policy));
+            let stage = Stage::Shaking { handshake, session: None, until: now + HANDSHAKE };
+            if self.keep(poll, Connection::new(socket, peer, stage).over(tls)).is_some() {
+                self.shaking += 1;
+            }
+            return;
+        }
+        // As the original: one byte before anything is read (REJECT_QUOTA).
+        self.counters.refused += 1;
+        let stage = Stage::Closing { until: now + FAREWELL };
+        let mut connection = Connection::new(socket, peer, stage).over(tls);
+        connection.queue(Bytes::from_static(&[-3_i8 as u8]));
+        if let Some(at) = self.keep(poll, connection) {
+            self.touch(at);
+        }
+    }
+
+    /// Gives a connection a place and watches it.
+    fn keep(&mut self, poll: &Poll, mut connection: Connection) -> Option<usize> {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        if let Err(error) = poll.add_edges(connection.socket(), Token::Session(at)) {
+            tracing::warn!(%error, "a client cannot be watched and is turned away");
+            self.free.push(at);
+            return None;
+        }
+        self.serials += 1;
+        let (peer, serial) = (connection.peer, self.serials);
+        connection.serial = serial;
+        self.slots[at] = Some(connection);
+        self.pot(peer).insert(peer, serial, at);
+        Some(at)
+    }
+
     /// The pot for connections from there.
     pub(super) fn pot(&mut self, peer: Option<IpAddr>) -> &mut Pot {
         if peer.is_some() { &mut self.by_tcp } else { &mut self.by_unix }

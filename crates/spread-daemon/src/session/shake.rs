@@ -52,6 +52,7 @@ impl Sessions {
                     self.pot(peer).remove(peer, serial, at);
                     let Some(connection) = self.slots[at].as_ref() else { return };
                     self.by_id.insert(id, at);
+                    self.by_group.insert(*group.group(), at);
                     self.counters.begun += 1;
                     groups.set_wants_membership(id, accepted.membership);
                     match connection.tls().and_then(Tls::subject) {

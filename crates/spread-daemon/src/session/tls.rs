@@ -120,11 +120,11 @@ impl Tls {
         self.sealed
     }
 
-    /// Writes what is sealed. The bytes of messages that are written whole by that.
-    pub(crate) fn write(&mut self, socket: &OwnedFd) -> io::Result<usize> {
-        self.rustls.write_tls(&mut Wire(socket.as_fd()))?;
+    /// Writes what is sealed: how many bytes of that, and those of messages that are written whole by that.
+    pub(crate) fn write(&mut self, socket: &OwnedFd) -> io::Result<(usize, usize)> {
+        let count = self.rustls.write_tls(&mut Wire(socket.as_fd()))?;
         let written = if self.rustls.wants_write() { 0 } else { std::mem::take(&mut self.sealed) };
-        Ok(written)
+        Ok((count, written))
     }
 
     /// Seals the word that nothing more comes.

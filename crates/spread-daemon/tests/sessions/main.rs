@@ -7,6 +7,7 @@
 #[path = "../tls/client.rs"]
 mod client;
 mod log;
+mod slow;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -64,12 +65,12 @@ fn who_connects_and_says_nothing_keeps_nobody_else_out() {
 /// Clients that do not read, each with its own messages or all with the same, of 400,000 bytes. A socket takes half of that.
 fn deaf_crowd(daemon: &Running, shared: bool) -> Vec<Client<UnixStream>> {
     let mut crowd: Vec<_> = (0..40).map(|at| local(daemon, &format!("deaf{at}"))).collect();
-    for client in &mut crowd {
-        client.join("crowd");
-        client.view();
-    }
     std::thread::scope(|scope| {
         if shared {
+            for client in &mut crowd {
+                client.join("crowd");
+                client.view();
+            }
             let mut writer = local(daemon, "writer");
             (0..20).for_each(|_| writer.send("crowd", &[1; 20_000]));
             return;
