@@ -25,7 +25,10 @@ impl Sessions {
             match step {
                 Step::Wait => return,
                 Step::Name(wanted) => {
+                    // Many may have connected when there was still room, or before there was to be less.
+                    let room = groups.session_count() < self.config.sessions;
                     let name = wanted.or_else(|| invent(&mut self.dice, groups));
+                    let name = name.filter(|_| room);
                     let answer = match name.map(|name| groups.connect(name, false)) {
                         Some(Ok(id)) => {
                             *session = Some(id);

@@ -37,6 +37,20 @@ fn a_client_that_breaks_the_protocol_is_named_and_a_crowd_of_them_is_counted() {
 }
 
 #[test]
+fn a_lower_number_of_sessions_holds_for_those_who_are_at_the_door() {
+    let daemon = Running::start("sessions = 100");
+    let streams: Vec<TcpStream> = (0..10).map(|_| daemon.tcp(daemon.plain)).collect();
+    daemon.until("all have come", |status| status.shaking == 10);
+    daemon.reloader.reload(client::config(daemon.folder.path(), "server", "sessions = 3"));
+    daemon.status();
+    let clients = streams.into_iter().enumerate();
+    let clients: Vec<_> =
+        clients.map(|(at, tcp)| Client::connect(tcp, &format!("c{at}"))).collect();
+    assert_eq!(clients.iter().filter(|client| client.is_ok()).count(), 3);
+    assert_eq!(daemon.status().open, 3);
+}
+
+#[test]
 fn who_connects_and_says_nothing_keeps_nobody_else_out() {
     log::keep();
     let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
