@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn never(path: &str) -> bool {
-        is_never(Path::new(path), Some(Path::new("/home/ann")), Some(Path::new("/work/main")))
+        is_never(Path::new(path), Some(Path::new("/people/ann")), Some(Path::new("/project/main")))
     }
 
     #[test]
@@ -129,10 +129,10 @@ mod tests {
             "/srv",
             "/opt",
             "/home",
-            "/home/ann",
-            "/home/bob",
+            "/people/ann",
+            "/home",
             "/proc/self",
-            "/work",
+            "/project",
         ] {
             assert!(never(path), "{path}");
         }
@@ -141,11 +141,11 @@ mod tests {
             "/srv/cache",
             "/cache",
             "/tmp/cache",
-            "/home/ann/cache",
+            "/people/ann/cache",
             "/dev/shm/cache",
-            "/work/main",
-            "/work/main/cache",
-            "/work/other",
+            "/project/main",
+            "/project/main/cache",
+            "/project/other",
             "/etcetera",
         ] {
             assert!(!never(path), "{path}");
