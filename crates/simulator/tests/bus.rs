@@ -126,6 +126,10 @@ fn seeds_that_once_failed_do_not() {
             66191,
             "a daemon that was heard and did not hear had only beacons to be met by, and each was lost",
         ),
+        (
+            36245,
+            "a recorded token of a dead daemon was given to another than it was for: what is sent to one daemon says under its seal to whom",
+        ),
     ];
     for (seed, story) in stories {
         run(&Plan::new(seed)).unwrap_or_else(|what| panic!("{what}\nonce: {story}"));

@@ -58,10 +58,12 @@ impl World {
             Fault::NoMulticast(i) => (0..n).for_each(|to| self.wires.set_multicast(i, to, false)),
             Fault::Clock(i, by) => self.machines[i].jump(by),
             Fault::Replay(to) => {
-                // What a living boot sealed is refused by the driver's replay window.
+                // What a living boot sealed is refused by the driver's replay window, and what is for another by the envelope.
                 let recorded = self.recorded.clone();
-                for (boot, datagram) in recorded {
-                    if !self.machines.iter().any(|m| m.boot == boot) {
+                let me = Tag::from(&self.machines[to].boot);
+                for (boot, whom, datagram) in recorded {
+                    let mine = whom.is_none_or(|whom| whom == me);
+                    if mine && !self.machines.iter().any(|m| m.boot == boot) {
                         self.schedule(self.now, Action::Arrive { to, boot, datagram });
                     }
                 }

@@ -48,7 +48,11 @@ impl World {
     pub(super) fn transmit(&mut self, i: usize, to: &To, datagram: &Bytes) {
         let boot = self.machines[i].boot;
         if self.records && self.recorded.len() < RECORDED && self.dice.below(10) == 0 {
-            self.recorded.push((boot, datagram.clone()));
+            let whom = match to {
+                To::Peer(tag) => Some(*tag),
+                To::Group | To::Seeds => None,
+            };
+            self.recorded.push((boot, whom, datagram.clone()));
         }
         match to {
             To::Peer(tag) => {

@@ -36,7 +36,8 @@ pub struct World {
     pub(super) wires: Wires,
     pub(super) weather: Weather,
     pub(super) boots: BTreeMap<Tag, usize>,
-    pub(super) recorded: Vec<(Boot, Bytes)>,
+    /// Who sent it, and to whom if not to all.
+    pub(super) recorded: Vec<(Boot, Option<Tag>, Bytes)>,
     pub(super) records: bool,
     /// What each life did and saw.
     pub traces: Vec<Trace>,

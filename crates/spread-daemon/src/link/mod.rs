@@ -72,7 +72,7 @@ pub(crate) struct Link {
     sealed: Vec<u8>,
     arena: Vec<u8>,
     /// The last datagram that was enveloped: for many receivers once is enough.
-    last: Option<(Bytes, std::ops::Range<usize>)>,
+    last: Option<(Bytes, Option<Tag>, std::ops::Range<usize>)>,
     boot: Boot,
     /// The kernel cuts messages into datagrams.
     cuts: bool,
@@ -251,18 +251,22 @@ impl Link {
     /// Puts a datagram on the pile for the next [`flush`](Self::flush).
     pub(crate) fn queue(&mut self, transmit: &Transmit) {
         let text = &transmit.datagram;
+        let whom = match &transmit.to {
+            To::Peer(tag) => Some(*tag),
+            To::Group | To::Seeds => None,
+        };
         // The last one is held on to, so that nothing else can lie where it lay.
         let same = |last: &Bytes| (last.as_ptr(), last.len()) == (text.as_ptr(), text.len());
         let at = match &self.last {
-            Some((last, at)) if same(last) => at.clone(),
+            Some((last, to, at)) if same(last) && *to == whom => at.clone(),
             _ => {
-                self.envelope.put(text, &mut self.sealed);
+                self.envelope.put(whom, text, &mut self.sealed);
                 let start = self.arena.len();
                 self.arena.extend_from_slice(&self.sealed);
                 start..self.arena.len()
             }
         };
-        self.last = Some((text.clone(), at.clone()));
+        self.last = Some((text.clone(), whom, at.clone()));
         match &transmit.to {
             To::Peer(tag) => {
                 if let Some(to) = self.book.get(*tag) {
