@@ -240,7 +240,7 @@ impl Envelope {
                 }
                 let mut boot = [0; 16];
                 boot.copy_from_slice(&head[4..]);
-                (Boot(boot), &*text)
+                (Boot(boot), text)
             }
             Cover::Sealed(keys) => {
                 if datagram.starts_with(&PLAIN_HEAD) {
