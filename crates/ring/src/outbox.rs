@@ -12,6 +12,8 @@ use crate::wire::{Message, Tag};
 pub enum To {
     /// To one daemon, where it was last heard from.
     Peer(Tag),
+    /// For everybody, to where this daemon was last heard from: another may run there now.
+    Door(Tag),
     /// To the segment's multicast or broadcast address, if there is one.
     Group,
     /// To every configured address where daemons may be.

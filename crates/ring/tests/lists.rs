@@ -73,7 +73,7 @@ impl Few {
                 let boot = self.rings[from].0;
                 while let Some(transmit) = self.rings[from].1.poll_transmit() {
                     let goes = |to: &usize| match &transmit.to {
-                        To::Peer(tag) => *tag == Tag::from(&self.rings[*to].0),
+                        To::Peer(tag) | To::Door(tag) => *tag == Tag::from(&self.rings[*to].0),
                         To::Group | To::Seeds => true,
                     };
                     let all = (0..self.rings.len()).filter(|to| *to != from);

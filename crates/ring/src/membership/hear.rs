@@ -1,11 +1,13 @@
 //! Getting known, heartbeats, and who counts as heard.
 
+use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use base::{Boot, Instant};
 
 use super::{ME, Peer};
 use crate::bits::Bits;
+use crate::name::DaemonName;
 use crate::notice::Notice;
 use crate::outbox::To;
 use crate::ring::Ring;
@@ -267,8 +269,11 @@ impl Ring {
             let hello = Message::Hello { card, to_group: true };
             self.outbox.put(To::Group, hello.encode().into());
         }
-        let hello = Message::Hello { card, to_group: false };
-        self.outbox.put(To::Seeds, hello.encode().into());
+        let hello = bytes::Bytes::from(Message::Hello { card, to_group: false }.encode());
+        self.outbox.put(To::Seeds, hello.clone());
+        for tag in self.doors(now) {
+            self.outbox.put(To::Door(tag), hello.clone());
+        }
         let statement = Message::Statement(self.statement.clone());
         let datagram = bytes::Bytes::from(statement.encode());
         let near = |peer: &Peer| !peer.left && now.since(peer.last) < GIVEN_UP;
@@ -280,6 +285,21 @@ impl Ring {
         // A tenth up or down, so that many daemons do not speak at once.
         let jitter = next.mul_f64(0.9 + 0.2 * self.dice.unit());
         self.beacon_at = now + jitter;
+    }
+
+    /// Where daemons were of whose name nobody is heard: what runs there since may know nobody, and where multicast does
+    /// not pass nobody else would find it. (Found by the simulator, seed 102809.) The newest of each name.
+    fn doors(&self, now: Instant) -> alloc::vec::Vec<Tag> {
+        let mut newest: BTreeMap<DaemonName, &Peer> = BTreeMap::new();
+        for (_, peer) in self.peers.iter() {
+            let known = newest.entry(peer.daemon.name).or_insert(peer);
+            if (peer.heard, peer.last) > (known.heard, known.last) {
+                *known = peer;
+            }
+        }
+        newest.remove(&self.settings.me.name);
+        let gone = |peer: &&Peer| !peer.heard && now.since(peer.last) < GIVEN_UP;
+        newest.into_values().filter(gone).map(|peer| peer.tag).collect()
     }
 
     /// At a settled heartbeat, one in so many members is told.

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use base::{Boot, Instant};
-use bytes::Bytes;
+use base::Instant;
 use ring::Tag;
 
 use super::plan::Fault;
+use super::post::Letter;
 
 /// Something that happens.
 pub(super) enum Action {
-    Arrive { to: usize, boot: Boot, datagram: Bytes },
+    Arrive { to: usize, letter: Letter },
     Timer { machine: usize, life: usize },
     Send { machine: usize, life: usize },
     Fault(Fault),

@@ -61,10 +61,10 @@ impl World {
                 // What a living boot sealed is refused by the driver's replay window, and what is for another by the envelope.
                 let recorded = self.recorded.clone();
                 let me = Tag::from(&self.machines[to].boot);
-                for (boot, whom, datagram) in recorded {
-                    let mine = whom.is_none_or(|whom| whom == me);
-                    if mine && !self.machines.iter().any(|m| m.boot == boot) {
-                        self.schedule(self.now, Action::Arrive { to, boot, datagram });
+                for letter in recorded {
+                    let mine = letter.whom.is_none_or(|whom| whom == me);
+                    if mine && !self.machines.iter().any(|m| m.boot == letter.boot) {
+                        self.schedule(self.now, Action::Arrive { to, letter });
                     }
                 }
             }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base::{Boot, Instant, Random};
-use bytes::Bytes;
 use ring::{Daemon, DaemonName, Ring, Settings, Surroundings, Tag};
 
 use super::plan::Plan;
+use super::post::Letter;
 
 /// Datagrams that wait at the door of a frozen machine, as a socket's buffer holds them.
 const DOOR: usize = 300;
@@ -63,7 +63,7 @@ pub(super) struct Machine {
     pub(super) frozen: bool,
     /// When it was woken last, and how often in a row without time to speak of between.
     woken: (Instant, u32),
-    door: Vec<(Boot, Bytes)>,
+    door: Vec<Letter>,
     /// How far its monotonic clock is behind the world's, after pauses of a virtual machine.
     behind: Duration,
     frozen_at: Instant,
@@ -187,14 +187,14 @@ impl Machine {
     }
 
     /// Leaves a datagram at the door of a frozen machine.
-    pub(super) fn leave_at_door(&mut self, boot: Boot, datagram: Bytes) {
+    pub(super) fn leave_at_door(&mut self, letter: Letter) {
         if self.door.len() < DOOR {
-            self.door.push((boot, datagram));
+            self.door.push(letter);
         }
     }
 
     /// It goes on, with all that waits at its door.
-    pub(super) fn thaw(&mut self, now: Instant) -> Vec<(Boot, Bytes)> {
+    pub(super) fn thaw(&mut self, now: Instant) -> Vec<Letter> {
         if !core::mem::take(&mut self.frozen) {
             return Vec::new();
         }

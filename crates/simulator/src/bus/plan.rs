@@ -181,6 +181,10 @@ impl Plan {
             plan.weather.loss /= 4.0;
             (plan.datagram, plan.window) = (plan.datagram.max(1400), 256);
         }
+        if n > 12 {
+            // Nor would three packets for each turn of a token that is lost twice on its way.
+            plan.window = plan.window.max(20);
+        }
         plan.unreachable = dice.below(3) == 0;
         plan.fixed = dice.below(8) == 0;
         if dice.below(4) == 0 {
@@ -209,9 +213,10 @@ impl Plan {
     /// The history in a few words.
     pub fn kind(&self) -> String {
         format!(
-            "{} machines, loss {:.1} %, {} faults, calm from {:.3} s",
+            "{} machines, loss {:.1} %, windows of {}, {} faults, calm from {:.3} s",
             self.machines,
             self.weather.loss * 100.0,
+            self.window,
             self.faults.len(),
             super::trace::seconds(self.calm)
         )

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ring::{Ring, RingId, Tag};
+use ring::{Daemon, Ring, RingId, Tag};
 
 use super::groups::Desk;
 use super::world::World;
@@ -108,7 +108,8 @@ impl World {
         ring.excluded_by().is_some_and(|other| other.name == name) && self.alive().any(namesake)
     }
 
-    /// Two daemons find each other by multicast, by their lists, through a third, or because they met before.
+    /// Two daemons find each other by multicast, by their lists, through a third, or because they met before: in these
+    /// lives, or one of them an earlier life of the other.
     fn can_meet(&self, a: usize, b: usize) -> bool {
         let tag = |i: usize| Tag::from(&self.machines[i].boot);
         let third = |c: usize| c != a && c != b && self.mutual(a, c) && self.mutual(b, c);
@@ -117,7 +118,17 @@ impl World {
             || self.wires.reaches(b, a, true)
             || self.machines[a].knows(tag(b))
             || self.machines[b].knows(tag(a))
+            || self.remembers(a, b)
+            || self.remembers(b, a)
             || self.alive().any(|(c, _)| third(c))
+    }
+
+    /// Whether `a` had proof of an earlier life of `b`.
+    fn remembers(&self, a: usize, b: usize) -> bool {
+        let Some(ring) = &self.machines[a].ring else { return false };
+        let status = ring.status(self.machines[a].clock(self.now));
+        let of_b = |daemon: &Daemon| self.boots.get(&Tag::from(daemon)) == Some(&b);
+        self.plan.twins.is_none() && status.peers.iter().any(|peer| of_b(&peer.daemon))
     }
 
     /// What is not delivered everywhere yet, or not known to be.

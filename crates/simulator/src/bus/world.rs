@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base::{Boot, Instant, Random};
-use bytes::Bytes;
+use base::{Instant, Random};
 use ring::{Ring, Service, Tag};
 
 use super::agenda::{Action, Agenda};
@@ -12,6 +11,7 @@ use super::groups::{Client, Desk, desk::Digests};
 use super::machine::Machine;
 use super::net::{Weather, Wires};
 use super::plan::{Fault, Plan};
+use super::post::Letter;
 use super::trace::{Content, HEAD, MessageId, Trace, seconds};
 
 /// After the faults, everybody must be in a view to stay within this time. The issue says five seconds; daemons that
@@ -37,7 +37,7 @@ pub struct World {
     pub(super) weather: Weather,
     pub(super) boots: BTreeMap<Tag, usize>,
     /// Who sent it, and to whom if not to all.
-    pub(super) recorded: Vec<(Boot, Option<Tag>, Bytes)>,
+    pub(super) recorded: Vec<Letter>,
     pub(super) records: bool,
     /// What each life did and saw.
     pub traces: Vec<Trace>,
@@ -178,14 +178,14 @@ impl World {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Arrive { to, boot, datagram } => {
+            Action::Arrive { to, letter } => {
                 let machine = &mut self.machines[to];
                 if machine.ring.is_none() {
-                    self.refuse(to, boot);
+                    self.refuse(to, letter.boot);
                 } else if machine.frozen {
-                    machine.leave_at_door(boot, datagram);
+                    machine.leave_at_door(letter);
                 } else {
-                    self.receive(to, &boot, &datagram);
+                    self.receive(to, &letter);
                 }
             }
             Action::Timer { machine: i, life } => {
@@ -199,8 +199,8 @@ impl World {
             Action::Start(machine) => self.start(machine),
             Action::Thaw(machine) => {
                 let waiting = self.machines[machine].thaw(self.now);
-                for (boot, datagram) in waiting {
-                    self.receive(machine, &boot, &datagram);
+                for letter in &waiting {
+                    self.receive(machine, letter);
                 }
                 self.wake(machine);
             }

@@ -253,7 +253,7 @@ impl Link {
         let text = &transmit.datagram;
         let whom = match &transmit.to {
             To::Peer(tag) => Some(*tag),
-            To::Group | To::Seeds => None,
+            To::Door(_) | To::Group | To::Seeds => None,
         };
         // The last one is held on to, so that nothing else can lie where it lay.
         let same = |last: &Bytes| (last.as_ptr(), last.len()) == (text.as_ptr(), text.len());
@@ -268,7 +268,7 @@ impl Link {
         };
         self.last = Some((text.clone(), whom, at.clone()));
         match &transmit.to {
-            To::Peer(tag) => {
+            To::Peer(tag) | To::Door(tag) => {
                 if let Some(to) = self.book.get(*tag) {
                     self.letter(to, at);
                 }

@@ -3,26 +3,19 @@
 //! Every history is checked twice: the views of the daemons (`bus::checks`) and what clients were told
 //! (`bus::groups::checks`). At its end each table must be what the living clients asked for, at all daemons of a view alike.
 
-#![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
 use std::time::Duration;
 
 use base::Instant;
 use simulator::bus::groups::client::{End, Item};
 use simulator::bus::groups::{Crowd, checks};
 use simulator::bus::plan::Fault;
-use simulator::bus::{Plan, World, run};
+use simulator::bus::{Plan, World};
 use spread_wire::Cause;
+
+use super::{at, draw, ms, retell};
 
 /// Histories drawn by chance, in each run of the tests. `bus-histories --groups` runs as many as one likes.
 const HISTORIES: u64 = 300;
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-fn at(ms: u64) -> Instant {
-    Instant::from_millis(ms)
-}
 
 /// So many machines on a good network, with clients.
 fn still(seed: u64, machines: usize) -> Plan {
@@ -53,19 +46,7 @@ fn views(world: &World, cause: Cause) -> usize {
 
 #[test]
 fn histories_with_clients_are_sound() {
-    // Two threads, because a history knows nothing of another.
-    let halves = [0, 1].map(|half| {
-        std::thread::spawn(move || {
-            (1..=HISTORIES)
-                .filter(|seed| seed % 2 == half)
-                .find_map(|seed| run(&Plan::with_clients(seed)).err())
-        })
-    });
-    for half in halves {
-        if let Some(what) = half.join().unwrap() {
-            panic!("{what}; see it with: bus-histories --groups --seed N --loud");
-        }
-    }
+    draw(HISTORIES, " --groups", Plan::with_clients);
 }
 
 #[test]
@@ -97,9 +78,7 @@ fn seeds_that_once_failed_do_not() {
             "two exchanges were cut off: something was told in a group whose loss had not been worth a word",
         ),
     ];
-    for (seed, story) in stories {
-        run(&Plan::with_clients(seed)).unwrap_or_else(|what| panic!("{what}\nonce: {story}"));
-    }
+    retell(&stories, Plan::with_clients);
 }
 
 #[test]

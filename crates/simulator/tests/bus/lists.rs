@@ -1,30 +1,17 @@
 //! Rings of daemons whose fixed lists change while they run: an operator goes from machine to machine.
-//!
-//! Every history is checked for extended virtual synchrony and must come to rest, as in `bus.rs`.
 
-#![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
 use std::time::Duration;
 
 use base::Instant;
 use ring::{Notice, View};
 use simulator::bus::plan::Fault;
 use simulator::bus::trace::Item;
-use simulator::bus::{Plan, World, checks, run};
+use simulator::bus::{Plan, World};
+
+use super::{at, draw, says, through};
 
 /// Histories drawn by chance, in each run of the tests.
 const HISTORIES: u64 = 600;
-
-fn at(ms: u64) -> Instant {
-    Instant::from_millis(ms)
-}
-
-fn through(plan: &Plan) -> World {
-    let mut world = World::new(plan);
-    let calm = world.run();
-    checks::all(&world.traces).unwrap();
-    calm.unwrap();
-    world
-}
 
 /// Machines that get lists by turns: from `begin` on, each of `who` the list of this number, 100 ms apart.
 fn round(plan: &mut Plan, begin: u64, who: &[usize], list: usize) {
@@ -54,11 +41,6 @@ fn last(world: &World, machine: usize) -> String {
     views.last().unwrap().members.iter().map(|m| m.name.as_str().as_bytes()[0] as char).collect()
 }
 
-fn says(world: &World, machine: usize, what: impl Fn(&Notice) -> bool) -> usize {
-    let traces = world.traces.iter().filter(|trace| trace.machine == machine);
-    traces.flat_map(|trace| &trace.notices).filter(|(_, notice)| what(notice)).count()
-}
-
 /// So many machines, all alive, with these lists; the first is that at the start.
 fn plan(seed: u64, machines: usize, lists: &[&[usize]]) -> Plan {
     let mut plan = Plan::still(seed, machines);
@@ -69,18 +51,7 @@ fn plan(seed: u64, machines: usize, lists: &[&[usize]]) -> Plan {
 
 #[test]
 fn histories_with_changing_lists_are_sound() {
-    let halves = [0, 1].map(|half| {
-        std::thread::spawn(move || {
-            (1..=HISTORIES)
-                .filter(|seed| seed % 2 == half)
-                .find_map(|seed| run(&Plan::new(seed).with_lists()).err())
-        })
-    });
-    for half in halves {
-        if let Some(what) = half.join().unwrap() {
-            panic!("{what}; see it with: bus-histories --lists --seed N --loud");
-        }
-    }
+    draw(HISTORIES, " --lists", |seed| Plan::new(seed).with_lists());
 }
 
 #[test]
