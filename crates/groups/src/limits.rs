@@ -12,6 +12,9 @@
 pub const LOCAL_MEMBERS_MAX: usize = spread_wire::limits::LOCAL_MEMBERS_MAX;
 /// Memberships of all sessions of one daemon together, in all groups; the next join is rejected.
 pub const MEMBERSHIPS_PER_DAEMON: usize = 262_144;
+/// Memberships of one session; the next join is rejected. When a session ends, all its groups change in one step of the
+/// order, in which nothing else is done: with so many that is some tens of milliseconds.
+pub const MEMBERSHIPS_PER_SESSION: usize = 16_384;
 /// Sessions of one daemon if nothing else is configured, those included whose end is not yet delivered.
 pub const SESSIONS_DEFAULT: usize = 10_000;
 /// Bytes of one message of the exchange of states.

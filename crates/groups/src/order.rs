@@ -22,7 +22,7 @@ use spread_wire::{Cause, GroupName, PrivateName};
 use crate::exchange::{self, Exchange, Waiting};
 use crate::group::{Member, Place};
 use crate::groups::{Groups, Output};
-use crate::limits::{LOCAL_MEMBERS_MAX, MEMBERSHIPS_PER_DAEMON};
+use crate::limits::{LOCAL_MEMBERS_MAX, MEMBERSHIPS_PER_DAEMON, MEMBERSHIPS_PER_SESSION};
 use crate::notice;
 use crate::payload::{self, Malformed, Payload, Regular};
 use crate::table::Handle;
@@ -255,7 +255,11 @@ impl Groups {
         }
         let there = group.map_or(0, |group| group.members_at(member.place).len());
         let all = self.table.memberships_at(member.place);
-        if there >= LOCAL_MEMBERS_MAX || all >= MEMBERSHIPS_PER_DAEMON {
+        let own = self.table.memberships_of(&member);
+        if there >= LOCAL_MEMBERS_MAX
+            || all >= MEMBERSHIPS_PER_DAEMON
+            || own >= MEMBERSHIPS_PER_SESSION
+        {
             self.reject(&member, &name);
             return;
         }

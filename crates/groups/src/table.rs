@@ -70,6 +70,11 @@ impl Table {
         self.memberships.get(usize::from(place)).copied().unwrap_or(0)
     }
 
+    /// The memberships of one session.
+    pub(crate) fn memberships_of(&self, member: &Member) -> usize {
+        self.by_member.get(member).map_or(0, Vec::len)
+    }
+
     /// Finds the group, or creates it with `id`, for a member that is to come.
     pub(crate) fn find_or_create(&mut self, name: GroupName, id: GroupId) -> Handle {
         if let Some(handle) = self.find(&name) {

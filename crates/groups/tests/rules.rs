@@ -4,6 +4,7 @@
 mod support;
 
 use bytes::Bytes;
+use groups::limits::MEMBERSHIPS_PER_SESSION;
 use groups::{Departure, Groups, Limits, Output, Refusal};
 use ring::{Event, Service};
 use spread_wire::client::Event as Told;
@@ -188,6 +189,27 @@ fn one_more_local_member_than_a_group_can_have_is_rejected() {
     assert_eq!(net.told(0, late), []);
     let members = net.nodes[0].groups.group(&group("room")).unwrap().members;
     assert_eq!(members.len(), LOCAL_MEMBERS_MAX + 1);
+}
+
+#[test]
+fn a_session_is_in_so_many_groups_and_the_next_join_is_rejected() {
+    let (mut net, ann) = alone();
+    for number in 0..MEMBERSHIPS_PER_SESSION {
+        net.join(0, ann, &format!("g{number}"));
+    }
+    net.settle();
+    let rejects = |told: &[Told]| told.iter().filter(|t| matches!(t, Told::Reject(_))).count();
+    assert_eq!(rejects(&net.told(0, ann)), 0);
+    net.join(0, ann, "more");
+    net.settle();
+    assert_eq!(rejects(&net.told(0, ann)), 1);
+    // What it is in does not count twice, and another session is not kept out.
+    net.join(0, ann, "g7");
+    let bob = net.connect(0, "bob", true);
+    net.join(0, bob, "more");
+    net.settle();
+    assert_eq!((rejects(&net.told(0, ann)), rejects(&net.told(0, bob))), (0, 0));
+    assert_eq!(net.nodes[0].groups.group(&group("more")).unwrap().members.len(), 1);
 }
 
 #[test]

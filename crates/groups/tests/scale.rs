@@ -5,6 +5,7 @@
 mod support;
 
 use base::Random;
+use groups::limits::MEMBERSHIPS_PER_SESSION;
 use ring::{Event, Service};
 use spread_wire::ClientMessage;
 use support::{Net, group};
@@ -111,11 +112,11 @@ fn one_session_may_be_in_very_many_groups() {
     net.compares = false;
     net.heal();
     let ann = net.connect(0, "ann", false);
-    for number in 0..100_000 {
+    for number in 0..MEMBERSHIPS_PER_SESSION {
         net.join(0, ann, &format!("group-{number}"));
         net.settle();
     }
-    assert_eq!(net.nodes[0].groups.group_count(), 100_000);
+    assert_eq!(net.nodes[0].groups.group_count(), MEMBERSHIPS_PER_SESSION);
     net.say(0, ann, ClientMessage::Kill);
     net.settle();
     assert_eq!(net.nodes[0].groups.group_count(), 0);
