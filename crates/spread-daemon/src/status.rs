@@ -80,7 +80,7 @@ pub struct SessionCounters {
     pub tls_begun: u64,
     /// Handshakes of TLS that failed, among those refused.
     pub tls_failed: u64,
-    /// Sessions ended because they broke a rule of the protocol.
+    /// Sessions ended because they broke a rule of the protocol, or stopped in the middle of a message when much was begun.
     pub violations: u64,
     /// Sessions ended because they did not read.
     pub slow: u64,

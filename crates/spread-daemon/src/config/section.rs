@@ -226,7 +226,8 @@ pub struct BusSection {
     /// 8 MiB a second, over half a second.
     ///
     /// For all clients together 16 times as much may wait, a message counted once. With more, the client is disconnected for
-    /// which most waits.
+    /// which most waits. As much again may be kept of messages that clients have begun and not ended; with more, the client is
+    /// disconnected that has said nothing for longest in the middle of one.
     ///
     /// 256KiB to 4GiB. Default 16MiB.
     pub backlog: Option<Spanned<Size>>,

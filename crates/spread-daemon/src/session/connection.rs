@@ -13,6 +13,7 @@ use spread_wire::PrivateGroup;
 use spread_wire::client_message::Decoder;
 use spread_wire::server::Handshake;
 
+use super::half::Half;
 use super::ledger::Ledger;
 use super::pace::Pace;
 use super::tls::Tls;
@@ -46,6 +47,8 @@ pub(crate) struct Connection {
     pub(crate) serial: u64,
     pub(crate) stage: Stage,
     pub(crate) input: BytesMut,
+    /// What has come of a message that is not whole, as it is counted.
+    pub(super) half: Option<Half>,
     output: VecDeque<Bytes>,
     /// Bytes in `output`.
     waiting: usize,
@@ -106,6 +109,7 @@ impl Connection {
             serial: 0,
             stage,
             input: BytesMut::new(),
+            half: None,
             output: VecDeque::new(),
             waiting: 0,
             weighed: 0,
@@ -150,6 +154,14 @@ impl Connection {
             Stage::Open { session, .. } => Some(*session),
             Stage::Shaking { session, .. } => *session,
             Stage::Closing { .. } => None,
+        }
+    }
+
+    /// The private name of its session.
+    pub(crate) fn name(&self) -> Option<String> {
+        match &self.stage {
+            Stage::Open { group, .. } => Some(group.to_string()),
+            _ => None,
         }
     }
 

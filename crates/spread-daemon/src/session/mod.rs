@@ -6,6 +6,7 @@
 
 mod behind;
 mod connection;
+mod half;
 mod ledger;
 mod output;
 mod pace;
@@ -24,6 +25,7 @@ use spread_wire::client_message::ClientMessage;
 use spread_wire::server::{Methods, Policy};
 
 use self::connection::{Connection, Read, Stage};
+use self::half::Halves;
 use self::ledger::Ledger;
 use self::pot::Pot;
 use self::told::Told;
@@ -63,11 +65,15 @@ pub(crate) struct Sessions {
     crowded: Told,
     /// What was said of clients that broke the protocol.
     broke: Told,
+    /// What was said of clients that stop in the middle of a message.
+    stalls: Told,
     /// Connections there were.
     serials: u64,
     swept: Instant,
     /// What waits for all.
     ledger: Ledger,
+    /// What all have begun to say.
+    halves: Halves,
     /// For whom something waits.
     waiting: BTreeSet<usize>,
     /// Those of them for whom much waits.
@@ -103,9 +109,11 @@ impl Sessions {
             by_unix: Pot::default(),
             crowded: Told::default(),
             broke: Told::default(),
+            stalls: Told::default(),
             serials: 0,
             swept: Instant::ORIGIN,
             ledger: Ledger::default(),
+            halves: Halves::default(),
             waiting: BTreeSet::new(),
             behind: BTreeSet::new(),
             held_up: false,
@@ -267,9 +275,11 @@ impl Sessions {
             // An idle session keeps no buffer.
             connection.input = bytes::BytesMut::new();
         }
+        self.count_half(now, at);
         if let Some(violation) = broken {
             self.violated(now, groups, at, &violation.to_string());
         }
+        self.limit_halves(now, groups);
     }
 
     /// A session that broke the protocol ends.
@@ -377,6 +387,7 @@ impl Sessions {
         self.waiting.remove(&at);
         if let Some(mut connection) = self.slots[at].take() {
             connection.forget(&mut self.ledger);
+            self.forget_half(at, connection.half.take());
             if matches!(connection.stage, Stage::Shaking { .. }) {
                 self.shaking -= 1;
             }

@@ -118,10 +118,7 @@ impl Sessions {
     pub(super) fn drop_slow(&mut self, now: Instant, groups: &mut Groups, at: usize, why: &str) {
         let Some(connection) = self.slots[at].as_mut() else { return };
         connection.look(now);
-        let client = match &connection.stage {
-            Stage::Open { group, .. } => group.to_string(),
-            _ => String::new(),
-        };
+        let client = connection.name().unwrap_or_default();
         let (bytes, messages) = connection.backlog();
         let stuck = connection.stuck_for(now);
         self.counters.slow += 1;

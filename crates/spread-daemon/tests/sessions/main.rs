@@ -14,6 +14,8 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
 use client::{Client, PATIENCE, Running};
+use spread_wire::Service;
+use spread_wire::client::Outgoing;
 
 fn local(daemon: &Running, name: &str) -> Client<UnixStream> {
     let stream = UnixStream::connect(daemon.socket()).unwrap();
@@ -127,4 +129,37 @@ fn a_message_that_waits_for_many_counts_once() {
     daemon.until("much waits", |status| waits(status) > 20 * (256 << 10));
     assert_eq!(daemon.status().open, 40);
     drop(crowd);
+}
+
+#[test]
+fn of_those_who_stop_in_the_middle_of_a_message_the_longest_silent_go_when_it_is_too_much() {
+    log::keep();
+    let daemon = Running::start("backlog = \"256KiB\"");
+    let half = |client: &mut Client<UnixStream>| {
+        let groups = [client::group("nobody")];
+        let body = vec![1; 120_000];
+        let message = Outgoing {
+            service: Service::Agreed,
+            self_discard: false,
+            kind: 0,
+            groups: &groups,
+            body: &body,
+        };
+        let mut bytes = client.wire.message(&message).unwrap();
+        let rest = bytes.split_off(100_000);
+        client.stream.write_all(&bytes).unwrap();
+        rest
+    };
+    let mut crowd: Vec<_> = (0..60).map(|at| local(&daemon, &format!("half{at}"))).collect();
+    let rests: Vec<_> = crowd.iter_mut().map(half).collect();
+    daemon.until("the oldest go", |status| status.open < 45);
+    let open = daemon.status().open;
+    assert!(open > 15, "{open} of 60 stay");
+    assert!(crowd[0].receive().is_err());
+    log::wait_until_said(&["WARN", "in the middle of its message", "#half"]);
+    // Who stays ends its message and goes on.
+    let last = &mut crowd[59];
+    last.stream.write_all(&rests[59]).unwrap();
+    last.join("somewhere");
+    assert_eq!(last.view(), 1);
 }
