@@ -77,7 +77,8 @@ impl DaemonName {
         }
         bytes[length] = b'-';
         length += 1;
-        let mut rest = fnv1a(label);
+        // A host whose name begins with a dot has no first label; two of them are two.
+        let mut rest = fnv1a(if label.is_empty() { host.as_bytes() } else { label });
         for _ in 0..8 {
             bytes[length] = b"abcdefghijklmnopqrstuvwxyz234567"[(rest >> 59) as usize];
             rest <<= 5;
@@ -185,5 +186,6 @@ mod tests {
         assert_ne!(long, other);
         assert!(DaemonName::of_host("bücher").as_str().starts_with("b--cher-"));
         assert!(DaemonName::of_host("").as_str().starts_with('-'));
+        assert_ne!(DaemonName::of_host(".one.example"), DaemonName::of_host(".two.example"));
     }
 }
