@@ -165,7 +165,8 @@ fn by_lot() -> Result<(), Failed> {
     let mut traces = Client::finish(clients);
     traces.extend(Client::finish(std::mem::take(&mut chaos.dead)));
     chaos.bus.all_live()?;
-    let messages: usize = traces.iter().map(|trace| trace.items.len()).sum();
+    let messages: usize = traces.iter().map(|trace| trace.client.heard.len()).sum();
     println!("{} sessions were told {messages} things", traces.len());
+    assert!(history::finds_what_cannot_be(&traces));
     Ok(history::check(&traces).map_err(|what| format!("{what}\n{}", chaos.log.join("\n")))?)
 }

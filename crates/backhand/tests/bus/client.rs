@@ -7,11 +7,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lab::Spawn;
+use simulator::bus::groups::client::{self, End, Item};
+use simulator::bus::trace::MessageId;
 use spread_client::blocking::Connection;
-use spread_client::{Cause, Event, GroupName, Membership, Options, Outgoing, Regular, Service};
+use spread_client::{
+    Cause, Event, GroupName, Membership, Options, Outgoing, Regular, Service, ServiceType,
+};
 
 use crate::cluster::{Bus, SOON};
-use crate::history::{Item, MessageId, Trace, View};
+use crate::history::Trace;
 
 /// The group that all are in.
 pub(crate) const GROUP: &[u8] = b"lab";
@@ -67,17 +71,19 @@ impl Client {
         let mut options = Options::named(&format!("c{session}")).unwrap();
         options.outstanding_max = Some(OUTSTANDING);
         let mut connection = connect(bus, i, &options);
-        connection.join(&GroupName::new(GROUP).unwrap()).unwrap();
-        let name = connection.group().to_string();
+        let group = GroupName::new(GROUP).unwrap();
+        connection.join(&group).unwrap();
+        let (own, name) = (*connection.group().group(), connection.group().to_string());
         let shared = Arc::new(Shared::default());
         let mut work = Work {
             connection,
-            trace: Trace { session, name: name.clone(), ..Trace::default() },
+            trace: Trace::new(session, own, group),
             shared: shared.clone(),
             ends: BTreeSet::new(),
         };
         let thread = std::thread::spawn(move || {
             work.run(pace);
+            work.trace.client.end = Some(End::Lost);
             work.trace
         });
         Self { name, shared, thread }
@@ -172,12 +178,12 @@ impl Work {
                     self.send(true);
                 }
                 if self.ends.len() >= self.shared.companions.load(Relaxed) {
-                    self.trace.whole = true;
+                    self.trace.client.whole = true;
                     return;
                 }
                 if deadline.is_some_and(|deadline| Instant::now() > deadline) {
                     let missing = format!("the last messages of {:?} only", self.ends);
-                    self.trace.corrupt = Some(missing);
+                    self.trace.client.corrupt = Some(missing);
                     return;
                 }
             } else if let Some(pace) = pace
@@ -201,8 +207,7 @@ impl Work {
 
     /// Every third message is safe, every tenth is long. An error is seen when receiving.
     fn send(&mut self, last: bool) {
-        self.trace.sent += 1;
-        let number = self.trace.sent;
+        let number = self.trace.client.sent.len() as u32 + 1;
         let safe = number.is_multiple_of(3);
         let length = if number.is_multiple_of(10) { 5000 } else { HEAD + number as usize % 200 };
         let mut body = Vec::with_capacity(length);
@@ -212,6 +217,7 @@ impl Work {
         body.resize(length, number as u8);
         let service = if safe { Service::Safe } else { Service::Agreed };
         let groups = &[GroupName::new(GROUP).unwrap()];
+        self.trace.client.say(groups.to_vec(), ServiceType::from(service));
         let message = Outgoing { service, self_discard: false, kind: 7, groups, body: &body };
         let _ = self.connection.send(&message);
     }
@@ -222,14 +228,14 @@ impl Work {
                 self.shared.received.fetch_add(1, Relaxed);
                 self.read(&message)
             }
-            Event::Membership(view) => self.view(&view),
-            Event::Transitional(signal) => Ok(Item::Transition(signal.id)),
+            Event::Membership(view) => Ok(self.view(&view)),
+            Event::Transitional(signal) => Ok(Item::Signal(signal.group, signal.id)),
             other => Err(format!("{other:?}")),
         };
         match item {
-            Ok(item) => self.trace.items.push(item),
+            Ok(item) => self.trace.hear(item),
             Err(what) => {
-                self.trace.corrupt.get_or_insert(what);
+                self.trace.client.corrupt.get_or_insert(what);
             }
         }
     }
@@ -255,28 +261,21 @@ impl Work {
         if head[9] == 1 {
             self.ends.insert(session);
         }
-        Ok(Item::Message { id: MessageId { session, number }, safe })
+        Ok(Item::Message(MessageId { life: session, number }))
     }
 
-    fn view(&mut self, view: &Membership) -> Result<Item, String> {
-        let list = |names: &spread_client::Names| -> Vec<String> {
-            names.iter().map(|name| name.to_string()).collect()
+    fn view(&mut self, view: &Membership) -> Item {
+        let daemon = |name: GroupName| {
+            let name = name.to_string();
+            name.rsplit('#').next().unwrap_or_default().to_owned()
         };
-        let members = list(&view.members);
-        let daemon = |name: &String| name.rsplit('#').next().unwrap_or_default().to_owned();
-        {
-            let mut last = self.shared.last.lock().unwrap();
-            last.daemons = members.iter().map(daemon).collect();
-            last.members = members.len();
-            last.cause = Some(view.cause);
-            last.at = Some(Instant::now());
-            last.number += 1;
-            self.shared.changed.notify_all();
-        }
-        let own = view.own_set().ok_or_else(|| format!("no set of its own in {view:?}"))?;
-        // For a change of one member the set has that member; all others stayed together.
-        let network = view.cause == Cause::Network;
-        let together = if network { list(&own) } else { members.clone() };
-        Ok(Item::View(View { id: view.id, cause: view.cause, members, together }))
+        let mut last = self.shared.last.lock().unwrap();
+        last.daemons = view.members.iter().map(daemon).collect();
+        last.members = view.members.iter().count();
+        last.cause = Some(view.cause);
+        last.at = Some(Instant::now());
+        last.number += 1;
+        self.shared.changed.notify_all();
+        Item::View(Box::new(client::View::from(view)))
     }
 }

@@ -47,7 +47,7 @@ fn end(bus: &Bus, clients: Vec<Client>, dead: Vec<Client>) -> Result<(), Failed>
     let mut traces = Client::finish(clients);
     traces.extend(Client::finish(dead));
     bus.all_live()?;
-    let messages: usize = traces.iter().map(|trace| trace.items.len()).sum();
+    let messages: usize = traces.iter().map(|trace| trace.client.heard.len()).sum();
     println!("{} sessions were told {messages} things", traces.len());
     Ok(history::check(&traces)?)
 }

@@ -29,7 +29,6 @@ mod reload;
 mod sites;
 mod soak;
 mod standing;
-mod suspicion;
 mod whole;
 
 use std::process::ExitCode;
@@ -65,7 +64,6 @@ fn main() -> ExitCode {
         .map(|trial| (trial, &namespaces))
         .chain(standing::USER.iter().map(|trial| (trial, &user)))
         .chain(standing::ROOT.iter().map(|trial| (trial, &root)))
-        .chain(suspicion::TRIALS.iter().map(|trial| (trial, &Ok(()))))
         .map(|((name, run), needs)| trial(name, needs, *run))
         .collect();
     // Beside each other they would measure one another.

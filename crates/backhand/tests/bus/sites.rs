@@ -46,7 +46,7 @@ fn of_a_file() -> Result<(), Failed> {
     let start = |bus: &mut Bus, i: usize| {
         bus.start_with(i, lab::Spawn::new(crate::support::PROGRAM), "sites.conf", "key");
     };
-    through(&mut bus, start)
+    Ok(history::check(&through(&mut bus, start)?)?)
 }
 
 fn by_name() -> Result<(), Failed> {
@@ -57,10 +57,11 @@ fn by_name() -> Result<(), Failed> {
         let site = if SITES[i] == 0 { "west" } else { "east" };
         bus.start_whole(i, &format!("[bus]\nsite = \"{site}\"\nseeds = {seeds:?}\n"));
     };
-    through(&mut bus, start)
+    // Nobody listed them, so they are in the order of their names.
+    Ok(history::check_ordered(Some(&[]), &through(&mut bus, start)?)?)
 }
 
-fn through(bus: &mut Bus, start: impl Fn(&mut Bus, usize)) -> Result<(), Failed> {
+fn through(bus: &mut Bus, start: impl Fn(&mut Bus, usize)) -> Result<Vec<history::Trace>, Failed> {
     ALL.iter().for_each(|&i| start(bus, i));
     let mut clients = Client::everywhere(bus, PACE);
     let see = |clients: &[Client], who: &[usize], these: &[usize]| {
@@ -94,7 +95,7 @@ fn through(bus: &mut Bus, start: impl Fn(&mut Bus, usize)) -> Result<(), Failed>
     let mut traces = Client::finish(clients);
     traces.extend(Client::finish(dead));
     bus.all_live()?;
-    Ok(history::check(&traces)?)
+    Ok(traces)
 }
 
 /// Somebody in the west sends to members in the east: how often each message crosses.

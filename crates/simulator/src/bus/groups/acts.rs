@@ -8,7 +8,7 @@ use spread_wire::{
     ClientMessage, GroupName, Hint, Names, Order, PrivateName, Regular, ServiceType,
 };
 
-use super::client::{Client, Deed, End, Sent, hint};
+use super::client::{Client, Deed, End, hint};
 use super::crowd::Crowd;
 use super::desk::{Desk, Pace, Seat};
 use crate::bus::trace::{Content, HEAD, MessageId};
@@ -128,8 +128,7 @@ impl World {
             groups: Names::new(&to),
             body: Bytes::from(content.encode()),
         };
-        client.deeds.push(Deed::Say(number));
-        client.sent.push(Sent { to, service, after: client.heard.len() });
+        client.say(to, service);
         seat.written.push_back(ClientMessage::Multicast(message));
     }
 

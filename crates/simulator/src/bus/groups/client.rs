@@ -155,6 +155,14 @@ impl Client {
     pub fn sent(&self, number: u32) -> Option<&Sent> {
         self.sent.get((number as usize).checked_sub(1)?)
     }
+
+    /// It sends its next message, and is told what it is told from now on after that. Its number.
+    pub fn say(&mut self, to: Vec<GroupName>, service: ServiceType) -> u32 {
+        self.sent.push(Sent { to, service, after: self.heard.len() });
+        let number = self.sent.len() as u32;
+        self.deeds.push(Deed::Say(number));
+        number
+    }
 }
 
 /// What the bytes say that were given to a client.

@@ -100,7 +100,12 @@ impl Case {
     }
 
     fn result(&self) -> Result<(), String> {
-        check(Told { clients: &self.clients, lives: &self.lives, anchored: true, order: &[] })
+        check(Told {
+            clients: &self.clients,
+            lives: Some(&self.lives),
+            anchored: true,
+            order: Some(&[]),
+        })
     }
 
     /// The first property that is broken, by the words before its colon.

@@ -1,4 +1,5 @@
-//! What a client may rely on, property by property, checked over what all clients of a history did and were told.
+//! What a client may rely on, property by property, checked over what all clients of a history did and were told: of simulated
+//! daemons, and of real ones.
 //!
 //! The rules are those of `spread-semantics.md`: chapter 2 for the services, 3 for views and the order of notices.
 
@@ -23,13 +24,14 @@ use crate::bus::trace::{MessageId, Trace};
 pub struct Told<'a> {
     /// All clients; messages name their senders by their places here.
     pub clients: &'a [Client],
-    /// All lives of daemons.
-    pub lives: &'a [Trace],
+    /// All lives of daemons. Not known of real ones: then what happened between them is what clients were told of it, and
+    /// clients that are not among these may have taken part.
+    pub lives: Option<&'a [Trace]>,
     /// No group was forgotten and made again. If not, one id can stand for two views, and only what does not need ids
     /// is checked.
     pub anchored: bool,
-    /// The daemons' names in member order; empty if that is the order of their bytes.
-    pub order: &'a [Vec<u8>],
+    /// The daemons' names in member order; empty if that is the order of their bytes; none if the order has changed.
+    pub order: Option<&'a [Vec<u8>]>,
 }
 
 /// What one client was told of one group from one view to the next.
@@ -222,8 +224,8 @@ pub fn all(world: &World) -> Result<(), String> {
     let Some(crowd) = &world.plan.crowd else { return Ok(()) };
     check(Told {
         clients: &world.clients,
-        lives: &world.traces,
+        lives: Some(&world.traces),
         anchored: crowd.anchored,
-        order: &world.member_order(),
+        order: Some(&world.member_order()),
     })
 }

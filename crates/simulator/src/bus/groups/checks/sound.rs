@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::Instant;
-use spread_wire::GroupName;
+use spread_wire::{Cause, GroupName};
 
 use super::super::client::{Client, Deed, Item};
 use super::History;
@@ -95,16 +95,30 @@ fn came(at: usize, client: &Client) -> Vec<Echo> {
     came
 }
 
+/// When the view of the daemons changed at this client's.
+fn changes(history: &History<'_>, client: &Client) -> Vec<Instant> {
+    let Some(lives) = history.told.lives else {
+        let of_network = |item: &Item| match item {
+            Item::View(view) => view.cause == Cause::Network,
+            Item::Signal(..) => true,
+            Item::Message(_) | Item::Left(_) => false,
+        };
+        return client
+            .heard
+            .iter()
+            .filter(|(_, item)| of_network(item))
+            .map(|(at, _)| *at)
+            .collect();
+    };
+    let items = lives.get(client.life).map_or(&[][..], |life| &life.items);
+    items.iter().map(|(at, _)| *at).collect()
+}
+
 /// A session's messages come in the order sent. Between two that came none is missing that was for the receiver, unless the
 /// view of the daemons changed meanwhile.
 pub(crate) fn fifo(history: &History<'_>) -> Result<(), String> {
     for (me, client) in history.told.clients.iter().enumerate() {
-        let changes: Vec<Instant> = history
-            .told
-            .lives
-            .get(client.life)
-            .map(|life| life.items.iter().map(|(at, _)| *at).collect())
-            .unwrap_or_default();
+        let changes = changes(history, client);
         let mut last: BTreeMap<u32, (usize, Instant, u32)> = BTreeMap::new();
         // The groups it is in, and since which of the things it was told.
         let mut since: BTreeMap<GroupName, usize> = BTreeMap::new();

@@ -84,8 +84,11 @@ fn network(history: &History<'_>, before: &Stay<'_>, stay: &Stay<'_>) -> Result<
     if let Some(lost) = old.members.iter().find(lost) {
         // A loss in the middle of an exchange of states, and what follows it, are told as one.
         let (from, to) = (history.time(before), history.time(stay));
-        let life = &history.told.lives[history.client(stay).life];
-        if !life.cut_off.iter().any(|at| (from..=to).contains(at)) {
+        let cut_off = history.told.lives.is_none_or(|lives| {
+            let life = &lives[history.client(stay).life];
+            life.cut_off.iter().any(|at| (from..=to).contains(at))
+        });
+        if !cut_off {
             return Err(format!("{lost} is lost without a signal"));
         }
     } else if old.members == view.members && view.sets.len() < 2 {

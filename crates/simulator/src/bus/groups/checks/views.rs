@@ -27,8 +27,11 @@ pub(crate) fn form(history: &History<'_>) -> Result<(), String> {
         if !view.members.contains(&name) {
             return wrong("without itself");
         }
-        let order = history.told.order;
-        if !view.members.is_sorted_by(|a, b| rank(order, a) < rank(order, b)) {
+        let in_order = history
+            .told
+            .order
+            .is_none_or(|order| view.members.is_sorted_by(|a, b| rank(order, a) < rank(order, b)));
+        if !in_order {
             return wrong("with members out of order");
         }
         if view.cause != Cause::Network {
@@ -67,7 +70,9 @@ pub(crate) fn causes(history: &History<'_>) -> Result<(), String> {
             Cause::Disconnect => client.end.is_some(),
             Cause::Network => true,
         };
-        if !by_name.get(&subject).is_some_and(|clients| clients.iter().any(did)) {
+        let known = by_name.get(&subject);
+        let done = known.map_or(history.told.lives.is_none(), |clients| clients.iter().any(did));
+        if !done {
             let name = history.client(stay).name;
             return Err(format!("{name} was told {view:?}, but {subject} did no such thing"));
         }
