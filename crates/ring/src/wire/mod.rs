@@ -13,6 +13,8 @@ mod acquaintance;
 pub(crate) mod bytes;
 mod data;
 mod forming;
+#[cfg(test)]
+mod golden;
 mod statement;
 #[cfg(test)]
 mod tests;
