@@ -3,34 +3,34 @@
 //! A hop between threads on different cores costs more than all that is done for a message, so there is one thread; what it
 //! does in one turn is bounded everywhere. What comes from daemons is taken first, then timers, then clients in turns.
 
+mod accept;
+mod handles;
+mod inform;
+mod open;
 mod reload;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use base::{AddrBlocks, Boot, Instant, Random};
-use groups::{Groups, Limits, Output};
-use ring::{Daemon as Identity, Event, Ring, Surroundings, Tag};
+use base::{AddrBlocks, Instant};
+use groups::{Groups, Output};
+use ring::{Event, Ring};
 
+pub use self::handles::{Reloader, Stopper};
 pub use self::reload::Reread;
 
-use self::reload::{ids, settings};
 use crate::activity::Activity;
 use crate::clock;
 use crate::config::{DaemonConfig, Membership, Priority};
-use crate::error::StartError;
-use crate::link::{Book, Link};
+use crate::link::Link;
 use crate::listen::Listeners;
 use crate::memory;
 use crate::monitor::{Detail, Here, Monitor};
 use crate::poll::{Happened, Poll, Token};
 use crate::priority::Standing;
 use crate::session::Sessions;
-use crate::status::{GroupsStatus, Observer, Status};
+use crate::status::{Observer, Status};
 
 /// Batches taken from one socket before anything else is done.
 const BATCHES: usize = 8;
@@ -40,72 +40,6 @@ const AWAY: Duration = Duration::from_millis(50);
 const BATCHES_AWAY: usize = 4096;
 /// With so many bytes waiting in the ring, further messages wait with the groups, which then stop the reading of clients.
 const QUEUED: usize = 256 << 10;
-/// Bytes that wait there before clients are not read any more.
-const PAUSE_BYTES: usize = 1 << 20;
-/// Clients accepted before anything else is done.
-const ACCEPTS: usize = 64;
-
-/// What the ring asks of the system, and where daemons are.
-struct System(Book);
-
-impl Surroundings for System {
-    fn random(&mut self, out: &mut [u8]) {
-        crypto::random(out);
-    }
-
-    fn unix_seconds(&mut self) -> u32 {
-        clock::unix_seconds()
-    }
-
-    fn address(&mut self, daemon: Tag) -> Vec<u8> {
-        self.0.get(daemon).map(|at| at.to_string().into_bytes()).unwrap_or_default()
-    }
-
-    fn introduce(&mut self, daemon: Tag, address: &[u8]) {
-        if let Some(at) = std::str::from_utf8(address).ok().and_then(|text| text.parse().ok()) {
-            self.0.hint(daemon, at);
-        }
-    }
-}
-
-/// Stops a daemon from another thread.
-#[derive(Clone, Debug)]
-pub struct Stopper {
-    asked: Arc<AtomicBool>,
-    bell: Arc<OwnedFd>,
-}
-
-impl Stopper {
-    /// The daemon tells the others that it goes, closes its clients and returns.
-    pub fn stop(&self) {
-        self.asked.store(true, Relaxed);
-        // A full counter wakes just as well.
-        let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
-    }
-
-    /// Whether [`stop`](Self::stop) was called. A daemon that ends without was told to by an operator's monitor.
-    pub fn was_asked(&self) -> bool {
-        self.asked.load(Relaxed)
-    }
-}
-
-/// Gives a running daemon another configuration.
-#[derive(Clone, Debug)]
-pub struct Reloader {
-    to: Sender<Box<DaemonConfig>>,
-    bell: Arc<OwnedFd>,
-}
-
-impl Reloader {
-    /// Takes what can change while the daemon runs: the list of daemons, segments, keys, seeds, who is accepted, timeouts and windows,
-    /// certificates, what may wait for a client, how many clients there may be. The log names what else differs and needs a start.
-    pub fn reload(&self, config: DaemonConfig) {
-        // A daemon that has ended has nothing to change.
-        if self.to.send(Box::new(config)).is_ok() {
-            let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
-        }
-    }
-}
 
 /// A daemon with all its sockets open.
 pub struct Daemon {
@@ -138,132 +72,6 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Opens everything that `config` names.
-    ///
-    /// # Errors
-    /// The first thing that cannot be opened, with its remedy.
-    pub fn open(config: DaemonConfig) -> Result<Self, StartError> {
-        let mut boot = [0; 16];
-        crypto::random(&mut boot);
-        let me = Identity { name: config.name, boot: Boot(boot) };
-        let system = |what| move |error: io::Error| StartError::System { what, error };
-        let link = Link::open(&config, &me)?;
-        let listeners = Listeners::open(&config.clients)?;
-        let poll = Poll::new().map_err(system("watch sockets"))?;
-        for (at, socket) in link.sockets().enumerate() {
-            poll.add(socket, Token::Link(at)).map_err(system("watch a socket"))?;
-        }
-        for (at, socket) in listeners.sockets().enumerate() {
-            poll.add(socket, Token::Listener(at)).map_err(system("watch a socket"))?;
-        }
-        let flags = rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK;
-        let bell = rustix::event::eventfd(0, flags)
-            .map_err(|error| StartError::System { what: "make a bell", error: error.into() })?;
-        poll.add(bell.as_fd(), Token::Call).map_err(system("watch a bell"))?;
-        let bell = Arc::new(bell);
-        let stopper = Stopper { asked: Arc::new(AtomicBool::new(false)), bell: bell.clone() };
-        let (observer, asked) = Observer::new(bell.clone());
-        let (to, reloads) = std::sync::mpsc::channel();
-        let reloader = Reloader { to, bell };
-
-        let settings = settings(&config, me, &link);
-        let ring = Ring::new(clock::now(), settings, Box::new(System(link.book())), crypto::seed());
-        let limits = Limits {
-            sessions: config.clients.sessions,
-            pause_bytes: PAUSE_BYTES,
-            ..Limits::default()
-        };
-        let sessions = Sessions::new(config.clients.clone(), Random::new(crypto::seed()));
-        let clients = config.clients.socket.as_ref().map(|socket| socket.path.as_path());
-        let dangerous = config.dangerous_monitor;
-        let monitor = Monitor::new(config.name, dangerous, clients, &poll, crypto::seed());
-        for line in &config.warnings {
-            tracing::warn!("{line}");
-        }
-        Ok(Self {
-            groups: Groups::new(me, limits).with_ids(ids(&config)),
-            listed: config.data.accept.clone(),
-            reread: None,
-            config,
-            ring,
-            link,
-            listeners,
-            sessions,
-            poll,
-            stopper,
-            observer,
-            asked,
-            reloader,
-            reloads,
-            begun: clock::now(),
-            standing: Standing::default(),
-            locked: String::new(),
-            monitor,
-            activity: None,
-            happened: Vec::new(),
-            accept_again: None,
-            short_told: false,
-            batches: BATCHES,
-        })
-    }
-
-    /// What stops it.
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
-    }
-
-    /// What asks it how it is.
-    pub fn observer(&self) -> Observer {
-        self.observer.clone()
-    }
-
-    /// What gives it another configuration.
-    pub fn reloader(&self) -> Reloader {
-        self.reloader.clone()
-    }
-
-    fn status(&self, now: Instant) -> Status {
-        let (open, shaking) = self.sessions.counts();
-        Status {
-            name: self.config.name,
-            up: now.since(self.begun),
-            now,
-            ring: self.ring.status(now),
-            groups: GroupsStatus {
-                groups: self.groups.group_count(),
-                paused: self.groups.is_paused(),
-                waiting: self.groups.waiting_submissions(),
-                counters: *self.groups.counters(),
-            },
-            sessions: self.sessions.counters,
-            open,
-            shaking,
-            slowest: self.sessions.slowest(now),
-            link: self.link.counters,
-            priority: self.priority(),
-        }
-    }
-
-    /// Where clients connect by TCP.
-    pub fn addresses(&self) -> &[std::net::SocketAddr] {
-        &self.listeners.addresses
-    }
-
-    /// Where clients connect by TLS.
-    pub fn tls_addresses(&self) -> &[std::net::SocketAddr] {
-        &self.listeners.tls_addresses
-    }
-
-    /// The file of the Unix socket for clients.
-    pub fn socket_file(&self) -> Option<&std::path::Path> {
-        self.listeners.file()
-    }
-
-    /// The file of the control socket for monitors.
-    pub fn control_file(&self) -> Option<&std::path::Path> {
-        self.monitor.file()
-    }
-
     /// Writes memberships and sessions into a file named after the daemon, in the working directory (`-l y`).
     ///
     /// # Errors
@@ -300,7 +108,7 @@ impl Daemon {
         tracing::info!(%name, clients = ?self.listeners.addresses, "the bus daemon is ready");
         let mut before = clock::now();
         self.pump(before);
-        while !self.stopper.asked.load(Relaxed) && !self.monitor.ends() {
+        while !self.stopper.was_asked() && !self.monitor.ends() {
             let now = clock::now();
             let most = self.wait(now);
             let mut happened = std::mem::take(&mut self.happened);
@@ -417,8 +225,7 @@ impl Daemon {
             Token::Control => self.monitor.accept(now, &self.poll),
             Token::Caller(at) => self.monitor.notice(at),
             Token::Call => {
-                let mut count = [0; 8];
-                let _ = rustix::io::read(&*self.stopper.bell, &mut count);
+                self.stopper.answer();
                 while let Ok(new) = self.reloads.try_recv() {
                     self.reload(now, *new);
                 }
@@ -426,36 +233,6 @@ impl Daemon {
                     // Whoever asked may have given up.
                     let _ = tell.send(self.status(now));
                 }
-            }
-        }
-    }
-
-    fn accept(&mut self, now: Instant, at: usize) {
-        for _ in 0..ACCEPTS {
-            match self.listeners.accept(at) {
-                Ok(Some(arrival)) => {
-                    self.short_told = false;
-                    self.sessions.accept(now, &self.poll, &mut self.groups, arrival);
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    // No descriptors, no memory. Those who wait are looked at again in a while, and not before: the kernel
-                    // would say again and again that they wait.
-                    if !std::mem::replace(&mut self.short_told, true) {
-                        tracing::warn!(%error, "clients cannot be accepted for now; raise the limit of open files if that is why");
-                    }
-                    self.accept_again = Some(now + Duration::from_millis(100));
-                    self.hush(true);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn hush(&self, hush: bool) {
-        for (at, socket) in self.listeners.sockets().enumerate() {
-            if let Err(error) = self.poll.hush(socket, Token::Listener(at), hush) {
-                tracing::error!(%error, "a listening socket cannot be watched");
             }
         }
     }

@@ -3,8 +3,10 @@
 mod batch;
 mod book;
 mod envelope;
+mod group;
 pub mod interfaces;
 mod seeds;
+mod send;
 mod socket;
 mod strangers;
 
@@ -14,47 +16,26 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use base::{Boot, Instant};
 use bytes::Bytes;
-use ring::{Daemon, Tag, To, Transmit};
-use socket2::SockAddr;
+use ring::{Daemon, Tag};
 
 pub(crate) use self::book::Book;
 
-use self::batch::{BATCH, Inbox, Parcel};
+use self::batch::{BATCH, Inbox};
 use self::envelope::{Envelope, Unopened};
-use self::interfaces::InterfaceAddress;
+use self::group::{Group, join, targets};
 use self::seeds::Seeds;
+use self::send::Letter;
 use self::socket::Udp;
 use self::strangers::{Strange, Strangers};
-use crate::conf::Reach;
-use crate::config::{DaemonConfig, Interface, Membership, Protection, SegmentTarget};
+use crate::config::{DaemonConfig, Protection, SegmentTarget};
 use crate::error::StartError;
 use crate::status::LinkCounters;
 
 /// Bytes of a datagram that pass an Ethernet in one piece, IPv6 header and all.
 const FRAME: usize = 1500 - 40 - 8;
 
-/// So many datagrams are little work.
-const FEW: usize = 2;
-
 /// Bytes that usually wait to be sent at most: a window of datagrams, sealed. It may become more.
 const ARENA: usize = 512 << 10;
-
-/// Where something for all of a segment goes.
-struct Group {
-    to: SockAddr,
-    socket: usize,
-    /// The interface to send through, with its IPv4 address, if it has to be chosen.
-    through: Option<(u32, Option<Ipv4Addr>)>,
-}
-
-struct Letter {
-    socket: usize,
-    to: SockAddr,
-    through: Option<(u32, Option<Ipv4Addr>)>,
-    at: std::ops::Range<usize>,
-    /// It is for all of a segment.
-    for_all: bool,
-}
 
 /// All sockets towards daemons.
 pub(crate) struct Link {
@@ -157,32 +138,6 @@ impl Link {
         self.envelope.rekey(protection)
     }
 
-    /// Speaks to the groups that the configuration names now, if they are others than before. Those of before are heard on, because
-    /// not everybody knows of the new ones yet. Whether that was so, and the places of sockets that were opened.
-    ///
-    /// # Errors
-    /// A group cannot be joined; everything is as before then.
-    pub(crate) fn regroup(
-        &mut self,
-        config: &DaemonConfig,
-    ) -> Result<Option<std::ops::Range<usize>>, StartError> {
-        let targets = targets(config);
-        if targets == self.targets {
-            return Ok(None);
-        }
-        let here = interfaces::addresses().unwrap_or_default();
-        let (before, mut groups) = (self.sockets.len(), Vec::new());
-        for target in targets.iter().cloned() {
-            let joined = join(&mut self.sockets, self.own, &mut groups, target, &here);
-            if let Err(error) = joined {
-                self.sockets.truncate(before);
-                return Err(error);
-            }
-        }
-        (self.groups, self.targets) = (groups, targets);
-        Ok(Some(before..self.sockets.len()))
-    }
-
     /// What every datagram passes through: where it is received, and where it lies sealed until it is sent.
     pub(crate) fn buffers(&self) -> [std::ops::Range<usize>; 2] {
         // What has been reserved is used later, at the same place.
@@ -247,214 +202,8 @@ impl Link {
         self.counters.unreachable += 1;
         Some(self.book.who(at).into_iter())
     }
-
-    /// Puts a datagram on the pile for the next [`flush`](Self::flush).
-    pub(crate) fn queue(&mut self, transmit: &Transmit) {
-        let text = &transmit.datagram;
-        let whom = match &transmit.to {
-            To::Peer(tag) => Some(*tag),
-            To::Door(_) | To::Group | To::Seeds => None,
-        };
-        // The last one is held on to, so that nothing else can lie where it lay.
-        let same = |last: &Bytes| (last.as_ptr(), last.len()) == (text.as_ptr(), text.len());
-        let at = match &self.last {
-            Some((last, to, at)) if same(last) && *to == whom => at.clone(),
-            _ => {
-                self.envelope.put(whom, text, &mut self.sealed);
-                let start = self.arena.len();
-                self.arena.extend_from_slice(&self.sealed);
-                start..self.arena.len()
-            }
-        };
-        self.last = Some((text.clone(), whom, at.clone()));
-        match &transmit.to {
-            To::Peer(tag) | To::Door(tag) => {
-                if let Some(to) = self.book.get(*tag) {
-                    self.letter(to, at);
-                }
-            }
-            To::Group => {
-                for group in &self.groups {
-                    let (socket, through) = (group.socket, group.through);
-                    self.letters.push(Letter {
-                        socket,
-                        to: group.to.clone(),
-                        through,
-                        at: at.clone(),
-                        for_all: true,
-                    });
-                }
-            }
-            To::Seeds => {
-                for to in self.seeds.addresses() {
-                    self.letter(to, at.clone());
-                }
-            }
-        }
-    }
-
-    /// Whether the pile is little and for all of a segment: no token is in it, for which another daemon waits. What the
-    /// clients here get may then go first: whoever waits for his own message has it before the network is worked for.
-    pub(crate) fn can_wait(&self) -> bool {
-        self.letters.len() <= FEW && self.letters.iter().all(|letter| letter.for_all)
-    }
-
-    fn letter(&mut self, to: SocketAddr, at: std::ops::Range<usize>) {
-        let fits = |udp: &Udp| udp.at.is_ipv4() == to.is_ipv4();
-        if let Some(socket) = self.sockets[..self.own].iter().position(fits) {
-            self.letters.push(Letter { socket, to: to.into(), through: None, at, for_all: false });
-        }
-    }
-
-    /// Sends the pile, in its order.
-    pub(crate) fn flush(&mut self) {
-        let letters = std::mem::take(&mut self.letters);
-        let mut rest = &letters[..];
-        while let Some(first) = rest.first() {
-            if let Some((interface, address)) = first.through
-                && let Err(error) = self.sockets[first.socket].send_through(interface, address)
-                && !std::mem::replace(&mut self.told_through, true)
-            {
-                tracing::warn!(interface, %error, "multicast cannot be sent through an interface; who is there is spoken to singly");
-            }
-            let (parcels, used) = self.pack(rest);
-            let socket = &self.sockets[first.socket];
-            let (mut sent, error) = batch::send(socket.as_fd(), &parcels);
-            if error.is_some() {
-                // An error of an earlier datagram is told once; one of this datagram costs this datagram.
-                let (again, error) = batch::send(socket.as_fd(), &parcels);
-                sent = again;
-                if let Some(error) = error {
-                    let several = parcels[0].is_several();
-                    if several && error.kind() != io::ErrorKind::WouldBlock {
-                        tracing::info!(%error, "this network cannot cut messages into datagrams; each is sent for itself");
-                        self.cuts = false;
-                        continue;
-                    }
-                    self.counters.unsent += used[0] as u64;
-                    rest = &rest[used[0]..];
-                    continue;
-                }
-            }
-            let bytes: usize = parcels[..sent].iter().map(|parcel| parcel.bytes.len()).sum();
-            self.counters.sent += used[..sent].iter().sum::<usize>() as u64;
-            self.counters.sent_bytes += bytes as u64;
-            rest = &rest[used[..sent].iter().sum::<usize>()..];
-        }
-        self.letters = letters;
-        self.letters.clear();
-        self.arena.clear();
-        self.last = None;
-    }
-
-    /// The messages of one call, and how many letters each contains: neighbours of one length to one place are one message.
-    fn pack<'a>(&'a self, letters: &'a [Letter]) -> (Vec<Parcel<'a>>, Vec<usize>) {
-        let mut parcels: Vec<Parcel<'a>> = Vec::with_capacity(BATCH);
-        let mut used: Vec<usize> = Vec::with_capacity(BATCH);
-        let mut last: Option<&Letter> = None;
-        for letter in letters {
-            let length = letter.at.len();
-            if let Some(before) = last {
-                if letter.socket != before.socket || letter.through != before.through {
-                    break;
-                }
-                if let (Some(parcel), Some(count)) = (parcels.last_mut(), used.last_mut())
-                    && self.cuts
-                    && letter.to == before.to
-                    && letter.at.start == before.at.end
-                    && before.at.len() == parcel.each
-                    && length <= parcel.each
-                    && *count < batch::SEGMENTS
-                    && parcel.bytes.len() + length <= batch::SEGMENTED
-                {
-                    let begin = letter.at.end - parcel.bytes.len() - length;
-                    parcel.bytes = &self.arena[begin..letter.at.end];
-                    *count += 1;
-                    last = Some(letter);
-                    continue;
-                }
-            }
-            if parcels.len() == BATCH {
-                break;
-            }
-            parcels.push(Parcel {
-                to: &letter.to,
-                bytes: &self.arena[letter.at.clone()],
-                each: length,
-            });
-            used.push(1);
-            last = Some(letter);
-        }
-        (parcels, used)
-    }
 }
 
 fn bind(at: SocketAddr) -> Result<Udp, StartError> {
     Udp::bind(at).map_err(|error| StartError::bus(at, error))
-}
-
-fn targets(config: &DaemonConfig) -> Vec<SegmentTarget> {
-    match &config.membership {
-        Membership::Found { segment, .. } => segment.iter().cloned().collect(),
-        Membership::Fixed(list) => {
-            let segment = list.members.get(list.me).map_or(0, |member| member.segment);
-            list.segments.get(segment).cloned().unwrap_or_default()
-        }
-    }
-}
-
-/// Makes a target one that is heard and spoken to here.
-fn join(
-    sockets: &mut Vec<Udp>,
-    own: usize,
-    groups: &mut Vec<Group>,
-    target: SegmentTarget,
-    here: &[InterfaceAddress],
-) -> Result<(), StartError> {
-    let to = target.to;
-    let Some(sender) = sockets[..own].iter().position(|udp| udp.at.is_ipv4() == to.is_ipv4())
-    else {
-        return Ok(());
-    };
-    let wildcard =
-        sockets[sender].at.ip().is_unspecified() && sockets[sender].at.port() == to.port();
-    let known = sockets[own..].iter().position(|udp| udp.at == to).map(|at| own + at);
-    let listener = match known {
-        _ if wildcard => sender,
-        Some(at) => at,
-        None => {
-            sockets.push(Udp::bind_group(to).map_err(|error| StartError::bus(to, error))?);
-            sockets.len() - 1
-        }
-    };
-    if target.reach != Reach::Multicast {
-        groups.push(Group { to: to.into(), socket: sender, through: None });
-        return Ok(());
-    }
-    let bound = sockets[sender].at.ip();
-    let chosen = |address: &&InterfaceAddress| {
-        address.ip.is_ipv4() == to.is_ipv4()
-            && match &target.interface {
-                Some(Interface::Name(name)) => address.name == *name,
-                Some(Interface::Address(ip)) => address.ip == *ip,
-                None if bound.is_unspecified() => address.multicast && !address.ip.is_loopback(),
-                None => address.ip == bound,
-            }
-    };
-    let mut seen = Vec::new();
-    for address in here.iter().filter(chosen) {
-        if seen.contains(&address.index) {
-            continue;
-        }
-        seen.push(address.index);
-        sockets[listener]
-            .join(to.ip(), address.index)
-            .map_err(|error| StartError::group(to, &address.name, error))?;
-        let v4 = match address.ip {
-            IpAddr::V4(v4) => Some(v4),
-            IpAddr::V6(_) => None,
-        };
-        groups.push(Group { to: to.into(), socket: sender, through: Some((address.index, v4)) });
-    }
-    Ok(())
 }
