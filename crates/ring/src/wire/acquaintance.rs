@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::bytes::{Put, Reader};
+use super::bytes::{NUMBERS, Put, Reader};
 use super::{Message, Tag, put_ring_id, ring_id};
 use crate::name::{DaemonName, NAME_MAX};
 use crate::settings::ADDRESS_MAX;
@@ -114,8 +114,8 @@ impl Heartbeat {
             holds: bits & 1 != 0,
             ping: bits & 2 != 0,
             ring: ring_id(r)?,
-            token: r.var()?,
-            stable: r.var()?,
+            token: r.var().filter(|number| *number < NUMBERS)?,
+            stable: r.var().filter(|number| *number < NUMBERS)?,
             statement: r.var()?,
             has: r.var()?,
             stamp: r.var()?,

@@ -2,6 +2,9 @@
 
 use alloc::vec::Vec;
 
+/// Packets and tokens are numbered from 1 and never get this far: whatever is added to a number that was read is still one.
+pub(crate) const NUMBERS: u64 = 1 << 62;
+
 /// What is left to read. Every reading is `None` when too little is left; nothing is ever assumed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
@@ -31,6 +34,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
+    }
+
+    /// The number of a packet or a token.
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        self.u64().filter(|number| *number < NUMBERS)
     }
 
     pub(crate) fn array16(&mut self) -> Option<[u8; 16]> {

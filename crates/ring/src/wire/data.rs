@@ -43,7 +43,8 @@ impl<'a> Data<'a> {
     }
 
     pub(super) fn decode(r: &mut Reader<'a>) -> Option<Self> {
-        let (ring, seq, token, sender, bits) = (r.u64()?, r.u64()?, r.u64()?, r.u8()?, r.u8()?);
+        let (ring, seq, token) = (r.u64()?, r.number()?, r.number()?);
+        let (sender, bits) = (r.u8()?, r.u8()?);
         Some(Self {
             ring,
             seq,

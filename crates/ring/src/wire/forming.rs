@@ -80,7 +80,7 @@ impl Info {
     }
 
     fn decode(r: &mut Reader<'_>) -> Option<Self> {
-        let (ring, aru) = (ring_id(r)?, r.u64()?);
+        let (ring, aru) = (ring_id(r)?, r.number()?);
         let stable = aru.checked_sub(r.var()?)?;
         let above = read_ranges(r, aru)?;
         let obligations = Bits::from_words([r.u64()?, r.u64()?, 0, 0]);
@@ -193,7 +193,7 @@ impl Missing {
     }
 
     pub(super) fn decode(r: &mut Reader<'_>) -> Option<Self> {
-        let (ring, from) = (r.u64()?, r.u64()?);
+        let (ring, from) = (r.u64()?, r.number()?);
         Some(Self { ring, from, ranges: read_ranges(r, from)? })
     }
 }

@@ -7,6 +7,7 @@ use base::Boot;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::bytes::NUMBERS;
 use super::forming::Missing;
 use super::*;
 use crate::bits::Bits;
@@ -60,8 +61,8 @@ fn statements() -> impl Strategy<Value = Statement> {
 fn heartbeats() -> impl Strategy<Value = Heartbeat> {
     (ring_ids(), any::<([u64; 7], bool, bool)>()).prop_map(|(ring, (n, holds, ping))| Heartbeat {
         ring,
-        token: n[0],
-        stable: n[1],
+        token: n[0] % NUMBERS,
+        stable: n[1] % NUMBERS,
         holds,
         ping,
         statement: n[2],
@@ -98,7 +99,7 @@ fn ranges(from: u64) -> impl Strategy<Value = Vec<(u64, u64)>> {
 }
 
 prop_compose! {
-    fn infos()(aru in 1000_u64..u64::MAX / 2)(
+    fn infos()(aru in 1000..NUMBERS)(
         aru in Just(aru),
         ring in ring_ids(),
         stable in aru - 600..=aru,
@@ -112,11 +113,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn tokens()(seq in 1000_u64..u64::MAX / 2)(
+    fn tokens()(seq in 1000..NUMBERS)(
         behind in vec(0..=UNSTABLE_MAX, 1..=MEMBERS_MAX),
         missing in ranges(seq - UNSTABLE_MAX),
         seq in Just(seq),
-        (ring, number, sent, lost) in any::<(u64, u64, u32, u32)>(),
+        number in 0..NUMBERS,
+        (ring, sent, lost) in any::<(u64, u32, u32)>(),
         (backlogged, window, timeout, idle, last_sender) in any::<(u8, u16, u16, u8, u8)>(),
     ) -> Token {
         let arus: Vec<u64> = behind.iter().map(|behind| seq - behind).collect();
@@ -163,12 +165,13 @@ fn messages() -> impl Strategy<Value = Vec<u8>> {
         tokens().prop_map(|token| Message::Token(token).encode()),
         (any::<([u64; 3], u8, [bool; 3])>(), vec(any::<u8>(), 0..200)).prop_map(
             |(([ring, seq, token], sender, [keeps, recovery, relay]), body)| {
-                let body = &body[..];
+                let (seq, token, body) = (seq % NUMBERS, token % NUMBERS, &body[..]);
                 Message::Data(Data { ring, seq, token, sender, keeps, recovery, relay, body })
                     .encode()
             }
         ),
         any::<([u64; 3], u8, bool)>().prop_map(|([ring, number, seq], holder, relay)| {
+            let (number, seq) = (number % NUMBERS, seq % NUMBERS);
             Message::Rest(Rest { ring, number, seq, holder, relay }).encode()
         }),
         any::<u64>().prop_map(|ring| Message::Want { ring }.encode()),

@@ -56,7 +56,7 @@ impl Token {
     }
 
     pub(super) fn decode(r: &mut Reader<'_>) -> Option<Self> {
-        let (ring, number, seq) = (r.u64()?, r.u64()?, r.u64()?);
+        let (ring, number, seq) = (r.u64()?, r.number()?, r.number()?);
         let count = r.count(1, MEMBERS_MAX)?;
         let mut arus = Vec::with_capacity(count);
         for _ in 0..count {
@@ -109,8 +109,8 @@ impl Rest {
     pub(super) fn decode(r: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             ring: r.u64()?,
-            number: r.u64()?,
-            seq: r.u64()?,
+            number: r.number()?,
+            seq: r.number()?,
             holder: r.u8()?,
             relay: r.u8()? & 1 == 1,
         })
