@@ -277,6 +277,9 @@ impl Ring {
     /// The network says that nobody listens at the address of this daemon.
     pub fn handle_unreachable(&mut self, now: Instant, tag: Tag) {
         self.hint(now, tag);
+        if let Some(peer) = self.peers.tagged(tag) {
+            peer.denied = peer.hinted.is_some();
+        }
     }
 
     /// Puts a message into the queue. Call [`handle_submitted`](Self::handle_submitted) after one or several.

@@ -131,8 +131,8 @@ impl Ring {
             }
             if !peer.heard {
                 return Some(match peer.hinted {
-                    Some(_) => Why::Unreachable(daemon),
-                    None => Why::Silent(daemon),
+                    Some(_) if peer.denied => Why::Unreachable(daemon),
+                    _ => Why::Silent(daemon),
                 });
             }
             let said = &peer.statement;
@@ -297,18 +297,26 @@ impl Ring {
             let all: Vec<_> = hear.iter().chain(&deaf).copied().collect();
             Fan { group: false, singly: tags(&all), relays }
         };
-        let late = group && now.since(self.installed) > DEAF;
-        let told: Vec<(usize, crate::view::Daemon)> = deaf
-            .iter()
-            .filter(|(_, peer)| late && !peer.told_multicast)
-            .map(|(at, peer)| (*at, peer.daemon))
-            .collect();
-        for (at, daemon) in told {
-            if let Some(peer) = self.peers.at_mut(at) {
-                peer.told_multicast = true;
+        let deaf: Bits = deaf.iter().map(|(at, _)| *at).filter(|_| group).collect();
+        self.tell_deaf_to_multicast(now, deaf);
+    }
+
+    /// Says once of each member that it does not hear our multicast, when it has not for long enough: one that was frozen, or
+    /// heard one that was, has not heard any for a moment only.
+    fn tell_deaf_to_multicast(&mut self, now: Instant, deaf: Bits) {
+        let mut told = Vec::new();
+        for (at, peer) in self.peers.iter_mut() {
+            if !deaf.has(at) {
+                peer.singly_since = None;
+                continue;
             }
-            self.tell(Notice::NoMulticast { daemon });
+            let since = *peer.singly_since.get_or_insert(now);
+            if now.since(since) > DEAF && !peer.told_multicast {
+                peer.told_multicast = true;
+                told.push(peer.daemon);
+            }
         }
+        told.into_iter().for_each(|daemon| self.tell(Notice::NoMulticast { daemon }));
     }
 
     /// For each other site the first of its members, in member order.

@@ -125,7 +125,7 @@ impl Ring {
             (at != place && peer.daemon.name == name && peer.heard).then_some(peer.tag)
         };
         let old: alloc::vec::Vec<Tag> = self.peers.iter().filter_map(same).collect();
-        old.into_iter().for_each(|tag| self.handle_unreachable(now, tag));
+        old.into_iter().for_each(|tag| self.hint(now, tag));
     }
 
     pub(crate) fn note_hello(&mut self, now: Instant, place: usize, to_group: bool) {
@@ -161,6 +161,7 @@ impl Ring {
         let Some(peer) = self.peers.at_mut(place) else { return };
         peer.last = now;
         peer.hinted = None;
+        peer.denied = false;
         if !peer.heard && !peer.left {
             peer.heard = true;
             peer.heartbeat = now;

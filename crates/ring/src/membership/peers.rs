@@ -75,6 +75,8 @@ pub(crate) struct Peer {
     pub(crate) multicast: Option<Instant>,
     /// The network said that nobody is there; a word proves otherwise.
     pub(crate) hinted: Option<Instant>,
+    /// It was the network that said so, and not another member that does not hear it.
+    pub(crate) denied: bool,
     /// It said that it goes.
     pub(crate) left: bool,
     pub(crate) statement: Statement,
@@ -104,6 +106,8 @@ pub(crate) struct Peer {
     pub(crate) kept_out: Instant,
     /// Since when it is heard without hearing us.
     pub(crate) deaf_since: Option<Instant>,
+    /// Since when it is a member and does not say that it hears our multicast.
+    pub(crate) singly_since: Option<Instant>,
     /// What was said about it in the log already.
     pub(crate) told_deaf: bool,
     pub(crate) told_multicast: bool,
@@ -273,6 +277,7 @@ impl Peers {
             last: now,
             multicast: None,
             hinted: None,
+            denied: false,
             left: false,
             statement: Statement::default(),
             hears: Bits::default(),
@@ -291,6 +296,7 @@ impl Peers {
             broke: Instant::ORIGIN,
             kept_out: Instant::ORIGIN,
             deaf_since: None,
+            singly_since: None,
             told_deaf: false,
             told_multicast: false,
             told_malformed: false,

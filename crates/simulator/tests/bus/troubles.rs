@@ -95,13 +95,19 @@ fn a_machine_that_stops_for_long_comes_back_into_a_new_view() {
     for time in [200, 1000, 10_000] {
         for pausing in [false, true] {
             let mut plan = Plan::still(time, 4);
-            plan.calm = at(1000 + time + 100);
+            // Long enough awake before, and after, for whoever would blame the network.
+            plan.calm = at(5000 + time + 4000);
             let fault =
                 if pausing { Fault::Pause(2, ms(time)) } else { Fault::Freeze(2, ms(time)) };
-            plan.faults = vec![(at(1000), fault)];
+            plan.faults = vec![(at(5000), fault)];
             let world = through(&plan);
             assert_eq!(last_view(&world, 0).unwrap().members.len(), 4);
-            assert!(views_after(&world, 0, at(1000)) >= 2);
+            assert!(views_after(&world, 0, at(5000)) >= 2);
+            for machine in 0..4 {
+                let blamed =
+                    says(&world, machine, |notice| matches!(notice, Notice::NoMulticast { .. }));
+                assert_eq!(blamed, 0, "nothing is wrong with multicast");
+            }
         }
     }
 }
