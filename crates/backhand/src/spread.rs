@@ -84,6 +84,7 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
             Ok(said) => info!("{said}"),
             Err(said) => warn!("{said}"),
         }
+        daemon.confirm_priority();
     }
     let (stopper, reloader) = (daemon.stopper(), daemon.reloader());
     let read: Reread = Arc::new(move || {

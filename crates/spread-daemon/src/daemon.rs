@@ -92,6 +92,13 @@ impl Daemon {
         tracing::info!("{}", self.priority());
     }
 
+    /// Looks, after privileges were dropped, whether the priority is still permitted, and says what holds now if it is not.
+    pub fn confirm_priority(&mut self) {
+        if !self.standing.confirm() {
+            tracing::warn!("{}", self.priority());
+        }
+    }
+
     fn priority(&self) -> String {
         format!("{}{}{}", self.standing.said(), self.standing.spell(), self.locked)
     }

@@ -161,13 +161,40 @@ impl Standing {
         match schedule(libc::SCHED_FIFO, REALTIME) {
             Ok(()) => self.raised = true,
             Err(error) => {
-                (self.realtime, self.adaptive) = (false, false);
-                self.said = format!(
-                    "the bus does not run with real-time priority any more ({error}); give it CAP_SYS_NICE"
-                );
+                self.give_up(&error);
                 tracing::warn!("{}", self.said);
             }
         }
+    }
+
+    /// After privileges were dropped: whether what was permitted before still is. `false` if not; then other words hold.
+    pub(crate) fn confirm(&mut self) -> bool {
+        if !self.adaptive && !self.realtime {
+            return true;
+        }
+        match schedule(libc::SCHED_FIFO, REALTIME) {
+            Ok(()) => {
+                self.raised = true;
+                if !self.realtime {
+                    self.lower();
+                }
+                true
+            }
+            Err(error) => {
+                self.give_up(&error);
+                false
+            }
+        }
+    }
+
+    /// It is not real-time any more, and never again.
+    fn give_up(&mut self, error: &std::io::Error) {
+        (self.realtime, self.adaptive, self.raised) = (false, false, false);
+        (self.spell, self.spells) = (None, 0);
+        let nice = rustix::process::getpriority_process(None).unwrap_or(0);
+        self.said = format!(
+            "the bus runs at nice {nice}: real-time priority is not permitted to its user ({error}); give that user a limit of 1 or more for it (LimitRTPRIO=1, ulimit -r 1) or CAP_SYS_NICE"
+        );
     }
 }
 
@@ -286,6 +313,25 @@ mod tests {
             let before = now();
             assert!(Standing::take(Priority::None).said().contains("as asked"));
             assert_eq!(now(), before);
+        });
+    }
+
+    #[test]
+    fn what_is_said_holds_also_when_permission_is_given_up() {
+        use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+        apart(|| {
+            let mut standing = Standing::take(Priority::Adaptive);
+            let nothing = CapabilitySet::empty();
+            let sets =
+                CapabilitySets { effective: nothing, permitted: nothing, inheritable: nothing };
+            set_capabilities(None, sets).unwrap();
+            let permitted = standing.adaptive && standing.confirm();
+            assert_ne!(permitted, standing.said().contains("not permitted"), "{}", standing.said());
+            assert_eq!(now().0, i64::from(libc::SCHED_OTHER));
+            standing.woke(Instant::from_millis(1000), Duration::from_millis(50));
+            standing.raise();
+            let realtime = now().0 == i64::from(libc::SCHED_FIFO);
+            assert_eq!((realtime, standing.spell().is_empty()), (permitted, !permitted));
         });
     }
 
