@@ -4,6 +4,7 @@
 //! A line that begins with `@name ` goes to that session alone.
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use spread_client::{
     Backoff, Event, GroupName, Happened, Membership, Options, PrivateGroup, PrivateName, Service,
@@ -12,7 +13,17 @@ use spread_client::{
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match chat().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn chat() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let name = arguments.next().ok_or("usage: chat NAME [GROUP] [CONNECTION]")?;
     let group = GroupName::new(arguments.next().unwrap_or("chat".into()).as_bytes())?;
