@@ -14,10 +14,16 @@ pub(crate) enum Ask {
 
 /// Calls `tell` for each signal, for as long as the program runs.
 pub(crate) fn each(mut tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
+    // The runtime takes two descriptors for signals when they are first asked for, and panics if there are none left.
+    let room = std::os::unix::net::UnixStream::pair();
+    let room = room.context(
+        "no descriptors for signals; raise the limit of open files (ulimit -n, LimitNOFILE=)",
+    )?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
         .context("no runtime for signals")?;
+    drop(room);
     let listen = |kind| -> Result<Signal> {
         let _inside = runtime.enter();
         signal(kind).context("signals cannot be received")

@@ -17,7 +17,11 @@ pub enum StartError {
     },
     /// A multicast group.
     #[error(
-        "cannot join {group} on {interface}: {error}; choose another interface with bus.segment_interface, or bus.segment = \"none\" and seeds"
+        "cannot join {group} on {interface}: {error}; {}",
+        or_files(
+            error,
+            "choose another interface with bus.segment_interface, or bus.segment = \"none\" and seeds"
+        )
     )]
     Group {
         /// Which group.
@@ -37,7 +41,11 @@ pub enum StartError {
     },
     /// The Unix socket.
     #[error(
-        "cannot listen for clients at {path:?}: {error}; let the folder exist and be writable for this user, or choose another place (bus.socket) or port"
+        "cannot listen for clients at {path:?}: {error}; {}",
+        or_files(
+            error,
+            "let the folder exist and be writable for this user, or choose another place (bus.socket) or port"
+        )
     )]
     Socket {
         /// Where.
@@ -62,7 +70,7 @@ pub enum StartError {
         path: PathBuf,
     },
     /// Something the daemon cannot be without.
-    #[error("cannot {what}: {error}")]
+    #[error("cannot {what}: {error}{}", if is_short_of_files(error) { format!("; {FILES}") } else { String::new() })]
     System {
         /// What was tried.
         what: &'static str,
@@ -92,6 +100,19 @@ fn why(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             "this user may not use the port; choose one above 1023 or start as root".into()
         }
+        _ if is_short_of_files(error) => format!("{error}; {FILES}"),
         _ => error.to_string(),
     }
+}
+
+/// What helps a program without descriptors.
+const FILES: &str = "raise the limit of open files (ulimit -n, LimitNOFILE=)";
+
+fn is_short_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// The remedy, unless only descriptors are missing.
+fn or_files(error: &io::Error, remedy: &'static str) -> &'static str {
+    if is_short_of_files(error) { FILES } else { remedy }
 }

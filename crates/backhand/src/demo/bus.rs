@@ -117,18 +117,26 @@ impl Bus {
         parts.iter().map(sentence).collect::<Vec<_>>().join("; ")
     }
 
-    /// The last second in a few words: members, the token's time, messages.
-    pub(crate) fn second(&mut self, away: Option<usize>) -> String {
+    /// The last second in a few words: who sees whom, the token's time, messages. The silent machine is not asked.
+    pub(crate) fn second(&mut self, silent: Option<usize>) -> String {
         let (then, before) = std::mem::replace(&mut self.before, (Instant::now(), Vec::new()));
         let seconds = then.elapsed().as_secs_f64().max(0.001);
         let received: Vec<u64> = self.seats.iter().map(|seat| seat.seen().received).collect();
         let most = received.iter().zip(&before).map(|(now, then)| now.saturating_sub(*then)).max();
         self.before.1 = received;
-        let Some(seat) = (0..self.seats.len()).find(|at| Some(*at) != away) else {
+        let mut views: Vec<(usize, Vec<String>)> = Vec::new();
+        for (at, seat) in self.seats.iter().enumerate().filter(|(at, _)| Some(*at) != silent) {
+            let view = seat.seen().view.clone();
+            if !views.iter().any(|(_, known)| *known == view) {
+                views.push((at, view));
+            }
+        }
+        let Some(&(greatest, _)) = views.iter().max_by_key(|(_, view)| view.len()) else {
             return String::new();
         };
-        let mut text = format!("  bus {}", self.seats[seat].seen().view.join("+"));
-        if let Some(report) = self.report(seat).filter(|report| report.rotation_micros > 0) {
+        let all: Vec<String> = views.iter().map(|(_, view)| view.join("+")).collect();
+        let mut text = format!("  bus {}", all.join(" | "));
+        if let Some(report) = self.report(greatest).filter(|report| report.rotation_micros > 0) {
             let _ = write!(text, "  token {:.2} ms", report.rotation_micros as f64 / 1e3);
         }
         let _ = write!(text, "  {:.0} msg/s", most.unwrap_or(0) as f64 / seconds);

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let names: Vec<String> = (0..cluster.len()).map(|i| cluster.name(i)).collect();
     let bus = Bus::start(files.folder.as_path(), &names)?;
     let wrong = Vec::new();
-    let mut story = Story { stop, names, door, away, bus, wrong };
+    let mut story = Story { stop, names, door, away, silent: None, bus, wrong };
     let load = start_load(&cluster, args)?;
     let total = story.tell(&mut screen, &mut cluster, &load, args.once)?;
     let lost = finish(&mut screen, load, total);
@@ -152,6 +152,8 @@ struct Story {
     door: Door,
     /// The machine that was harmed, to which the door leads nobody.
     away: Arc<AtomicUsize>,
+    /// The machine whose bus cannot say anything: it is dead, or stands still.
+    silent: Option<usize>,
     /// Those who chat.
     bus: Bus,
     /// What the bus should have shown and did not.
@@ -215,6 +217,7 @@ impl Story {
             Harm::Cut => (vec![others, vec![victim]], None),
             Harm::Kill | Harm::Freeze => (vec![others], Some(victim)),
         };
+        self.silent = silent;
         self.see(screen, "the bus sees it", &parts, silent);
         let away = self.watch(screen, load, AWAY, total);
         screen.event(&format!("without {name}: {away}"));
@@ -223,6 +226,7 @@ impl Story {
         }
         cluster.undo(victim, harm)?;
         self.away.store(NOBODY, Relaxed);
+        self.silent = None;
         screen.event(&format!("{name} {undone}"));
         let all: Vec<usize> = (0..cluster.len()).collect();
         self.see(screen, "the bus is one again", &[all], None);
@@ -295,8 +299,7 @@ impl Story {
                 [&mut phase, &mut second, total].into_iter().for_each(|tally| tally.add(&ended));
             }
             if shown.elapsed() >= Duration::from_secs(1) {
-                let away = Some(self.away.load(Relaxed)).filter(|away| *away != NOBODY);
-                let bus = self.bus.second(away);
+                let bus = self.bus.second(self.silent);
                 screen.second(&self.names, &second, &bus);
                 (second, shown) = (Tally::default(), Instant::now());
             }

@@ -124,7 +124,7 @@ Commands; without one there is a menu:
 \tstatus [--json] [NAME|all]
 \tpartition NAME=COMPONENT ... [for SECONDS]
 \theal
-\tflow [NAME|all] window PACKETS | accelerated PACKETS | both
+\tflow [NAME|all] [window PACKETS] [accelerated PACKETS]
 \treload [NAME|all]
 \tterminate NAME|all
 "

@@ -164,8 +164,9 @@ fn other(status: &Status, peer: &ring::PeerStatus) -> BusDaemon {
         condition: condition.into(),
         tone,
         heard: peer.heard,
-        hears_this: peer.hears_us,
-        hears_multicast: peer.hears_multicast,
+        // Whoever is not heard says nothing; what it said last is not so any more.
+        hears_this: peer.heard && peer.hears_us,
+        hears_multicast: peer.heard && peer.hears_multicast,
         silence_ms: Some(millis(status.now.since(peer.last))),
         round_trip_ms: peer.round_trip.map(millis),
         longest_silence_ms: Some(millis(peer.longest_silence)),

@@ -297,7 +297,10 @@ impl Ring {
             let all: Vec<_> = hear.iter().chain(&deaf).copied().collect();
             Fan { group: false, singly: tags(&all), relays }
         };
-        let deaf: Bits = deaf.iter().map(|(at, _)| *at).filter(|_| group).collect();
+        // Who does not hear us at all has another trouble.
+        let heard = |peer: &super::Peer| group && peer.statement.heard(self.tag).is_some();
+        let deaf = deaf.iter().filter(|(_, peer)| heard(peer)).map(|(at, _)| *at);
+        let deaf: Bits = deaf.collect();
         self.tell_deaf_to_multicast(now, deaf);
     }
 
