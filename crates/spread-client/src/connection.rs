@@ -149,6 +149,20 @@ impl Connection {
         (self.sending, self.receiving)
     }
 
+    /// Asks to become a member with the next thing that is sent or received.
+    pub(crate) fn queue_join(&mut self, group: &GroupName) -> Result<(), Error> {
+        self.sending.queue_join(group)
+    }
+
+    /// Writes what can be written at once. A failure is seen when receiving.
+    pub(crate) async fn try_flush(&mut self) {
+        poll_fn(|cx| {
+            let _ = self.sending.poll_flush(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
     async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_while_receiving(cx, SendHalf::poll_flush)).await
     }

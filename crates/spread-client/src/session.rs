@@ -1,6 +1,7 @@
 //! A session that is kept up, for tokio.
 
-use std::mem;
+use std::fmt;
+use std::pin::Pin;
 
 use spread_wire::client::{Outgoing, SendError};
 use spread_wire::{GroupName, PrivateGroup, Service};
@@ -27,9 +28,17 @@ pub struct Session {
 #[derive(Debug)]
 enum State {
     Connected(Box<Connection>),
-    /// Connected, but its groups could not be joined: to be told as lost.
-    Failed(Error),
+    Connecting(Attempt),
     Waiting(Instant),
+}
+
+/// An attempt to connect, which goes on when a caller stops waiting and comes again.
+struct Attempt(Pin<Box<dyn Future<Output = Result<Connection, Error>> + Send>>);
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attempt")
+    }
 }
 
 impl Session {
@@ -43,11 +52,11 @@ impl Session {
     pub fn group(&self) -> Option<&PrivateGroup> {
         match &self.state {
             State::Connected(connection) => Some(connection.group()),
-            State::Failed(_) | State::Waiting(_) => None,
+            State::Connecting(_) | State::Waiting(_) => None,
         }
     }
 
-    /// Waits for what happens next. A caller that stops waiting misses nothing, but begins again with connecting.
+    /// Waits for what happens next. A caller that stops waiting misses nothing: an attempt to connect goes on with the next call.
     ///
     /// # Errors
     /// The daemon refuses what this client is: its name, its version, who it is. To ask again connects again.
@@ -62,23 +71,22 @@ impl Session {
                         return Ok(Happened::Lost { error, unconfirmed });
                     }
                 },
-                State::Failed(_) => {
-                    let wait = State::Waiting(Instant::now());
-                    if let State::Failed(error) = mem::replace(&mut self.state, wait) {
-                        return Ok(Happened::Lost { error, unconfirmed: 0 });
-                    }
-                }
                 State::Waiting(until) => {
                     sleep_until(*until).await;
-                    match Connection::connect(&self.endpoint, &self.options).await {
-                        Ok(connection) => return Ok(self.begin(connection).await),
-                        Err(error) => {
-                            let (error, pause) = self.memory.failed(error)?;
-                            self.state = State::Waiting(Instant::now() + pause);
-                            return Ok(Happened::Waiting { error, pause });
-                        }
-                    }
+                    let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
+                    let attempt = async move { Connection::connect(&endpoint, &options).await };
+                    self.state = State::Connecting(Attempt(Box::pin(attempt)));
                 }
+                State::Connecting(attempt) => match attempt.0.as_mut().await {
+                    Ok(connection) => return self.begin(connection).await,
+                    Err(error) => {
+                        // Also if that is the end: who asks again connects again.
+                        self.state = State::Waiting(Instant::now());
+                        let (error, pause) = self.memory.failed(error)?;
+                        self.state = State::Waiting(Instant::now() + pause);
+                        return Ok(Happened::Waiting { error, pause });
+                    }
+                },
             }
         }
     }
@@ -142,26 +150,22 @@ impl Session {
     pub async fn disconnect(self) -> Result<(), Error> {
         match self.state {
             State::Connected(connection) => connection.disconnect().await,
-            State::Failed(_) | State::Waiting(_) => Ok(()),
+            State::Connecting(_) | State::Waiting(_) => Ok(()),
         }
     }
 
-    async fn begin(&mut self, mut connection: Connection) -> Happened {
+    /// There is a session, and its groups are on their way to it. Nothing is waited for, so nobody can stop in the middle.
+    async fn begin(&mut self, mut connection: Connection) -> Result<Happened, Error> {
         self.memory.connected();
         let (group, daemon) = (*connection.group(), connection.daemon());
         let joining = self.memory.groups.len();
-        let mut joined = Ok(());
         for group in &self.memory.groups {
-            joined = connection.join(group).await;
-            if joined.is_err() {
-                break;
-            }
+            connection.queue_join(group)?;
         }
-        self.state = match joined {
-            Ok(()) => State::Connected(Box::new(connection)),
-            Err(error) => State::Failed(error),
-        };
-        Happened::Connected { group, daemon, joining }
+        // What is left of it goes with the next thing that is sent or received; and then it is seen if the session has ended.
+        connection.try_flush().await;
+        self.state = State::Connected(Box::new(connection));
+        Ok(Happened::Connected { group, daemon, joining })
     }
 }
 

@@ -8,6 +8,9 @@ use spread_client::{
     Outgoing, Service, Session,
 };
 use testkit::bus::{Server, body, group, members};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 async fn connect(endpoint: &Endpoint, name: &str) -> Connection {
@@ -201,4 +204,52 @@ async fn a_session_comes_back_with_its_groups() {
     let Happened::Event(event) = alice.receive().await.unwrap() else { panic!() };
     assert_eq!(body(&event), Some(&b"back"[..]));
     alice.disconnect().await.unwrap();
+}
+
+/// Passes everything on between a port of its own and the server's, each piece later by so much.
+async fn slow_way(to: &Endpoint, late: Duration) -> Endpoint {
+    let text = to.to_string();
+    let (port, host) = text.split_once('@').unwrap();
+    let there = (host.to_owned(), port.parse::<u16>().unwrap());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let here = listener.local_addr().unwrap().port();
+    let carry = move |mut from: OwnedReadHalf, mut to: OwnedWriteHalf| async move {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes).await {
+            tokio::time::sleep(late).await;
+            if to.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(there.clone()).await.unwrap();
+            let ((read, write), (back, forth)) = (client.into_split(), server.into_split());
+            tokio::spawn(carry(read, forth));
+            tokio::spawn(carry(back, write));
+        }
+    });
+    format!("{here}@127.0.0.1").parse().unwrap()
+}
+
+/// As one does who looks after something else as well, a hundred times a second. The handshake takes longer than that.
+#[tokio::test]
+async fn a_session_connects_also_while_its_caller_stops_waiting_again_and_again() {
+    let server = Server::start();
+    let way = slow_way(&server.tcp, Duration::from_millis(40)).await;
+    let room = group("room");
+    let options = Options::named("alice").unwrap();
+    let mut alice = Session::new(way, options, Backoff::default());
+    alice.join(&room).await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let mut happened = Vec::new();
+    while happened.len() < 2 {
+        assert!(tokio::time::Instant::now() < deadline, "{happened:?}");
+        if let Ok(one) = timeout(Duration::from_millis(10), alice.receive()).await {
+            happened.push(one.unwrap());
+        }
+    }
+    assert!(matches!(happened[0], Happened::Connected { joining: 1, .. }), "{happened:?}");
+    assert!(matches!(happened[1], Happened::Event(Event::Membership(_))), "{happened:?}");
 }
