@@ -11,8 +11,12 @@ pub(crate) fn now() -> Instant {
     Instant::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos).max(1))
 }
 
-/// Seconds since 1970.
+/// The latest time of a view that a clock may say. Clients read it as a number with a sign (`spread-client-protocol.md`, 3.8), and
+/// whatever one clock said is passed by all that follows: a clock that was wrong once must leave a million views to count on.
+const LATEST: u32 = i32::MAX as u32 - 1_000_000;
+
+/// Seconds since 1970, up to [`LATEST`].
 pub(crate) fn unix_seconds() -> u32 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
+    since.map_or(0, |since| u32::try_from(since.as_secs()).map_or(LATEST, |now| now.min(LATEST)))
 }
