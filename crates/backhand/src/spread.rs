@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
             return Ok(ExitCode::from(MISTAKE));
         }
     };
+    // As the original, to standard output where no file is named.
+    let file = file.or_else(|| std::io::stdout().as_fd().try_clone_to_owned().ok().map(Into::into));
     crate::logging::start_in(&crate::logging::Log::of_level(log.level), file)?;
     if let Some(missing) = &missing {
         warn!(?missing, "the configuration that was named is not there; another was taken");
