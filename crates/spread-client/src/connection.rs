@@ -114,6 +114,7 @@ impl Connection {
     /// # Errors
     /// The message is too large; nobody receives what came; or the session ended.
     pub async fn send(&mut self, message: &Outgoing<'_>) -> Result<(), Error> {
+        self.receiving.inbox.check()?;
         let prepared = self.sending.prepare(message)?;
         poll_fn(|cx| self.poll_while_receiving(cx, |half, cx| half.poll_ready(cx, &prepared)))
             .await?;
@@ -177,12 +178,14 @@ impl Connection {
             if let Poll::Ready(done) = send(&mut self.sending, cx) {
                 return Poll::Ready(done);
             }
-            match self.receiving.inbox.put_aside() {
-                // A message that has begun must go on; no more is received meanwhile.
-                Err(Error::Unread { .. }) if self.sending.output.has_remaining() => {
-                    return Poll::Pending;
+            if self.sending.output.has_remaining() {
+                // A message that has begun must go on; when far too much waits, no more is received meanwhile.
+                match self.receiving.inbox.put_aside_for_begun() {
+                    Err(Error::Unread { .. }) => return Poll::Pending,
+                    put_aside => put_aside?,
                 }
-                put_aside => put_aside?,
+            } else {
+                self.receiving.inbox.put_aside()?;
             }
             // A message that came may have made room for this one.
             if let Poll::Ready(done) = send(&mut self.sending, cx) {
@@ -368,7 +371,8 @@ async fn establish(endpoint: &Endpoint, options: &Options) -> Result<Connection,
     let unreachable = |source| Error::Connect { endpoint: endpoint.clone(), source };
     let refused = |source| Error::Handshake { endpoint: endpoint.clone(), source };
     let certified = tls::certified(endpoint, options.tls.as_ref())?;
-    let mut stream = Stream::connect(endpoint, certified).await.map_err(unreachable)?;
+    let mut stream =
+        Stream::connect(endpoint, certified, options.timeout).await.map_err(unreachable)?;
     let mut handshake = Connect::new(options.hello());
     stream.write_all(&options.hello().encode()).await?;
     stream.flush().await?;

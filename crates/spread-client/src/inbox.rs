@@ -9,6 +9,9 @@ use spread_wire::client::{Decoder, Event};
 use crate::error::Error;
 use crate::flow::Flow;
 
+/// Bytes that may be put aside beyond the limit so that a message that has begun can be written to its end: the daemon may wait
+/// with reading it until this program has taken most of what waits for it there, a mebibyte and what was on its way.
+const BEGUN: usize = 4 << 20;
 /// Bytes that an event takes beside what it carries.
 const EVENT_BYTES: usize = 256;
 
@@ -44,10 +47,33 @@ impl Inbox {
     /// # Errors
     /// Too much waits already.
     pub(crate) fn put_aside(&mut self) -> Result<(), Error> {
-        while self.waiting_bytes < self.waiting_max {
+        self.put_aside_up_to(self.waiting_max)
+    }
+
+    /// The same while a message is being written.
+    ///
+    /// # Errors
+    /// Far too much waits already.
+    pub(crate) fn put_aside_for_begun(&mut self) -> Result<(), Error> {
+        self.put_aside_up_to(self.waiting_max.saturating_add(BEGUN))
+    }
+
+    fn put_aside_up_to(&mut self, most: usize) -> Result<(), Error> {
+        while self.waiting_bytes < most {
             let Some(event) = self.decode()? else { return Ok(()) };
             self.waiting_bytes += size(&event);
             self.waiting.push_back(event);
+        }
+        Err(Error::Unread { bytes: self.waiting_bytes })
+    }
+
+    /// Whether another message may begin.
+    ///
+    /// # Errors
+    /// Too much waits for this program.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.waiting_bytes < self.waiting_max {
+            return Ok(());
         }
         Err(Error::Unread { bytes: self.waiting_bytes })
     }

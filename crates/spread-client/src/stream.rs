@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -25,14 +26,16 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Connects; over TLS if there is something to do so with.
+    /// Connects; every address of a host is tried, each for its share of the time `within`. Over TLS if there is something to
+    /// do so with.
     pub(crate) async fn connect(
         endpoint: &Endpoint,
         certified: Option<Certified>,
+        within: Duration,
     ) -> io::Result<Self> {
         match endpoint {
             Endpoint::Tcp { host, port } | Endpoint::Tls { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                let stream = tcp(host, *port, within).await?;
                 stream.set_nodelay(true)?;
                 // A daemon whose machine died says nothing; without this nobody would ever notice.
                 sockopt::set_socket_keepalive(&stream, true)?;
@@ -53,6 +56,22 @@ impl Stream {
             },
         }
     }
+}
+
+/// Connects to the first address of a host that answers.
+async fn tcp(host: &str, port: u16, within: Duration) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+    let deadline = Instant::now() + within;
+    let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, "no address"));
+    for (address, others) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        let share = deadline.saturating_duration_since(Instant::now()) / others;
+        let connected = tokio::time::timeout(share, TcpStream::connect(address)).await;
+        outcome = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 impl AsyncRead for Stream {

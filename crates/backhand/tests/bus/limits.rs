@@ -23,6 +23,7 @@ pub(crate) const TRIALS: &[crate::Named] = &[
     ("clients_that_speak_nonsense_or_nothing_end_and_nobody_else_notices", nonsense),
     ("clients_in_processes_of_their_own_are_seen_to_be_disconnected_when_killed", killed),
     ("a_client_that_does_not_read_is_dropped_and_nobody_else_waits", deaf_client),
+    ("a_client_that_sends_and_never_receives_is_told_to_and_loses_nothing", talker),
     ("a_client_that_reads_a_little_now_and_then_does_not_hold_up_the_ring", trickle),
     ("a_daemon_without_descriptors_lives_and_takes_clients_again", descriptors),
     ("a_daemon_whose_log_nobody_reads_or_can_be_written_works", speechless),
@@ -162,6 +163,33 @@ fn deaf_client() -> Result<(), Failed> {
     drop(connect(&bus, 1, &Options::named("deaf").unwrap()));
     bus.all_live()?;
     Ok(history::check(&Client::finish(clients))?)
+}
+
+/// It has no limit of its own messages on their way: what comes back is put aside, then it is told to receive, and nothing is lost.
+fn talker() -> Result<(), Failed> {
+    let bus = Bus::new(2);
+    let group = GroupName::new(b"echo").unwrap();
+    for (place, options) in [(0, Options::named("talker")), (1, Options::named("other"))] {
+        let options = Options { unread_max: 1 << 20, ..options.unwrap() };
+        let mut talker = connect(&bus, place, &options);
+        talker.join(&group).unwrap();
+        let mut sent = 0;
+        let refused = loop {
+            match talker.multicast(Service::Agreed, &group, &[7; 500]) {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
+            }
+            assert!(sent < 1_000_000, "nobody told it to receive");
+        };
+        assert!(!refused.ends_session(), "after {sent} messages: {refused}");
+        println!("{sent} messages, then: {refused}");
+        let mut got = 0;
+        while got < sent {
+            got += usize::from(matches!(talker.receive().unwrap(), Event::Regular(_)));
+        }
+        talker.multicast(Service::Agreed, &group, b"more").unwrap();
+    }
+    Ok(bus.all_live()?)
 }
 
 /// Writers wait for readers that are only slower than they are, but not for one that takes as little as it can.

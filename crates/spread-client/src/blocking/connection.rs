@@ -170,6 +170,7 @@ impl Connection {
     /// # Errors
     /// The message is too large; nobody receives what came; or the session ended.
     pub fn send(&mut self, message: &Outgoing<'_>) -> Result<(), Error> {
+        self.receiving.inbox.check()?;
         let head = self.sending.wire.head(message)?;
         let comes_back = self.sending.flow.comes_back(message);
         if comes_back {
@@ -219,12 +220,12 @@ impl Connection {
     fn write(&mut self, parts: &[&[u8]]) -> Result<(), Error> {
         let Self { sending, receiving, .. } = self;
         sending.write(parts, |stream| {
-            match receiving.inbox.put_aside() {
+            match receiving.inbox.put_aside_for_begun() {
                 Ok(()) => {
                     stream.wait(Interest::Both, None)?;
                     receiving.read().map(drop)
                 }
-                // A message that has begun must go on; no more is received meanwhile.
+                // A message that has begun must go on; when far too much waits, no more is received meanwhile.
                 Err(Error::Unread { .. }) => Ok(stream.wait(Interest::Write, None).map(drop)?),
                 Err(error) => Err(error),
             }

@@ -31,7 +31,7 @@ pub(super) enum Interest {
 }
 
 impl Stream {
-    /// Connects; every address of a host is tried until `deadline`. Over TLS if there is something to do so with.
+    /// Connects; every address of a host is tried, each for its share of the time until `deadline`. Over TLS if there is something to do so with.
     pub(super) fn connect(
         endpoint: &Endpoint,
         certified: Option<Certified>,
@@ -40,12 +40,13 @@ impl Stream {
         let stream = match endpoint {
             Endpoint::Tcp { host, port } | Endpoint::Tls { host, port } => {
                 let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, "no address"));
-                for address in (host.as_str(), *port).to_socket_addrs()? {
-                    let left = deadline.saturating_duration_since(Instant::now());
+                let addresses: Vec<_> = (host.as_str(), *port).to_socket_addrs()?.collect();
+                for (address, others) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+                    let left = deadline.saturating_duration_since(Instant::now()) / others;
                     if left.is_zero() {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
-                    outcome = TcpStream::connect_timeout(&address, left);
+                    outcome = TcpStream::connect_timeout(address, left);
                     if outcome.is_ok() {
                         break;
                     }
