@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use spread_client::blocking::Connection;
-use spread_client::{Event, GroupName, Names, Outgoing, Regular, Service};
+use spread_client::{Event, GroupName, Names, Options, Outgoing, Regular, Service};
 
 use crate::show::Screen;
 use crate::tls::{self, TlsFiles};
@@ -21,6 +21,8 @@ pub const BYTES_MAX: usize = 100_000;
 pub const MEMBERS_MAX: usize = 100;
 /// Own messages on their way, or messages ahead of the slowest sender.
 const AHEAD: u64 = 200;
+/// What a message takes besides its body, at most.
+const MESSAGE: usize = 1024;
 /// Messages between two lines of progress.
 const PROGRESS: u64 = 1_000;
 /// Bytes of a sender's place among the members, at the beginning of its messages.
@@ -139,7 +141,11 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> io::Result<u8> {
     let with = if members > 0 { " with group membership" } else { "" };
     screen.say(&format!("flooder: connecting to {}{with}\n", arguments.spread))?;
     screen.flush()?;
-    let bus = match connect(&arguments.spread, &arguments.user, members > 0, &arguments.tls) {
+    // As many messages of each member as one may be ahead can wait here while this one sends.
+    let ahead = AHEAD as usize * (members + 1) * (bytes + MESSAGE);
+    let unread_max = Options::default().unread_max.max(ahead);
+    let options = Options { membership: members > 0, unread_max, ..Options::default() };
+    let bus = match connect(&arguments.spread, &arguments.user, options, &arguments.tls) {
         Ok(bus) => bus,
         Err(NoSession { code, why }) => {
             screen.say(&why)?;

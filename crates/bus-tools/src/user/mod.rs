@@ -100,7 +100,8 @@ pub fn run(
     let mut screen = Screen::new(output, terminal);
     let Version { major, minor, patch } = Version::SPOKEN;
     screen.say(&format!("Spread library version is {major}.{minor}.{patch}\n"))?;
-    let connection = match connect(&arguments.spread, &arguments.user, true, &arguments.tls) {
+    let options = Options::default();
+    let connection = match connect(&arguments.spread, &arguments.user, options, &arguments.tls) {
         Ok(connection) => connection,
         Err(NoSession { code, why }) => {
             screen.say(&why)?;
@@ -127,11 +128,11 @@ pub(crate) struct NoSession {
     pub(crate) why: String,
 }
 
-/// Connects as `name`, empty for any.
+/// Connects as `name`, empty for any, and with these options besides.
 pub(crate) fn connect(
     spread: &str,
     name: &str,
-    membership: bool,
+    options: Options,
     tls: &TlsFiles,
 ) -> Result<Connection, NoSession> {
     let coded = |code| NoSession { code, why: String::new() };
@@ -147,7 +148,7 @@ pub(crate) fn connect(
         _ => Some(PrivateName::new(name).map_err(|_| coded(ErrorCode::RejectIllegalName))?),
     };
     let tls = tls.read(&endpoint).map_err(told)?;
-    let options = Options { name, membership, tls, ..Options::default() };
+    let options = Options { name, tls, ..options };
     Connection::connect(&endpoint, &options).map_err(told)
 }
 
