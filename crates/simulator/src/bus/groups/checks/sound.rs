@@ -1,6 +1,7 @@
 //! What holds for each client by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use base::Instant;
 use spread_wire::{Cause, GroupName};
@@ -95,31 +96,26 @@ fn came(at: usize, client: &Client) -> Vec<Echo> {
     came
 }
 
-/// When the view of the daemons changed at this client's.
-fn changes(history: &History<'_>, client: &Client) -> Vec<Instant> {
+/// Whether messages of `sender` may be missing at a client between two of the things it was told.
+fn may_miss(history: &History<'_>, me: &Client, sender: &Client, places: Range<usize>) -> bool {
+    let told = &me.heard[places];
     let Some(lives) = history.told.lives else {
-        let of_network = |item: &Item| match item {
-            Item::View(view) => view.cause == Cause::Network,
-            Item::Signal(..) => true,
-            Item::Message(_) | Item::Left(_) => false,
-        };
-        return client
-            .heard
-            .iter()
-            .filter(|(_, item)| of_network(item))
-            .map(|(at, _)| *at)
-            .collect();
+        // Only a view that the sender did not come to together with this client says that they were apart.
+        return told.iter().any(|(_, item)| {
+            matches!(item, Item::View(view)
+                if view.cause == Cause::Network && !view.own_set().contains(&sender.name))
+        });
     };
-    let items = lives.get(client.life).map_or(&[][..], |life| &life.items);
-    items.iter().map(|(at, _)| *at).collect()
+    let (Some((from, _)), Some((to, _))) = (told.first(), told.last()) else { return false };
+    let life = lives.get(me.life);
+    life.is_some_and(|life| life.items.iter().any(|(at, _)| (*from..=*to).contains(at)))
 }
 
 /// A session's messages come in the order sent. Between two that came none is missing that was for the receiver, unless the
 /// view of the daemons changed meanwhile.
 pub(crate) fn fifo(history: &History<'_>) -> Result<(), String> {
     for (me, client) in history.told.clients.iter().enumerate() {
-        let changes = changes(history, client);
-        let mut last: BTreeMap<u32, (usize, Instant, u32)> = BTreeMap::new();
+        let mut last: BTreeMap<u32, (usize, u32)> = BTreeMap::new();
         // The groups it is in, and since which of the things it was told.
         let mut since: BTreeMap<GroupName, usize> = BTreeMap::new();
         for (place, (at, item)) in client.heard.iter().enumerate() {
@@ -128,17 +124,17 @@ pub(crate) fn fifo(history: &History<'_>) -> Result<(), String> {
                 Item::Left(group) => _ = since.remove(group),
                 Item::Signal(..) => {}
                 Item::Message(id) => {
-                    let Some(before) = last.insert(id.life, (place, *at, id.number)) else {
+                    let Some(before) = last.insert(id.life, (place, id.number)) else {
                         continue;
                     };
-                    let (from, then, number) = before;
+                    let (from, number) = before;
                     if id.number <= number {
                         return Err(format!("{} got {id:?} after {number}", client.name));
                     }
-                    if changes.iter().any(|change| (then..=*at).contains(change)) {
+                    let sender = &history.told.clients[id.life as usize];
+                    if may_miss(history, client, sender, from..place + 1) {
                         continue;
                     }
-                    let sender = &history.told.clients[id.life as usize];
                     let due = |to: &GroupName| {
                         *to == client.name || since.get(to).is_some_and(|since| *since < from)
                     };
