@@ -368,7 +368,13 @@ impl Drop for ReceiveHalf {
 }
 
 async fn establish(endpoint: &Endpoint, options: &Options) -> Result<Connection, Error> {
-    let unreachable = |source| Error::Connect { endpoint: endpoint.clone(), source };
+    let unreachable = |source: std::io::Error| match source.kind() {
+        // The last address had its share of the time, which may end with all of it.
+        std::io::ErrorKind::TimedOut => {
+            Error::TimedOut { endpoint: endpoint.clone(), after: options.timeout }
+        }
+        _ => Error::Connect { endpoint: endpoint.clone(), source },
+    };
     let refused = |source| Error::Handshake { endpoint: endpoint.clone(), source };
     let certified = tls::certified(endpoint, options.tls.as_ref())?;
     let mut stream =

@@ -77,16 +77,19 @@ impl Session {
                     let attempt = async move { Connection::connect(&endpoint, &options).await };
                     self.state = State::Connecting(Attempt(Box::pin(attempt)));
                 }
-                State::Connecting(attempt) => match attempt.0.as_mut().await {
-                    Ok(connection) => return self.begin(connection).await,
-                    Err(error) => {
-                        // Also if that is the end: who asks again connects again.
-                        self.state = State::Waiting(Instant::now());
-                        let (error, pause) = self.memory.failed(error)?;
-                        self.state = State::Waiting(Instant::now() + pause);
-                        return Ok(Happened::Waiting { error, pause });
+                State::Connecting(attempt) => {
+                    let connected = attempt.0.as_mut().await;
+                    // The attempt is over, whatever comes of it: who asks again connects again.
+                    self.state = State::Waiting(Instant::now());
+                    match connected {
+                        Ok(connection) => return self.begin(connection).await,
+                        Err(error) => {
+                            let (error, pause) = self.memory.failed(error)?;
+                            self.state = State::Waiting(Instant::now() + pause);
+                            return Ok(Happened::Waiting { error, pause });
+                        }
                     }
-                },
+                }
             }
         }
     }
