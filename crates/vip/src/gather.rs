@@ -1,0 +1,565 @@
+//! From a view to a table: what every member says of itself, and what follows from all of it.
+//!
+//! Whatever the members held before, the table is made anew from what they say they hold, so any overlap is repaired and any
+//! hole is filled (paper, lemmas 1 and 2). Nothing is taken off meanwhile.
+
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use base::Instant;
+
+use crate::allocate;
+use crate::message::{LOST_MAX, Message, Said, State};
+use crate::peer::Peer;
+use crate::quorum;
+use crate::reason::Reason;
+use crate::set::{Set, SetKey};
+use crate::table::{Member, Moving, Row, Table};
+use crate::vip::{Able, Event, Hold, Holder, Phase, Service, View, ViewId, Vip};
+
+impl Vip {
+    /// The members of the group have changed.
+    pub fn handle_view(&mut self, now: Instant, view: View) {
+        if view.me >= view.members.len() || view.members.len() > crate::message::MEMBERS_MAX {
+            return;
+        }
+        self.listen(now);
+        self.remember_lost(now, &view.members);
+        let before = core::mem::take(&mut self.members);
+        let new = |name: &&String| !before.iter().any(|member| member.name == **name);
+        let newcomers: Vec<String> = view.members.iter().filter(new).cloned().collect();
+        let grown = !newcomers.is_empty();
+        self.newcomers.retain(|name| view.members.contains(name));
+        self.newcomers.extend(newcomers);
+        self.members = view
+            .members
+            .into_iter()
+            .map(|name| match before.iter().find(|member| member.name == name) {
+                Some(old) => Member { peer: None, silent: false, ..old.clone() },
+                None => Member::new(name, now),
+            })
+            .collect();
+        self.view = Some(view.id);
+        self.me = view.me;
+        if grown {
+            // Those that an interface was waiting for have been met.
+            self.able
+                .values_mut()
+                .filter(|able| matches!(able, Able::After(_)))
+                .for_each(|able| *able = Able::Yes);
+        }
+        self.originals.retain(|name| self.members.iter().any(|member| member.name == *name));
+        if self.aside && self.originals.is_empty() {
+            self.aside = false;
+            self.mature_at = Some(now + self.settings.mature);
+        }
+        // What was said in the view before and is not yet sent would not be heard.
+        self.transmits.clear();
+        self.acquired.clear();
+        self.released.clear();
+        self.releasing.clear();
+        self.uncertain = None;
+        self.failed.clear();
+        self.echoes.clear();
+        self.echoed = None;
+        self.alive_at = now;
+        self.balance_at = None;
+        self.claimed.clear();
+        self.phase = Phase::Gather { since: now };
+        self.changed = false;
+        let state = self.own_state(now, view.id);
+        self.send(Service::Agreed, &Message::State(state));
+    }
+
+    /// What members that are not there any more had may be answered for by their kernels for a while. A loss counts from the
+    /// first view without the member, however often the view changes before there is a table again.
+    fn remember_lost(&mut self, now: Instant, names: &[String]) {
+        let mut holders = core::mem::take(&mut self.holders);
+        let mut add = |set: &Set, at: usize, members: &[Member]| {
+            let Some((member, peer)) = members.get(at).and_then(|m| Some((m, m.peer.as_ref()?)))
+            else {
+                return;
+            };
+            let (set, name) = (set.clone(), member.name.clone());
+            let key = set.key();
+            let holder = Holder { set, name, boot: peer.boot, lease: peer.lease };
+            let all: &mut Vec<Holder> = holders.entry(key).or_default();
+            if !all.iter().any(|one| one.boot == holder.boot) {
+                all.push(holder);
+            }
+        };
+        for row in &self.table.rows {
+            row.holders().into_iter().for_each(|at| add(&row.set, at, &self.members));
+        }
+        for (at, sets) in &self.said {
+            sets.iter()
+                .filter(|said| said.held || said.going)
+                .for_each(|said| add(&said.set, *at, &self.members));
+        }
+        self.table = Table::default();
+        self.said.clear();
+        self.silent_said.clear();
+        for (key, all) in &mut holders {
+            all.retain(|holder| {
+                if names.contains(&holder.name) {
+                    return true;
+                }
+                self.memory.lose(*key, &holder.set, holder.boot, now + holder.lease);
+                false
+            });
+        }
+        holders.retain(|_, all| !all.is_empty());
+        self.holders = holders;
+        self.memory.lost.retain(|_, lost| {
+            lost.runs.retain(|_, until| *until > now);
+            !lost.runs.is_empty()
+        });
+    }
+
+    /// What this machine says of itself in this view.
+    pub(crate) fn own_state(&self, now: Instant, view: ViewId) -> State {
+        let settings = &self.settings;
+        let peer = Peer {
+            machine: self.identity.machine.clone(),
+            boot: self.identity.boot,
+            shown: self.identity.shown,
+            macs: self.identity.macs.clone(),
+            mature: self.mature,
+            healthy: self.healthy,
+            drained: self.drained,
+            leaving: self.leaving.is_some(),
+            aside: self.aside,
+            keep_unhealthy: settings.keep_unhealthy,
+            back_within: self.leaving.flatten(),
+            weight: settings.weight,
+            capacity: settings.capacity,
+            lease: settings.lease(),
+            prefer_after: settings.prefer_after,
+            epoch: self.memory.epoch,
+            uncertain: self.memory.uncertain.map(|until| until.since(now)).unwrap_or_default(),
+            quorum: settings.quorum.clone(),
+        };
+        let held =
+            |key: SetKey| self.locals.get(&key).is_some_and(|local| local.hold != Hold::Removing);
+        let removing =
+            |key: SetKey| self.locals.get(&key).is_some_and(|local| local.hold == Hold::Removing);
+        let lost = |key: &SetKey| -> Vec<(u64, Duration)> {
+            let runs = self.memory.lost.get(key).into_iter().flat_map(|lost| &lost.runs);
+            runs.take(LOST_MAX).map(|(boot, until)| (*boot, until.since(now))).collect()
+        };
+        let mut sets: Vec<Said> = settings
+            .sets
+            .iter()
+            .map(|listed| {
+                let key = listed.set.key();
+                Said {
+                    set: listed.set.clone(),
+                    listed: true,
+                    able: matches!(self.able.get(&key), Some(Able::Yes)),
+                    held: held(key),
+                    known: self.memory.known.contains(&key),
+                    preferred: listed.preferred,
+                    quorum: listed.quorum,
+                    pinned: self.memory.pinned.contains(&key),
+                    going: removing(key),
+                    lost: lost(&key),
+                }
+            })
+            .collect();
+        // What is here and not listed any more is somebody else's business too.
+        for (key, local) in &self.locals {
+            if !settings.sets.iter().any(|listed| listed.set.key() == *key) {
+                sets.push(Said {
+                    set: local.set.clone(),
+                    listed: false,
+                    able: false,
+                    held: held(*key),
+                    known: true,
+                    preferred: false,
+                    quorum: local.quorum,
+                    pinned: false,
+                    going: removing(*key),
+                    lost: lost(key),
+                });
+            }
+        }
+        // Nor may what a lost holder had in another form be forgotten: its addresses may be in one that is listed now.
+        let known: BTreeSet<SetKey> = sets.iter().map(|said| said.set.key()).collect();
+        for (key, gone) in self.memory.lost.iter().filter(|(key, _)| !known.contains(key)) {
+            sets.push(Said {
+                set: gone.set.clone(),
+                listed: false,
+                able: false,
+                held: false,
+                known: true,
+                preferred: false,
+                quorum: false,
+                pinned: false,
+                going: false,
+                lost: lost(key),
+            });
+        }
+        let silent = self.memory.silent.iter().cloned().collect();
+        State { view, peer, sets, silent }
+    }
+
+    /// Whether this machine's own word in this view has come back.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.members.get(self.me).is_some_and(|me| me.peer.is_some())
+    }
+
+    /// A member's word.
+    pub(crate) fn state(&mut self, now: Instant, at: usize, state: State) {
+        let Some(member) = self.members.get_mut(at) else { return };
+        if member.peer.is_some() {
+            return;
+        }
+        member.peer = Some(state.peer);
+        self.said.insert(at, state.sets);
+        self.silent_said.extend(state.silent);
+        match self.phase {
+            Phase::Gather { .. } => self.complete(now),
+            Phase::Run => self.late(now, at),
+            Phase::Away => {}
+        }
+    }
+
+    /// Makes the table once nobody is waited for any more. That is so after the same word everywhere.
+    pub(crate) fn complete(&mut self, now: Instant) {
+        let Phase::Gather { since } = self.phase else { return };
+        let missing = |member: &Member| {
+            member.peer.is_none() && !member.silent && !self.silent_said.contains(&member.name)
+        };
+        if self.members.iter().any(missing) {
+            return;
+        }
+        for member in self.members.iter_mut().filter(|member| member.peer.is_none()) {
+            member.silent = true;
+            self.memory.silent.insert(member.name.clone());
+        }
+        self.phase = Phase::Run;
+        self.meet(now);
+        self.mature_together();
+        self.make_table(now);
+        self.announce_winners();
+        self.settle(now);
+        self.balance_at = Some(now + self.settings.balance_every);
+        let machines =
+            self.members.iter().filter(|m| !m.silent).map(|m| m.shown().to_string()).collect();
+        let lists =
+            self.members.iter().filter_map(Member::speaks).any(|peer| !peer.quorum.is_empty());
+        let majority = lists.then_some(self.standing.majority);
+        self.events.push_back(Event::Gathered { machines, took: now.since(since), majority });
+    }
+
+    /// Members that are new here, or are another run of the program than before.
+    fn meet(&mut self, now: Instant) {
+        for at in 0..self.members.len() {
+            let Some(peer) = self.members[at].peer.as_ref() else { continue };
+            let machine = peer.machine.clone();
+            if self.newcomers.contains(&self.members[at].name) {
+                self.damping.came(&machine, now);
+            }
+            self.memory.expected.remove(&machine);
+        }
+        self.newcomers.clear();
+    }
+
+    /// One that is mature makes all of them mature: the cluster runs already.
+    fn mature_together(&mut self) {
+        if self.members.iter().filter_map(Member::speaks).any(|peer| peer.mature) {
+            self.ripen();
+        }
+    }
+
+    /// All take part, but those that stand aside for the original and say so.
+    fn ripen(&mut self) {
+        for peer in self.members.iter_mut().filter_map(|member| member.peer.as_mut()) {
+            peer.mature |= !peer.aside;
+        }
+        let me = self.members.get(self.me).and_then(|me| me.peer.as_ref());
+        if !self.mature && me.is_none_or(|me| !me.aside) {
+            self.mature = true;
+            self.mature_at = None;
+            self.events.push_back(Event::Mature);
+        }
+    }
+
+    /// Somebody has waited long enough.
+    pub(crate) fn all_mature(&mut self, now: Instant) {
+        self.ripen();
+        if self.phase == Phase::Run {
+            self.settle(now);
+        }
+    }
+
+    /// The table, from nothing but what was said.
+    fn make_table(&mut self, now: Instant) {
+        self.standing = quorum::standing(&self.members);
+        let count = self.members.len();
+        let mut table = Table::default();
+        let mut claims: Vec<(usize, SetKey)> = Vec::new();
+        let boots: BTreeSet<u64> =
+            self.members.iter().filter_map(|m| Some(m.peer.as_ref()?.boot)).collect();
+        for (at, sets) in core::mem::take(&mut self.said) {
+            for said in sets {
+                let key = said.set.key();
+                take_in(table.row_of(&said.set, count, now), at, &said);
+                if said.held {
+                    claims.push((at, key));
+                }
+                let row = table.row_of(&said.set, count, now);
+                let newest = self.members[at]
+                    .peer
+                    .as_ref()
+                    .is_some_and(|peer| peer.epoch == self.standing.epoch);
+                if row.quorum && self.standing.certain && !newest {
+                    continue;
+                }
+                // Those that are back say themselves what they hold.
+                for (boot, time) in said.lost.iter().filter(|(boot, _)| !boots.contains(boot)) {
+                    row.lost.insert(*boot);
+                    row.pending = row.pending.max(Some(now + *time));
+                    // Who has heard of it knows it too, and may be the only one of them in the next view.
+                    self.memory.lose(key, &said.set, *boot, now + *time);
+                }
+            }
+        }
+        self.table = table;
+        self.silent_said.clear();
+        self.holders.clear();
+        self.memory.lost.retain(|_, lost| {
+            lost.runs.retain(|boot, _| !boots.contains(boot));
+            !lost.runs.is_empty()
+        });
+        self.settle_claims(now, &claims);
+        self.wait_for_leases(now);
+        if self.standing.majority {
+            self.memory.epoch = self.standing.epoch + 1;
+            for member in &mut self.members {
+                if let Some(peer) = &mut member.peer {
+                    peer.epoch = self.standing.epoch + 1;
+                }
+            }
+        }
+    }
+
+    /// One holder stays; of several one wins, and the others let go once it has announced itself.
+    fn settle_claims(&mut self, now: Instant, claims: &[(usize, SetKey)]) {
+        for (at, key) in claims {
+            let Some(row) = self.table.row_mut(*key) else { continue };
+            row.known = true;
+            match &mut row.moving {
+                Some(moving) => moving.from.push(*at),
+                None if row.owner.is_some() => {
+                    let first = row.owner.take();
+                    let from = first.into_iter().chain([*at]).collect();
+                    row.moving = Some(Moving::conflict(row.quorum, from, usize::MAX, now));
+                }
+                None => {
+                    row.owner = Some(*at);
+                    row.reason = Reason::Held;
+                }
+            }
+        }
+        let mut counts = self.table.counts(self.members.len());
+        let majority = self.standing.majority;
+        for row in &mut self.table.rows {
+            let Some(moving) = &row.moving else { continue };
+            let claimants = moving.from.clone();
+            let Some(winner) = allocate::winner(row, &claimants, &counts, &self.members, majority)
+            else {
+                continue;
+            };
+            if let Some(count) = counts.get_mut(winner) {
+                *count += 1;
+            }
+            row.owner = Some(winner);
+            if let Some(moving) = &mut row.moving {
+                moving.to = winner;
+                moving.from.retain(|at| *at != winner);
+            }
+        }
+    }
+
+    /// What is free, and what has to wait for a lease to run out.
+    fn wait_for_leases(&mut self, now: Instant) {
+        let longest = now + self.longest_lease();
+        // A wait goes on in the next majority, however certain that one is of this one.
+        let newest = self.members.iter().filter_map(Member::speaks);
+        let newest = newest.filter(|peer| peer.epoch == self.standing.epoch);
+        let left = newest.map(|peer| peer.uncertain).max().unwrap_or_default();
+        let remembered = (!left.is_zero()).then(|| now + left);
+        self.uncertain = if self.standing.certain { remembered } else { Some(longest) };
+        if self.standing.majority {
+            self.memory.uncertain = self.uncertain;
+        }
+        for row in &mut self.table.rows {
+            if row.owner.is_some() || row.moving.is_some() {
+                row.pending = None;
+                row.lost.clear();
+                continue;
+            }
+            if row.quorum {
+                row.pending = row.pending.max(self.uncertain);
+            }
+            row.waits = row.quorum && row.pending.is_some();
+        }
+    }
+
+    /// What a member says after the others went on without it.
+    fn late(&mut self, now: Instant, at: usize) {
+        let Some(sets) = self.said.remove(&at) else { return };
+        if let Some(member) = self.members.get_mut(at) {
+            member.silent = false;
+        }
+        self.mature_together();
+        self.silent_said.clear();
+        let count = self.members.len();
+        let mut claims = Vec::new();
+        for said in sets {
+            let row = self.table.row_of(&said.set, count, now);
+            let before = row.quorum;
+            take_in(row, at, &said);
+            row.wait_if_new(before, self.uncertain);
+            if said.held {
+                claims.push(said.set.key());
+            }
+        }
+        for key in claims {
+            let Some(row) = self.table.row_mut(key) else { continue };
+            row.known = true;
+            match (&mut row.moving, row.owner) {
+                (Some(moving), _) if moving.to != at => moving.from.push(at),
+                (Some(_), _) => {}
+                (None, Some(owner)) if owner != at => {
+                    row.moving = Some(Moving::conflict(row.quorum, [at].into(), owner, now));
+                }
+                (None, _) => row.owner = Some(at),
+            }
+        }
+        self.announce_winners();
+        self.settle(now);
+    }
+
+    /// A member has changed what it is or may hold.
+    pub(crate) fn update(&mut self, now: Instant, at: usize, state: State) {
+        let count = self.members.len();
+        let Some(member) = self.members.get_mut(at) else { return };
+        let Some(old) = &member.peer else { return };
+        let mut peer = state.peer;
+        // Maturity only grows, and an epoch is of the view.
+        peer.mature |= old.mature && !peer.aside;
+        peer.epoch = old.epoch;
+        if peer.drained != old.drained {
+            self.events
+                .push_back(Event::Drained { machine: peer.machine.clone(), drained: peer.drained });
+        }
+        if peer.leaving && !old.leaving {
+            let (machine, back_within) = (peer.machine.clone(), peer.back_within);
+            if let Some(within) = back_within {
+                self.memory.expected.insert(machine.clone(), now + within);
+            }
+            self.events.push_back(Event::Leaving { machine, back_within });
+        }
+        if at == self.me {
+            self.mature = peer.mature;
+        }
+        member.peer = Some(peer);
+        if self.phase != Phase::Run {
+            self.said.insert(at, state.sets);
+            return;
+        }
+        for row in &mut self.table.rows {
+            if let Some(may) = row.may.get_mut(at) {
+                *may = crate::table::May::default();
+            }
+        }
+        for said in state.sets {
+            let row = self.table.row_of(&said.set, count, now);
+            let (before, going) = (row.quorum, row.going.clone());
+            take_in(row, at, &said);
+            // What is there was said when the table was made; what comes off since then follows from the table.
+            row.going = going;
+            row.wait_if_new(before, self.uncertain);
+        }
+        self.settle(now);
+    }
+
+    /// Members of which nothing is heard.
+    pub(crate) fn exclude(&mut self, now: Instant, silent: &[usize]) {
+        for at in silent.iter().copied() {
+            let Some(member) = self.members.get_mut(at).filter(|member| !member.silent) else {
+                continue;
+            };
+            // One that has spoken in the meantime is not silent.
+            if matches!(self.phase, Phase::Gather { .. }) && member.peer.is_some() {
+                continue;
+            }
+            if at == self.me {
+                self.step_out(now, Reason::Excluded);
+                self.actions.push_back(crate::vip::Action::Rejoin);
+                return;
+            }
+            member.silent = true;
+            let (machine, name) = (member.shown().to_string(), member.name.clone());
+            let lease = member.peer.as_ref().map(|peer| (now + peer.lease, peer.boot));
+            self.memory.silent.insert(name);
+            self.events.push_back(Event::Silent { machine });
+            if self.phase == Phase::Run {
+                self.drop_member(at, lease, now);
+            }
+        }
+        match self.phase {
+            Phase::Gather { .. } => self.complete(now),
+            Phase::Run => self.settle(now),
+            Phase::Away => {}
+        }
+    }
+
+    /// What a silent member had is free once its kernel has certainly let go.
+    fn drop_member(&mut self, at: usize, lease: Option<(Instant, u64)>, now: Instant) {
+        for row in &mut self.table.rows {
+            let had = row.holders().contains(&at)
+                || row.moving.as_ref().is_some_and(|moving| moving.to == at);
+            row.going.remove(&at);
+            if let Some(moving) = &mut row.moving {
+                moving.from.retain(|from| *from != at);
+                if moving.to == at {
+                    row.owner = (!moving.acquired).then(|| moving.from.first().copied()).flatten();
+                    row.moving = None;
+                } else if moving.from.is_empty() {
+                    row.owner = (!moving.break_first).then_some(moving.to);
+                    row.moving = None;
+                }
+            }
+            if row.owner == Some(at) {
+                row.owner = None;
+            }
+            if had && let Some((until, boot)) = lease {
+                self.memory.lose(row.set.key(), &row.set, boot, until);
+                row.lost.insert(boot);
+                row.pending = row.pending.max(Some(until));
+                row.waits = row.quorum && row.owner.is_none();
+                row.since = now;
+            }
+        }
+    }
+}
+
+/// What a member says of a set, entered.
+fn take_in(row: &mut Row, at: usize, said: &Said) {
+    row.quorum |= said.quorum;
+    row.known |= said.known || said.held;
+    row.pinned |= said.pinned && said.held;
+    if said.going {
+        row.going.insert(at);
+    }
+    if let Some(may) = row.may.get_mut(at) {
+        may.listed = said.listed;
+        may.able = said.able;
+        may.preferred = said.preferred;
+    }
+}

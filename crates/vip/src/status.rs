@@ -1,0 +1,211 @@
+//! What an operator sees: who owns what, why, and what would move it.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use base::Instant;
+
+use crate::allocate;
+use crate::reason::Reason;
+use crate::set::SetKey;
+use crate::table::Member;
+use crate::vip::{Hold, Phase, ViewId, Vip};
+
+/// How far this machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The bus is away.
+    Away,
+    /// Members are being heard.
+    Gathering,
+    /// It waits to become mature.
+    Immature,
+    /// It takes part.
+    Running,
+}
+
+impl Stage {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::Gathering => "gathering",
+            Self::Immature => "immature",
+            Self::Running => "running",
+        }
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This machine's name.
+    pub machine: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// The view it speaks of.
+    pub view: Option<ViewId>,
+    /// Whether a majority is here, where one is configured.
+    pub majority: Option<bool>,
+    /// Members, in the order of the view.
+    pub members: Vec<MemberStatus>,
+    /// Sets, in the order in which they are listed.
+    pub sets: Vec<SetStatus>,
+}
+
+/// A member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its machine's name, or its private group while it has not said that.
+    pub machine: String,
+    /// Its private group.
+    pub member: String,
+    /// The address by which historical tools name it.
+    pub shown: Option<IpAddr>,
+    /// Its hardware addresses.
+    pub macs: Vec<[u8; 6]>,
+    /// It takes part.
+    pub mature: bool,
+    /// Its checks pass.
+    pub healthy: bool,
+    /// It is to hold nothing.
+    pub drained: bool,
+    /// It goes.
+    pub leaving: bool,
+    /// It says nothing.
+    pub silent: bool,
+    /// Its share.
+    pub weight: u16,
+    /// How many sets it has or is about to have.
+    pub sets: u32,
+    /// How long it has been here.
+    pub here_for: Duration,
+}
+
+/// A set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetStatus {
+    /// What names it in messages.
+    pub key: SetKey,
+    /// Its head.
+    pub head: IpAddr,
+    /// All its addresses, ascending.
+    pub addresses: Vec<IpAddr>,
+    /// Which member has it, by its place.
+    pub owner: Option<usize>,
+    /// To whom it moves.
+    pub moving_to: Option<usize>,
+    /// Why it is there, or moves, or is nowhere.
+    pub reason: Reason,
+    /// For how long that has been so.
+    pub since: Duration,
+    /// Whether it may be held only by a majority.
+    pub quorum: bool,
+    /// How long a lost holder may still answer for it.
+    pub pending: Option<Duration>,
+    /// An operator moved it: balancing leaves it there.
+    pub pinned: bool,
+    /// The head of a set that shares an address and has precedence.
+    pub blocked_by: Option<IpAddr>,
+    /// Whether the addresses are on this machine's interfaces.
+    pub here: bool,
+    /// What each member is for it.
+    pub candidates: Vec<Candidate>,
+}
+
+/// What a member is for a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// It can have it.
+    Good {
+        /// It wants it for itself.
+        preferred: bool,
+    },
+    /// It could have it if nobody better could, because of this.
+    Reluctant(Reason),
+    /// It cannot.
+    No(Reason),
+}
+
+impl Vip {
+    /// How things are.
+    pub fn status(&self, now: Instant) -> Status {
+        let counts = self.table.counts(self.members.len());
+        let stage = match self.phase {
+            Phase::Away => Stage::Away,
+            Phase::Gather { .. } => Stage::Gathering,
+            Phase::Run if self.mature => Stage::Running,
+            Phase::Run => Stage::Immature,
+        };
+        let lists =
+            self.members.iter().filter_map(Member::speaks).any(|peer| !peer.quorum.is_empty());
+        Status {
+            machine: self.identity.machine.clone(),
+            stage,
+            view: self.view,
+            majority: lists.then_some(self.standing.majority),
+            members: self
+                .members
+                .iter()
+                .zip(&counts)
+                .map(|(one, sets)| member(one, *sets, now))
+                .collect(),
+            sets: self.table.rows.iter().map(|row| self.set_status(row, now)).collect(),
+        }
+    }
+
+    fn set_status(&self, row: &crate::table::Row, now: Instant) -> SetStatus {
+        let majority = self.standing.majority;
+        let candidate = |at: usize| match allocate::refusal(row, at, &self.members, majority) {
+            Some(why) => Candidate::No(why),
+            None => match allocate::complaint(row, at, &self.members, majority) {
+                Some(why) => Candidate::Reluctant(why),
+                None => {
+                    Candidate::Good { preferred: row.may.get(at).is_some_and(|may| may.preferred) }
+                }
+            },
+        };
+        let key = row.set.key();
+        let moving = row.moving.as_ref();
+        SetStatus {
+            key,
+            head: row.set.head(),
+            addresses: row.set.addresses().to_vec(),
+            owner: row.owner,
+            moving_to: moving.map(|moving| moving.to),
+            reason: moving.map_or(row.reason, |moving| moving.reason),
+            since: now.since(moving.map_or(row.since, |moving| moving.begun)),
+            quorum: row.quorum,
+            pending: row.pending.map(|until| until.since(now)).filter(|left| !left.is_zero()),
+            pinned: row.pinned,
+            blocked_by: row.blocked_by.and_then(|by| self.table.row(by)).map(|by| by.set.head()),
+            here: self.locals.get(&key).is_some_and(|local| local.hold == Hold::Up),
+            candidates: (0..self.members.len()).map(candidate).collect(),
+        }
+    }
+
+    /// The sets that are, or are about to be, on this machine's interfaces.
+    pub fn held(&self) -> impl Iterator<Item = SetKey> + '_ {
+        self.locals.iter().filter(|(_, local)| local.hold != Hold::Removing).map(|(key, _)| *key)
+    }
+}
+
+fn member(member: &Member, sets: u32, now: Instant) -> MemberStatus {
+    let peer = member.peer.as_ref();
+    MemberStatus {
+        machine: member.shown().to_string(),
+        member: member.name.clone(),
+        shown: peer.and_then(|peer| peer.shown),
+        macs: peer.map(|peer| peer.macs.clone()).unwrap_or_default(),
+        mature: peer.is_some_and(|peer| peer.mature),
+        healthy: peer.is_some_and(|peer| peer.healthy),
+        drained: peer.is_some_and(|peer| peer.drained),
+        leaving: peer.is_some_and(|peer| peer.leaving),
+        silent: member.silent,
+        weight: peer.map_or(0, |peer| peer.weight),
+        sets,
+        here_for: now.since(member.since),
+    }
+}

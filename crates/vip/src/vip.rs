@@ -1,0 +1,657 @@
+//! Everything of one machine: what the driver calls.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use base::Instant;
+
+use crate::damping::Damping;
+pub(crate) use crate::memory::{Able, Hold, Holder, Local, Memory, Phase};
+pub use crate::message::Ask as Order;
+use crate::message::{Malformed, Message, Said};
+pub(crate) use crate::outside::{Action, After, Event, NoSuch, Service, Transmit, View, ViewId};
+use crate::quorum::Standing;
+use crate::reason::Reason;
+use crate::set::{Set, SetKey};
+use crate::settings::{Identity, Settings};
+use crate::table::{Member, Table};
+
+/// The message type (`mess_type`) of our messages in the group.
+pub const MESSAGE_TYPE: i16 = 0x4256;
+
+/// How often a member says that it is there.
+const ALIVE_EVERY: Duration = Duration::from_millis(500);
+/// A member that has never said anything is not waited for longer than this: a client that only looks on.
+const STRANGER_PATIENCE: Duration = Duration::from_secs(1);
+/// After an interface has come up, nothing is held on it until a view has come or this time has gone: the others are still there.
+///
+/// Two beacons of the bus, with their jitter.
+const SETTLE: Duration = Duration::from_millis(2_200);
+/// A machine with a view whose program was not called for longer than this has stood still, or the program has: it is called for
+/// its own word twice in that time.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+/// How long a set that could not be added here is not tried again.
+const FAILED_FOR: Duration = Duration::from_secs(10);
+
+/// One machine's part in deciding who has which address.
+#[derive(Debug)]
+pub struct Vip {
+    pub(crate) identity: Identity,
+    pub(crate) settings: Settings,
+    pub(crate) phase: Phase,
+    pub(crate) view: Option<ViewId>,
+    pub(crate) me: usize,
+    pub(crate) members: Vec<Member>,
+    pub(crate) table: Table,
+    pub(crate) standing: Standing,
+    /// What members have said of sets, until the table is made of it.
+    pub(crate) said: BTreeMap<usize, Vec<Said>>,
+    /// Members that others say are silent.
+    pub(crate) silent_said: BTreeSet<String>,
+    /// Members that were not in the view before.
+    pub(crate) newcomers: BTreeSet<String>,
+    /// Who held what when the last table was given up.
+    pub(crate) holders: BTreeMap<SetKey, Vec<Holder>>,
+    /// Owners as they were last told of.
+    pub(crate) shown: BTreeMap<SetKey, String>,
+    pub(crate) memory: Memory,
+    pub(crate) damping: Damping,
+    pub(crate) locals: BTreeMap<SetKey, Local>,
+    pub(crate) able: BTreeMap<SetKey, Able>,
+    pub(crate) mature: bool,
+    pub(crate) mature_at: Option<Instant>,
+    /// The view in which this machine has said that it has waited long enough.
+    pub(crate) mature_said: Option<ViewId>,
+    pub(crate) healthy: bool,
+    pub(crate) drained: bool,
+    pub(crate) leaving: Option<Option<Duration>>,
+    /// Members of the original program, which this one does not take part beside.
+    pub(crate) originals: BTreeSet<String>,
+    pub(crate) aside: bool,
+    pub(crate) balance_at: Option<Instant>,
+    /// What this machine has claimed in this view and has not heard back.
+    pub(crate) claimed: BTreeSet<SetKey>,
+    /// When this was last called, and when it last was after having stood still: what others have said meanwhile is still
+    /// to be read.
+    pub(crate) called: Instant,
+    pub(crate) resumed: Instant,
+    pub(crate) alive_at: Instant,
+    pub(crate) alive_sent: u64,
+    /// Own words that have not come back: number and when they were sent.
+    pub(crate) echoes: VecDeque<(u64, Instant)>,
+    pub(crate) echoed: Option<Instant>,
+    /// What this machine is has changed, and the others are to be told.
+    pub(crate) changed: bool,
+    pub(crate) acquired: Vec<SetKey>,
+    pub(crate) released: Vec<SetKey>,
+    /// What this machine has said to be released, and has not heard back.
+    pub(crate) releasing: BTreeSet<SetKey>,
+    /// Until when nothing under quorum is given that nobody here knew of, if something may have happened elsewhere.
+    pub(crate) uncertain: Option<Instant>,
+    pub(crate) failed: Vec<SetKey>,
+    pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) actions: VecDeque<Action>,
+    pub(crate) events: VecDeque<Event>,
+}
+
+impl Vip {
+    /// A machine that is not yet on the bus.
+    pub fn new(identity: Identity, settings: Settings, now: Instant) -> Self {
+        Self {
+            identity,
+            settings,
+            phase: Phase::Away,
+            view: None,
+            me: 0,
+            members: Vec::new(),
+            table: Table::default(),
+            standing: Standing { majority: false, epoch: 0, certain: false },
+            said: BTreeMap::new(),
+            silent_said: BTreeSet::new(),
+            newcomers: BTreeSet::new(),
+            holders: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            memory: Memory::default(),
+            damping: Damping::default(),
+            locals: BTreeMap::new(),
+            able: BTreeMap::new(),
+            mature: false,
+            mature_at: None,
+            mature_said: None,
+            healthy: true,
+            drained: false,
+            leaving: None,
+            originals: BTreeSet::new(),
+            aside: false,
+            balance_at: None,
+            claimed: BTreeSet::new(),
+            called: now,
+            resumed: now,
+            alive_at: now,
+            alive_sent: 0,
+            echoes: VecDeque::new(),
+            echoed: None,
+            changed: false,
+            acquired: Vec::new(),
+            released: Vec::new(),
+            releasing: BTreeSet::new(),
+            uncertain: None,
+            failed: Vec::new(),
+            transmits: VecDeque::new(),
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The addresses of a set are there already: another image of this program has handed them over. To be called before there is a
+    /// view.
+    pub fn adopt(&mut self, set: Set) {
+        if self.view.is_none() {
+            self.memory.known.insert(set.key());
+            let quorum = self.settings.sets.iter().any(|one| one.quorum && one.set == set);
+            self.locals.insert(set.key(), Local { set, hold: Hold::Up, quorum });
+        }
+    }
+
+    /// There is a session with the bus, and the group is being joined: the time to maturity begins.
+    pub fn handle_connected(&mut self, now: Instant) {
+        if !self.mature {
+            self.mature_at = Some(now + self.settings.mature);
+        }
+    }
+
+    /// The bus is away: everything is let go.
+    pub fn handle_lost(&mut self, now: Instant) {
+        self.step_out(now, Reason::BusLost);
+    }
+
+    /// What is not in the group holds nothing and starts from the beginning.
+    pub(crate) fn step_out(&mut self, _now: Instant, reason: Reason) {
+        self.phase = Phase::Away;
+        self.view = None;
+        self.members.clear();
+        self.table = Table::default();
+        self.said.clear();
+        self.silent_said.clear();
+        self.newcomers.clear();
+        self.holders.clear();
+        self.shown.clear();
+        self.mature = false;
+        self.mature_at = None;
+        self.mature_said = None;
+        self.claimed.clear();
+        self.balance_at = None;
+        self.originals.clear();
+        self.aside = false;
+        self.echoes.clear();
+        self.echoed = None;
+        self.acquired.clear();
+        self.released.clear();
+        self.releasing.clear();
+        self.uncertain = None;
+        self.failed.clear();
+        // What was said in another view would not be heard.
+        self.transmits.clear();
+        let mut held: Vec<&mut Local> =
+            self.locals.values_mut().filter(|local| local.hold != Hold::Removing).collect();
+        held.sort_by_key(|local| local.set.head());
+        for local in held {
+            local.hold = Hold::Removing;
+            self.actions.push_back(Action::Remove { set: local.set.clone(), reason });
+        }
+    }
+
+    /// Time in which this machine did not listen is no silence of others.
+    pub(crate) fn listen(&mut self, now: Instant) {
+        if now.since(self.called) > STOOD_STILL {
+            self.resumed = now;
+        }
+        self.called = now;
+    }
+
+    /// A message of the group. `kind` is its type, `original` says that it is one of the original program.
+    pub fn handle_message(&mut self, now: Instant, from: &str, kind: i16, body: &[u8]) {
+        self.listen(now);
+        let Some(at) = self.members.iter().position(|member| member.name == from) else { return };
+        if kind != MESSAGE_TYPE {
+            self.foreign(from, kind, body);
+            self.finish(now);
+            return;
+        }
+        let message = match Message::decode(body) {
+            Ok(message) => message,
+            Err(Malformed::Version(version)) => {
+                self.events.push_back(Event::Newer { member: from.to_string(), version });
+                return;
+            }
+            Err(_) => return,
+        };
+        if let Some(member) = self.members.get_mut(at) {
+            member.heard = now;
+        }
+        self.memory.silent.remove(from);
+        // What comes often and changes nothing is not worth looking at everything.
+        let matters = !matches!(message, Message::Alive(..));
+        self.handle_word(now, at, message);
+        if matters {
+            self.finish(now);
+        }
+    }
+
+    fn handle_word(&mut self, now: Instant, at: usize, message: Message) {
+        let here = |view: &ViewId| self.view == Some(*view);
+        match message {
+            Message::State(state) if here(&state.view) => self.state(now, at, state),
+            Message::Update(state) if here(&state.view) => self.update(now, at, state),
+            Message::Mature(view) if here(&view) => self.all_mature(now),
+            Message::Move(view, moves) if here(&view) => self.begin_moves(now, &moves),
+            Message::Acquired(view, keys) if here(&view) => self.acquired_by(now, at, &keys),
+            Message::Released(view, keys) if here(&view) => self.released_by(now, at, &keys),
+            Message::Failed(view, keys) if here(&view) => self.failed_at(now, at, &keys),
+            Message::Cancel(view, keys) if here(&view) => self.cancel(now, &keys),
+            Message::Claim(view, keys) if here(&view) => self.claim(now, &keys),
+            Message::Exclude(view, members) if here(&view) => self.exclude(now, &members),
+            Message::Alive(view, sequence) if here(&view) => self.alive(at, sequence),
+            Message::Request(machine, ask) => self.request(now, &machine, ask),
+            Message::Fenced(boot) => self.fenced(now, boot),
+            // Said in a view that is over: what it was about has been said anew since.
+            _ => {}
+        }
+    }
+
+    /// A message of another program. The original's have types 1 to 5 and a length that fits.
+    fn foreign(&mut self, from: &str, kind: i16, body: &[u8]) {
+        let fits = match kind {
+            1 => body.len() >= 24 && body.len().is_multiple_of(4),
+            2 => body.is_empty(),
+            3 => body.len() >= 4 && body.len().is_multiple_of(4),
+            5 => body.len().is_multiple_of(12),
+            _ => false,
+        };
+        if fits && self.originals.insert(from.to_string()) {
+            if !self.mature {
+                self.aside = true;
+                self.changed = true;
+                self.mature_at = None;
+            }
+            self.events.push_back(Event::Original { member: from.to_string(), aside: self.aside });
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.listen(now);
+        let view = self.view;
+        // In each view anew until it has been heard: what is said at the end of a view may be lost with it.
+        if self.mature_at.is_some_and(|at| at <= now)
+            && self.mature_said != view
+            && let (Some(view), false) = (view, self.aside)
+        {
+            self.mature_said = Some(view);
+            self.send(Service::Agreed, &Message::Mature(view));
+        }
+        let mut able = false;
+        for state in self.able.values_mut() {
+            if matches!(state, Able::After(at) | Able::FailedUntil(at) if *at <= now) {
+                *state = Able::Yes;
+                able = true;
+            }
+        }
+        self.changed |= able;
+        if let Some(view) = view {
+            if self.alive_at <= now {
+                self.alive_at = now + ALIVE_EVERY;
+                self.alive_sent += 1;
+                self.echoes.push_back((self.alive_sent, now));
+                while self.echoes.len() > 64 {
+                    self.echoes.pop_front();
+                }
+                self.send(Service::Safe, &Message::Alive(view, self.alive_sent));
+            }
+            self.look_for_silent(now, view);
+            if self.phase == Phase::Run {
+                self.look_after_moves(now, view);
+                self.look_after_leases(now, view);
+            }
+        }
+        self.finish(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called at the latest.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.view?;
+        let mut times: Vec<Option<Instant>> = alloc::vec![
+            self.mature_at.filter(|_| self.mature_said != self.view),
+            Some(self.alive_at),
+            self.balance_at,
+        ];
+        times.extend(self.able.values().map(|able| match able {
+            Able::After(at) | Able::FailedUntil(at) => Some(*at),
+            Able::Yes | Able::No => None,
+        }));
+        if self.claims() {
+            times.extend(self.unclaimed().map(|row| row.pending));
+        }
+        times.into_iter().flatten().min()
+    }
+
+    /// This machine is healthy, or not any more.
+    pub fn handle_health(&mut self, now: Instant, healthy: bool) {
+        self.changed |= self.healthy != healthy;
+        self.healthy = healthy;
+        self.finish(now);
+    }
+
+    /// The interfaces of a set are there and up, or not. `new` says that a carrier has just come back: then nothing is held
+    /// until the others had time to be met.
+    pub fn handle_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) {
+        self.handle_all_able(now, [(key, able, new)]);
+    }
+
+    /// The same for many sets, of which the others hear in one word.
+    pub fn handle_all_able(
+        &mut self,
+        now: Instant,
+        all: impl IntoIterator<Item = (SetKey, bool, bool)>,
+    ) {
+        let mut changed = false;
+        for (key, able, new) in all {
+            changed |= self.is_able(now, key, able, new);
+        }
+        if changed {
+            self.changed = true;
+            self.finish(now);
+        }
+    }
+
+    /// Whether that is another than before.
+    fn is_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) -> bool {
+        let before = self.able.get(&key).copied();
+        let next = match (able, new, before) {
+            (false, ..) => Able::No,
+            (true, true, _) => Able::After(now + SETTLE),
+            // Interfaces are looked at for many reasons; none of them shortens a wait.
+            (true, false, Some(waits @ (Able::After(_) | Able::FailedUntil(_)))) => waits,
+            (true, false, _) => Able::Yes,
+        };
+        if before == Some(next) {
+            return false;
+        }
+        self.able.insert(key, next);
+        if next == Able::No
+            && let Some(local) = self.locals.get_mut(&key)
+            && local.hold != Hold::Removing
+        {
+            // The carrier is gone: nobody hears this machine, and when it comes back another has the addresses.
+            local.hold = Hold::Removing;
+            let set = local.set.clone();
+            self.actions.push_back(Action::Remove { set, reason: Reason::Unable });
+        }
+        true
+    }
+
+    /// The addresses of a set are there and were announced.
+    pub fn handle_added(&mut self, now: Instant, key: SetKey) {
+        self.handle_all_added(now, [key]);
+    }
+
+    /// The same for many sets, of which the others hear in one word.
+    pub fn handle_all_added(&mut self, now: Instant, keys: impl IntoIterator<Item = SetKey>) {
+        for key in keys {
+            let local = self.locals.get_mut(&key).filter(|local| local.hold == Hold::Adding);
+            let Some(local) = local else { continue };
+            local.hold = Hold::Up;
+            let moving = self.table.row(key).and_then(|row| row.moving.as_ref());
+            if moving.is_some_and(|moving| moving.to == self.me && !moving.acquired) {
+                self.acquired.push(key);
+            }
+        }
+        self.finish(now);
+    }
+
+    /// The addresses of a set could not be added; none of them is there.
+    pub fn handle_failed(&mut self, now: Instant, key: SetKey) {
+        if self.locals.remove(&key).is_some() {
+            // It was to be taken off meanwhile: there is nothing left to take off.
+            self.tell_released(key);
+        }
+        self.able.insert(key, Able::FailedUntil(now + FAILED_FOR));
+        self.failed.push(key);
+        self.finish(now);
+    }
+
+    /// The addresses of a set are off, or were taken off by somebody else and are not put back.
+    pub fn handle_removed(&mut self, now: Instant, key: SetKey) {
+        self.handle_all_removed(now, [key]);
+    }
+
+    /// The same for many sets, of which the others hear in one word.
+    pub fn handle_all_removed(&mut self, now: Instant, keys: impl IntoIterator<Item = SetKey>) {
+        for key in keys {
+            if self.locals.remove(&key).is_some() {
+                self.tell_released(key);
+            }
+        }
+        self.finish(now);
+    }
+
+    /// What has moved away is not here any more.
+    fn tell_released(&mut self, key: SetKey) {
+        if self.table.row(key).is_some_and(|row| row.is_released_by(self.me)) {
+            self.releasing.insert(key);
+            self.released.push(key);
+        }
+    }
+
+    /// Asks something of a machine, this one included, through the group.
+    ///
+    /// # Errors
+    /// There is no group now, or no such machine in it.
+    pub fn order(&mut self, machine: &str, order: Order) -> Result<(), NoSuch> {
+        if self.view.is_none() {
+            return Err(NoSuch::Group);
+        }
+        if !self.members.iter().any(|member| member.shown() == machine) {
+            return Err(NoSuch::Machine(machine.to_string()));
+        }
+        self.send(Service::Agreed, &Message::Request(machine.to_string(), order));
+        Ok(())
+    }
+
+    /// This machine goes: what it holds is to move away first. It means to be back in that time, if one is said, and others then
+    /// spare themselves an even share until it is.
+    pub fn leave(&mut self, now: Instant, back_within: Option<Duration>) {
+        self.leaving = Some(back_within);
+        self.changed = true;
+        self.finish(now);
+    }
+
+    /// Whether something here still waits for another machine to take it.
+    pub fn is_leaving_in_order(&self) -> bool {
+        let going = |row: &crate::table::Row| {
+            row.moving.as_ref().is_some_and(|moving| moving.from.contains(&self.me))
+        };
+        self.phase != Phase::Away
+            && (self.changed
+                || matches!(self.phase, Phase::Gather { .. })
+                || self.table.rows.iter().any(going)
+                || self.locals.values().any(|local| local.hold == Hold::Removing)
+                || self.heirs())
+    }
+
+    /// Whether another could have something that is held here.
+    fn heirs(&self) -> bool {
+        let others = |row: &crate::table::Row| {
+            (0..self.members.len()).filter(|at| *at != self.me).any(|at| {
+                crate::allocate::tier(row, at, &self.members, self.standing.majority).is_some()
+            })
+        };
+        self.table.rows.iter().any(|row| row.owner == Some(self.me) && others(row))
+    }
+
+    /// A run of the program, by its boot, has certainly let go of everything: its guardian said so.
+    pub fn handle_fenced(&mut self, now: Instant, boot: u64) {
+        if self.view.is_some() {
+            self.send(Service::Agreed, &Message::Fenced(boot));
+        }
+        self.finish(now);
+    }
+
+    /// Everything is let go without waiting any longer.
+    pub fn abandon(&mut self, now: Instant) {
+        self.step_out(now, Reason::Leaving);
+    }
+
+    /// Another configuration. The identity stays.
+    pub fn reload(&mut self, now: Instant, settings: Settings) {
+        self.settings = settings;
+        self.changed = true;
+        self.finish(now);
+    }
+
+    /// Whether there is a view that leases may rest on, as long as the bus holds it; and whether it has a majority and its table
+    /// is made, so that sets under quorum may be held too.
+    pub fn stands(&self) -> Option<bool> {
+        self.view.map(|_| self.phase == Phase::Run && self.standing.majority)
+    }
+
+    /// Whether this set is held under quorum, as the table has it, or was when it was last listed.
+    pub fn is_under_quorum(&self, key: SetKey) -> bool {
+        self.table.row(key).is_some_and(|row| row.quorum)
+            || self.locals.get(&key).is_some_and(|local| local.quorum)
+    }
+
+    /// When the newest of this machine's own words was sent that has come back through all daemons of the view: a proof of
+    /// freshness for where the daemon itself cannot be asked.
+    pub fn echoed(&self) -> Option<Instant> {
+        self.echoed
+    }
+
+    fn alive(&mut self, at: usize, sequence: u64) {
+        if at != self.me {
+            return;
+        }
+        while let Some((number, sent)) =
+            self.echoes.front().copied().filter(|(n, _)| *n <= sequence)
+        {
+            self.echoes.pop_front();
+            if number == sequence {
+                self.echoed = Some(sent);
+            }
+        }
+    }
+
+    /// Members that say nothing are told of by the first that speaks, or by any other a little later.
+    fn look_for_silent(&mut self, now: Instant, view: ViewId) {
+        let speaking = self.members.iter().filter(|member| !member.silent && member.peer.is_some());
+        let rank = speaking.take_while(|member| member.name != self.members[self.me].name).count();
+        let grace =
+            STRANGER_PATIENCE.saturating_mul(u32::try_from(rank).unwrap_or(u32::MAX).min(8));
+        let longest = self.longest_lease();
+        let gathering = match self.phase {
+            Phase::Gather { since } => Some(since),
+            Phase::Run | Phase::Away => None,
+        };
+        let is_silent = |at: &usize| {
+            let member = &self.members[*at];
+            if member.silent || *at == self.me {
+                return false;
+            }
+            let silent_for = |since: Instant| now.since(since.max(self.resumed));
+            match (gathering, &member.peer) {
+                // It has never said anything at all, so it holds nothing.
+                (Some(since), None) if member.heard <= since && member.since >= since => {
+                    silent_for(since) >= STRANGER_PATIENCE + grace
+                }
+                (Some(since), None) => silent_for(since) >= longest + grace,
+                (Some(_), Some(_)) => false,
+                (None, _) => silent_for(member.heard) >= longest + grace,
+            }
+        };
+        let silent: Vec<usize> = (0..self.members.len()).filter(is_silent).collect();
+        if !silent.is_empty() {
+            self.send(Service::Agreed, &Message::Exclude(view, silent));
+        }
+    }
+
+    /// The longest time for which any member, or this one, may answer after it was lost.
+    pub(crate) fn longest_lease(&self) -> Duration {
+        let peers = self.members.iter().filter_map(|member| member.peer.as_ref());
+        peers.map(|peer| peer.lease).chain([self.settings.lease()]).max().unwrap_or_default()
+    }
+
+    fn request(&mut self, _now: Instant, machine: &str, ask: Order) {
+        if machine != self.identity.machine {
+            return;
+        }
+        match ask {
+            Order::Drain => {
+                self.changed |= !self.drained;
+                self.drained = true;
+            }
+            Order::Undrain => {
+                self.changed |= self.drained;
+                self.drained = false;
+            }
+            Order::Take(head) => {
+                let key = self
+                    .table
+                    .rows
+                    .iter()
+                    .find(|row| row.set.head() == head)
+                    .map(|row| row.set.key());
+                if let (Some(view), Some(key)) = (self.view, key) {
+                    let word = Message::Move(view, alloc::vec![(key, self.me, Reason::Operator)]);
+                    self.send(Service::Agreed, &word);
+                }
+            }
+        }
+    }
+
+    /// What all inputs end with: the table's consequences here, and what is to be said of it.
+    pub(crate) fn finish(&mut self, now: Instant) {
+        self.reconcile(now);
+        let Some(view) = self.view else { return };
+        for (keys, word) in [
+            (
+                core::mem::take(&mut self.failed),
+                Message::Failed as fn(ViewId, Vec<SetKey>) -> Message,
+            ),
+            (core::mem::take(&mut self.acquired), Message::Acquired),
+            (core::mem::take(&mut self.released), Message::Released),
+        ] {
+            for some in keys.chunks(crate::message::SETS_MAX) {
+                self.send(Service::Agreed, &word(view, some.to_vec()));
+            }
+        }
+        if self.changed && self.has_spoken() {
+            self.changed = false;
+            let state = self.own_state(now, view);
+            self.send(Service::Agreed, &Message::Update(state));
+        }
+    }
+
+    /// Under quorum no word may be heard by one member and be unknown to those that go on without it: what it gave would be given
+    /// once more.
+    pub(crate) fn send(&mut self, service: Service, message: &Message) {
+        let service = if self.settings.quorum.is_empty() { service } else { Service::Safe };
+        self.transmits.push_back(Transmit { service, body: message.encode() });
+    }
+
+    /// The next message to the group.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing to do on this machine.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next thing worth telling.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+}

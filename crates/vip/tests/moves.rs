@@ -1,0 +1,320 @@
+//! Moves: make before break, drain, health, leaving, merges, machines that say nothing.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use support::{Cluster, ip, listed, singles};
+use vip::{After, Order, Settings};
+
+const MATURE: Duration = Duration::from_secs(5);
+const ROUND: Duration = Duration::from_secs(4);
+
+fn cluster(count: usize, settings: &Settings) -> Cluster {
+    let mut cluster = Cluster::new(count, settings);
+    cluster.together();
+    cluster.pass(MATURE);
+    cluster.sound();
+    cluster.nodes.iter_mut().for_each(|node| node.done.clear());
+    cluster
+}
+
+fn all(count: u8) -> BTreeSet<std::net::IpAddr> {
+    (1..=count).map(ip).collect()
+}
+
+#[test]
+fn a_planned_move_is_add_then_remove_then_announce_again() {
+    let mut cluster = cluster(2, &singles(1));
+    cluster.never_away = all(1);
+    cluster.nodes[0].vip.order("m1", Order::Drain).unwrap();
+    cluster.run();
+    assert_eq!(cluster.nodes[0].done, ["remove 10.0.0.1 drain"]);
+    assert_eq!(cluster.nodes[1].done, ["add 10.0.0.1 drain", "announce 10.0.0.1"]);
+    assert_eq!(cluster.nodes[1].afters, [(ip(1), After::Asked)]);
+    assert_eq!(cluster.most, 2);
+    cluster.sound();
+}
+
+#[test]
+fn a_drained_machine_holds_nothing_until_it_is_undrained() {
+    let mut cluster = cluster(3, &singles(6));
+    cluster.never_away = all(6);
+    cluster.nodes[2].vip.order("m1", Order::Drain).unwrap();
+    cluster.run();
+    assert_eq!(cluster.counts(), [0, 3, 3]);
+    cluster.pass(ROUND * 3);
+    assert_eq!(cluster.counts(), [0, 3, 3]);
+    cluster.nodes[2].vip.order("m1", Order::Undrain).unwrap();
+    cluster.pass(ROUND * 2);
+    assert_eq!(cluster.counts(), [2, 2, 2]);
+}
+
+#[test]
+fn drained_machines_hold_what_nobody_else_can() {
+    let mut cluster = cluster(2, &singles(2));
+    cluster.never_away = all(2);
+    for machine in ["m1", "m2"] {
+        cluster.nodes[0].vip.order(machine, Order::Drain).unwrap();
+        cluster.run();
+    }
+    assert_eq!(cluster.counts(), [0, 2]);
+    cluster.never_away.clear();
+    cluster.kill(1);
+    assert_eq!(cluster.counts(), [2, 0]);
+}
+
+#[test]
+fn an_unhealthy_machine_gives_its_sets_away_unless_all_are() {
+    let mut cluster = cluster(3, &singles(6));
+    cluster.never_away = all(6);
+    for (at, counts) in [(0, [0, 3, 3]), (1, [0, 0, 6]), (2, [0, 0, 6])] {
+        cluster.nodes[at].vip.handle_health(cluster.now, false);
+        cluster.run();
+        assert_eq!(cluster.counts(), counts);
+    }
+    cluster.nodes[0].vip.handle_health(cluster.now, true);
+    cluster.run();
+    assert_eq!(cluster.counts(), [6, 0, 0]);
+}
+
+#[test]
+fn unhealthy_machines_hold_nothing_where_that_is_wanted() {
+    let mut cluster = cluster(2, &Settings { keep_unhealthy: false, ..singles(2) });
+    for at in 0..2 {
+        cluster.nodes[at].vip.handle_health(cluster.now, false);
+    }
+    cluster.run();
+    assert_eq!(cluster.counts(), [0, 0]);
+    cluster.nodes[1].vip.handle_health(cluster.now, true);
+    cluster.run();
+    assert_eq!(cluster.counts(), [0, 2]);
+}
+
+#[test]
+fn a_machine_that_leaves_gives_everything_away_first() {
+    let mut cluster = cluster(3, &singles(6));
+    cluster.never_away = all(6);
+    cluster.nodes[1].vip.leave(cluster.now, None);
+    assert!(cluster.nodes[1].vip.is_leaving_in_order());
+    cluster.run();
+    assert_eq!(cluster.counts(), [3, 0, 3]);
+    assert!(!cluster.nodes[1].vip.is_leaving_in_order());
+    cluster.kill(1);
+    cluster.sound();
+}
+
+#[test]
+fn the_last_machine_has_nobody_to_wait_for_when_it_leaves() {
+    let mut cluster = cluster(1, &singles(2));
+    cluster.nodes[0].vip.leave(cluster.now, None);
+    cluster.run();
+    assert!(!cluster.nodes[0].vip.is_leaving_in_order());
+    assert_eq!(cluster.counts(), [2]);
+    cluster.nodes[0].vip.abandon(cluster.now);
+    cluster.run();
+    assert_eq!(cluster.counts(), [0]);
+}
+
+#[test]
+fn a_machine_that_will_be_back_is_waited_for_with_balancing() {
+    let mut cluster = cluster(3, &singles(6));
+    cluster.nodes[0].vip.leave(cluster.now, Some(Duration::from_secs(60)));
+    cluster.run();
+    cluster.kill(0);
+    let extra = cluster.add(singles(6));
+    cluster.together();
+    cluster.pass(Duration::from_secs(30));
+    assert_eq!(cluster.nodes[extra].up.len(), 0);
+    cluster.revive(0);
+    cluster.together();
+    cluster.pass(Duration::from_secs(20));
+    let mut counts = cluster.counts();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 1, 2, 2]);
+}
+
+#[test]
+fn parts_hold_everything_each_and_settle_at_once_when_they_meet() {
+    for halves in [[vec![0, 1], vec![2, 3]], [vec![0], vec![1, 2, 3]], [vec![0, 2], vec![1, 3]]] {
+        let mut cluster = cluster(4, &singles(8));
+        cluster.split(&halves);
+        cluster.sound();
+        cluster.never_away = all(8);
+        cluster.together();
+        cluster.sound();
+        assert_eq!(cluster.counts(), [2, 2, 2, 2], "after {halves:?}");
+        // Who stays announces, then the other lets go, then it is announced again.
+        let done: Vec<&String> = cluster.nodes.iter().flat_map(|node| &node.done).collect();
+        let count = |what: &str| done.iter().filter(|one| one.ends_with(what)).count();
+        assert!(count("conflict") >= 16, "{done:?}");
+    }
+}
+
+#[test]
+fn views_may_change_at_every_moment_of_a_merge_and_of_a_move() {
+    for after in 0..40 {
+        let mut cluster = cluster(4, &singles(8));
+        cluster.split(&[vec![0, 1], vec![2, 3]]);
+        cluster.announce_views(&[vec![0, 1, 2, 3]]);
+        for _ in 0..after {
+            cluster.step();
+        }
+        cluster.split(&[vec![0, 2, 3], vec![1]]);
+        cluster.sound();
+        cluster.announce_views(&[vec![0, 1, 2, 3]]);
+        for _ in 0..after {
+            cluster.step();
+        }
+        cluster.kill(2);
+        cluster.pass(ROUND * 3);
+        cluster.sound();
+    }
+}
+
+#[test]
+fn a_machine_may_die_at_every_moment_of_a_drain() {
+    for after in 0..12 {
+        for dies in 0..3 {
+            let mut cluster = cluster(3, &singles(3));
+            cluster.nodes[0].vip.order("m1", Order::Drain).unwrap();
+            for _ in 0..after {
+                cluster.step();
+            }
+            cluster.kill(dies);
+            cluster.pass(ROUND * 2);
+            cluster.sound();
+        }
+    }
+}
+
+#[test]
+fn a_carrier_that_is_lost_lets_go_at_once_and_others_take_over() {
+    let mut cluster = cluster(2, &singles(2));
+    let keys: Vec<_> = cluster.nodes[0].settings.sets.iter().map(|one| one.set.key()).collect();
+    for key in &keys {
+        cluster.nodes[0].vip.handle_able(cluster.now, *key, false, false);
+    }
+    cluster.run();
+    assert_eq!(cluster.counts(), [0, 2]);
+    cluster.agree();
+    // Alone on its side, and the carrier is back: it waits a little, in case the others are still there.
+    cluster.split(&[vec![0], vec![1]]);
+    for key in &keys {
+        cluster.nodes[0].vip.handle_able(cluster.now, *key, true, true);
+    }
+    // The interfaces are looked at once more, for whatever reason.
+    let again = keys.iter().map(|key| (*key, true, false));
+    let now = cluster.now;
+    cluster.nodes[0].vip.handle_all_able(now, again);
+    cluster.run();
+    assert_eq!(cluster.counts(), [0, 2]);
+    cluster.together();
+    cluster.run();
+    assert_eq!(cluster.counts(), [0, 2]);
+    cluster.split(&[vec![0], vec![1]]);
+    assert_eq!(cluster.counts(), [2, 2]);
+}
+
+#[test]
+fn a_member_that_says_nothing_holds_nobody_up_for_long() {
+    let mut cluster = cluster(3, &singles(3));
+    // A client that only looks on, and a machine that hangs.
+    let silent = cluster.add(Settings::default());
+    cluster.nodes[silent].dead = true;
+    cluster.announce_views(&[vec![0, 1, 2, 3]]);
+    cluster.run();
+    cluster.pass(Duration::from_secs(2));
+    assert!(cluster.status(0).members[3].silent);
+    // The next change is not held up any more.
+    cluster.nodes[1].dead = true;
+    cluster.nodes[1].up.clear();
+    cluster.announce_views(&[vec![0, 2, 3]]);
+    cluster.run();
+    assert_eq!(cluster.counts(), [2, 0, 1, 0]);
+}
+
+#[test]
+fn a_machine_that_hangs_is_left_out_after_its_lease_and_let_in_when_it_speaks() {
+    let mut cluster = cluster(3, &singles(3));
+    cluster.nodes[2].dead = true;
+    cluster.pass(Duration::from_secs(3));
+    assert_eq!(cluster.counts(), [1, 1, 1]);
+    cluster.nodes[2].up.clear(); // Its leases have run out.
+    cluster.pass(Duration::from_secs(4));
+    assert_eq!(cluster.counts()[..2], [2, 1]);
+    assert!(cluster.status(0).members[2].silent);
+}
+
+#[test]
+fn without_the_bus_everything_is_let_go_and_maturity_begins_anew() {
+    let mut cluster = cluster(1, &singles(2));
+    cluster.nodes[0].vip.handle_lost(cluster.now);
+    cluster.parts.clear();
+    cluster.run();
+    assert_eq!(cluster.counts(), [0]);
+    assert_eq!(cluster.nodes[0].done, ["remove 10.0.0.1 bus-lost", "remove 10.0.0.2 bus-lost"]);
+    cluster.nodes[0].vip.handle_connected(cluster.now);
+    cluster.together();
+    assert_eq!(cluster.counts(), [0]);
+    cluster.pass(MATURE);
+    assert_eq!(cluster.counts(), [2]);
+}
+
+#[test]
+fn beside_the_original_a_machine_stays_immature() {
+    let mut cluster = Cluster::new(1, &singles(2));
+    let original = cluster.add(Settings::default());
+    cluster.nodes[original].dead = true;
+    let name = cluster.nodes[original].name.clone();
+    cluster.announce_views(&[vec![0, 1]]);
+    let state = [0_u8; 32];
+    cluster.nodes[0].vip.handle_message(cluster.now, &name, 1, &state);
+    cluster.pass(MATURE * 3);
+    assert_eq!(cluster.counts(), [0, 0]);
+    // When it goes, the time begins.
+    cluster.split(&[vec![0]]);
+    cluster.pass(MATURE - Duration::from_millis(1));
+    assert_eq!(cluster.counts(), [0, 0]);
+    cluster.pass(Duration::from_millis(2));
+    assert_eq!(cluster.counts(), [2, 0]);
+}
+
+#[test]
+fn a_loser_that_could_not_add_what_it_is_to_release_has_released_it() {
+    let mut cluster = Cluster::new(2, &singles(1));
+    cluster.split(&[vec![0], vec![1]]);
+    cluster.pass(Duration::from_secs(5));
+    // Both have it; the loser is told to let go, and learns then that an addition before that came to nothing.
+    cluster.nodes[1].stuck = true;
+    cluster.together();
+    let (now, key) = (cluster.now, listed(&[1]).set.key());
+    cluster.nodes[1].up.clear();
+    cluster.nodes[1].vip.handle_failed(now, key);
+    cluster.nodes[1].vip.handle_removed(now, key);
+    cluster.run();
+    assert_eq!(cluster.status(0).sets[0].moving_to, None);
+    cluster.sound();
+}
+
+#[test]
+fn when_all_stand_still_together_the_first_that_goes_on_leaves_nobody_out() {
+    let mut cluster = cluster(3, &singles(3));
+    // The host of all of them pauses.
+    cluster.now += Duration::from_secs(20);
+    for at in 0..3 {
+        let now = cluster.now;
+        cluster.nodes[at].vip.handle_timeout(now);
+        cluster.run();
+    }
+    cluster.pass(Duration::from_secs(10));
+    assert_eq!(cluster.counts(), [1, 1, 1]);
+    assert!(cluster.status(0).members.iter().all(|member| !member.silent));
+    // One that says nothing after it as well is left out as ever.
+    cluster.nodes[2].dead = true;
+    cluster.nodes[2].up.clear();
+    cluster.pass(Duration::from_secs(7));
+    assert!(cluster.status(0).members[2].silent);
+    assert_eq!(cluster.counts()[..2], [2, 1]);
+}
