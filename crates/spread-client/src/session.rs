@@ -48,6 +48,11 @@ impl Session {
         Self { endpoint, options, memory: Memory::new(backoff), state }
     }
 
+    /// Where the daemon is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// The private group, while there is a session.
     pub fn group(&self) -> Option<&PrivateGroup> {
         match &self.state {

@@ -17,7 +17,7 @@ use base::{AddrBlocks, Instant};
 use groups::{Groups, Output};
 use ring::{Event, Ring};
 
-pub use self::handles::{Reloader, Stopper};
+pub use self::handles::{Reloader, Seeker, Stopper};
 pub use self::reload::Reread;
 
 use crate::activity::Activity;
@@ -29,6 +29,7 @@ use crate::memory;
 use crate::monitor::{Detail, Here, Monitor};
 use crate::poll::{Happened, Poll, Token};
 use crate::priority::Standing;
+use crate::pulse::Heart;
 use crate::session::Sessions;
 use crate::status::{Observer, Status};
 
@@ -59,6 +60,8 @@ pub struct Daemon {
     /// From where datagrams are looked at by the configuration alone.
     listed: AddrBlocks,
     begun: Instant,
+    heart: Heart,
+    seeker: Seeker,
     standing: Standing,
     /// What of the memory is locked, in words.
     locked: String,
@@ -153,6 +156,7 @@ impl Daemon {
             self.watch(now);
             self.standing.raise();
             self.pump(now);
+            self.heart.beat(now, &self.ring);
             self.standing.raise();
         }
         tracing::info!(%name, "the bus daemon leaves");
@@ -237,6 +241,9 @@ impl Daemon {
             Token::Caller(at) => self.monitor.notice(at),
             Token::Call => {
                 self.stopper.answer();
+                if self.seeker.take() {
+                    self.ring.seek(now);
+                }
                 while let Ok(new) = self.reloads.try_recv() {
                     self.reload(now, *new);
                 }

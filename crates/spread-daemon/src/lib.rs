@@ -21,10 +21,12 @@ pub mod monitor;
 mod poll;
 mod priority;
 pub mod privileges;
+mod pulse;
 mod session;
 pub mod status;
 mod tls;
 
-pub use daemon::{Daemon, Reloader, Reread, Stopper};
+pub use daemon::{Daemon, Reloader, Reread, Seeker, Stopper};
 pub use error::StartError;
+pub use pulse::{Beat, Pulse};
 pub use status::{Observer, Status};

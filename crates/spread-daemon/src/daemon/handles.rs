@@ -38,6 +38,30 @@ impl Stopper {
     }
 }
 
+/// Lets a daemon look for others at once: somebody has reason to believe that one is near which is not in the view.
+#[derive(Clone, Debug)]
+pub struct Seeker {
+    asked: Arc<AtomicBool>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Seeker {
+    pub(super) fn new(bell: Arc<OwnedFd>) -> Self {
+        Self { asked: Arc::new(AtomicBool::new(false)), bell }
+    }
+
+    /// The daemon makes itself known to the segment, to its seeds, and to all daemons that it has known.
+    pub fn seek(&self) {
+        if !self.asked.swap(true, Relaxed) {
+            let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+
+    pub(super) fn take(&self) -> bool {
+        self.asked.swap(false, Relaxed)
+    }
+}
+
 /// Gives a running daemon another configuration.
 #[derive(Clone, Debug)]
 pub struct Reloader {

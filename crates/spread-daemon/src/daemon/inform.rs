@@ -3,7 +3,8 @@
 use base::Instant;
 
 use super::Daemon;
-use super::handles::{Reloader, Stopper};
+use super::handles::{Reloader, Seeker, Stopper};
+use crate::pulse::Pulse;
 use crate::status::{GroupsStatus, Observer, Status};
 
 impl Daemon {
@@ -15,6 +16,16 @@ impl Daemon {
     /// What asks it how it is.
     pub fn observer(&self) -> Observer {
         self.observer.clone()
+    }
+
+    /// How fresh its ring is, to be read at any time.
+    pub fn pulse(&self) -> Pulse {
+        self.heart.pulse()
+    }
+
+    /// What lets it look for others at once.
+    pub fn seeker(&self) -> Seeker {
+        self.seeker.clone()
     }
 
     /// What gives it another configuration.

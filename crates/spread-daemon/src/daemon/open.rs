@@ -8,7 +8,7 @@ use base::{Boot, Random};
 use groups::{Groups, Limits};
 use ring::{Daemon as Identity, Ring, Surroundings, Tag};
 
-use super::handles::{Reloader, Stopper};
+use super::handles::{Reloader, Seeker, Stopper};
 use super::reload::{ids, settings};
 use super::{BATCHES, Daemon};
 use crate::clock;
@@ -19,6 +19,7 @@ use crate::listen::Listeners;
 use crate::monitor::Monitor;
 use crate::poll::{Poll, Token};
 use crate::priority::Standing;
+use crate::pulse::Heart;
 use crate::session::Sessions;
 use crate::status::Observer;
 
@@ -74,6 +75,7 @@ impl Daemon {
         let bell = Arc::new(bell);
         let stopper = Stopper::new(bell.clone());
         let (observer, asked) = Observer::new(bell.clone());
+        let seeker = Seeker::new(bell.clone());
         let (reloader, reloads) = Reloader::new(bell);
 
         let settings = settings(&config, me, &link);
@@ -106,6 +108,8 @@ impl Daemon {
             reloader,
             reloads,
             begun: clock::now(),
+            heart: Heart::new(),
+            seeker,
             standing: Standing::default(),
             locked: String::new(),
             monitor,
