@@ -12,6 +12,7 @@
 //! - [`rivals`]: policies that are not ours, as reference models.
 //! - [`checks`]: what must hold after every step; a failure prints the seed.
 //! - [`measure`]: what came out.
+//! - [`bus`]: rings of daemons with groups and clients. [`vip`]: on top of them, who owns which address.
 //!
 //! The same seed gives the same run, to the last event. Arrivals and demands are drawn from a stream of
 //! their own, so all policies face the same requests.
@@ -27,6 +28,7 @@ pub mod measure;
 pub mod node;
 pub mod rivals;
 pub mod scenario;
+pub mod vip;
 pub mod world;
 
 pub use measure::Outcome;

@@ -24,16 +24,20 @@ pub(super) enum Action {
 
 /// What is to happen: ordered by time, and at one time by when it was planned. The actions lie apart, so that
 /// putting them in order moves little.
-#[derive(Default)]
-pub(super) struct Agenda {
+pub(crate) struct Agenda<T> {
     times: BinaryHeap<Reverse<(Instant, u64, u32)>>,
-    actions: Vec<Option<Action>>,
+    actions: Vec<Option<T>>,
     free: Vec<u32>,
     planned: u64,
 }
 
-impl Agenda {
-    pub(super) fn plan(&mut self, at: Instant, action: Action) {
+impl<T> Agenda<T> {
+    /// Nothing is to happen.
+    pub(crate) fn new() -> Self {
+        Self { times: BinaryHeap::new(), actions: Vec::new(), free: Vec::new(), planned: 0 }
+    }
+
+    pub(crate) fn plan(&mut self, at: Instant, action: T) {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.actions.push(None);
             self.actions.len() as u32 - 1
@@ -43,7 +47,12 @@ impl Agenda {
         self.times.push(Reverse((at, self.planned, slot)));
     }
 
-    pub(super) fn next(&mut self) -> Option<(Instant, Action)> {
+    /// When the next thing happens.
+    pub(crate) fn first(&self) -> Option<Instant> {
+        self.times.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    pub(crate) fn next(&mut self) -> Option<(Instant, T)> {
         let Reverse((at, _, slot)) = self.times.pop()?;
         self.free.push(slot);
         Some((at, self.actions[slot as usize].take()?))

@@ -2,19 +2,21 @@
 //!
 //! - [`plan`]: what happens in one history, drawn from its seed: the cluster, the traffic, the faults.
 //! - [`groups`]: the second storey: groups and their clients, instead of messages of the daemons' own.
+//! - `outside`: what a storey on top of the groups needs: a session of its own at each daemon (`crate::vip`).
 //! - [`net`]: the wires: who reaches whom, what is lost, doubled, late, out of order.
 //! - [`world`]: the events in order of time; daemons that crash, freeze, start again; whether all is at rest in the end.
 //! - [`reactions`]: how long it takes until a view follows what happened.
 //! - [`trace`]: what each life of a daemon sent and was told.
 //! - [`checks`]: extended virtual synchrony, property by property, over the traces.
 
-mod agenda;
+pub(crate) mod agenda;
 pub mod checks;
 mod faults;
 pub mod groups;
 mod lists;
 mod machine;
 pub mod net;
+mod outside;
 pub mod plan;
 mod post;
 pub mod reactions;

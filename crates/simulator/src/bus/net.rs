@@ -80,6 +80,8 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub struct Wires {
     machines: usize,
+    /// Machines whose port passes nothing, whatever the wires are.
+    dead: Vec<bool>,
     unicast: Vec<bool>,
     multicast: Vec<bool>,
 }
@@ -88,18 +90,29 @@ impl Wires {
     /// All whole.
     pub fn new(machines: usize) -> Self {
         let all = vec![true; machines * machines];
-        Self { machines, unicast: all.clone(), multicast: all }
+        Self { machines, dead: vec![false; machines], unicast: all.clone(), multicast: all }
     }
 
     /// Whether a datagram gets from one to the other.
     pub fn reaches(&self, from: usize, to: usize, multicast: bool) -> bool {
         let at = from * self.machines + to;
-        self.unicast[at] && (!multicast || self.multicast[at])
+        let open = from == to || !self.dead[from] && !self.dead[to];
+        open && self.unicast[at] && (!multicast || self.multicast[at])
     }
 
     /// Cuts or mends one direction.
     pub fn set(&mut self, from: usize, to: usize, whole: bool) {
         self.unicast[from * self.machines + to] = whole;
+    }
+
+    /// Opens or closes a machine's port.
+    pub fn set_port(&mut self, machine: usize, open: bool) {
+        self.dead[machine] = !open;
+    }
+
+    /// Whether a machine's port passes anything.
+    pub fn is_open(&self, machine: usize) -> bool {
+        !self.dead[machine]
     }
 
     /// Lets multicast through in one direction, or not.

@@ -31,7 +31,7 @@ pub struct World {
     pub(super) plan: Plan,
     pub(super) dice: Random,
     pub(super) now: Instant,
-    agenda: Agenda,
+    pub(super) agenda: Agenda<Action>,
     pub(super) machines: Vec<Machine>,
     pub(super) wires: Wires,
     pub(super) weather: Weather,
@@ -46,7 +46,9 @@ pub struct World {
     /// What each client did and was told.
     pub clients: Vec<Client>,
     digests: Digests,
-    sending: bool,
+    pub(super) sending: bool,
+    /// Machines whose guests were told something.
+    pub(super) called: Vec<usize>,
     /// Events handled.
     pub steps: u64,
     /// Datagrams sent, each copy counted.
@@ -63,7 +65,7 @@ impl World {
         let mut dice = Random::new(plan.seed ^ 0x5eed);
         let mut world = Self {
             now: Instant::from_millis(1),
-            agenda: Agenda::default(),
+            agenda: Agenda::new(),
             machines: (0..plan.machines).map(|i| Machine::new(plan, i)).collect(),
             wires: Wires::new(plan.machines),
             weather: plan.weather,
@@ -75,6 +77,7 @@ impl World {
             clients: Vec::new(),
             digests: Digests::new(),
             sending: !plan.pace.is_zero(),
+            called: Vec::new(),
             steps: 0,
             datagrams: 0,
             crossing: 0,
@@ -176,7 +179,7 @@ impl World {
         Ok(())
     }
 
-    fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Arrive { to, letter } => {
                 let machine = &mut self.machines[to];
@@ -313,6 +316,9 @@ impl World {
         if let Some(desk) = &mut desk {
             desk.deliver(self.now, &mut self.clients);
             ring.set_held_up(desk.held_up());
+            if desk.guest.as_ref().is_some_and(|guest| !guest.mail.is_empty()) {
+                self.called.push(i);
+            }
         }
         self.desks[i] = desk;
         while let Some(notice) = ring.poll_notice() {

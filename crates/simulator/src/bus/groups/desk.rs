@@ -45,6 +45,15 @@ pub(super) struct Seat {
     pub(super) gone: bool,
 }
 
+/// A session of the storey above.
+pub(in crate::bus) struct Guest {
+    pub(in crate::bus) session: SessionId,
+    /// What it has written and the daemon has not read.
+    pub(in crate::bus) written: VecDeque<ClientMessage>,
+    /// What the daemon has written and it has not read.
+    pub(in crate::bus) mail: Vec<Bytes>,
+}
+
 /// The second storey of one machine.
 pub(in crate::bus) struct Desk {
     pub(in crate::bus) groups: Groups,
@@ -52,6 +61,8 @@ pub(in crate::bus) struct Desk {
     /// Names that were used here before.
     pub(super) used: Vec<PrivateName>,
     ahead: usize,
+    /// A session that is no client of ours but of the storey above.
+    pub(in crate::bus) guest: Option<Guest>,
     /// The view of the ring and how much of it was delivered; none after its end.
     at: Option<(RingId, u32)>,
 }
@@ -67,6 +78,7 @@ impl Desk {
             seats: Vec::new(),
             used: Vec::new(),
             ahead: crowd.ahead,
+            guest: None,
             at: None,
         }
     }
@@ -112,6 +124,14 @@ impl Desk {
                     more = true;
                 }
             }
+            if let Some(guest) = &mut self.guest
+                && !self.groups.is_paused()
+                && !held_up
+                && let Some(message) = guest.written.pop_front()
+            {
+                self.groups.handle_client(guest.session, message);
+                more = true;
+            }
             while ring.queued_bytes() < self.ahead
                 && let Some(submission) = self.groups.poll_submission()
             {
@@ -128,6 +148,12 @@ impl Desk {
         while let Some(output) = self.groups.poll_output() {
             match output {
                 Output::Deliver { session, message } => {
+                    if let Some(guest) = &mut self.guest
+                        && guest.session == session
+                    {
+                        guest.mail.push(message);
+                        continue;
+                    }
                     let seat = self.seats.iter_mut().find(|seat| seat.session == session);
                     if let Some(seat) = seat.filter(|seat| !seat.gone) {
                         seat.unread.push_back((now, message));
