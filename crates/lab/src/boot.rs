@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use crate::address::{MAX_MACHINES, MAX_SITES, Plan};
-use crate::config::{Kind, LabConfig, Wish};
+use crate::address::{MAX_HOSTS, MAX_MACHINES, MAX_NETWORKS, MAX_SITES, Plan};
+use crate::config::{Kind, LabConfig, Leg, Wish};
 use crate::error::LabError;
 use crate::role;
 use crate::running::{Bench, readable};
@@ -53,6 +53,7 @@ pub(crate) fn checked_names(config: &LabConfig) -> Result<Vec<String>, LabError>
     if let Some(site) = config.sites.iter().find(|site| usize::from(**site) >= MAX_SITES) {
         return bad("a site", site.to_string(), "choose 0 to 7");
     }
+    checked_networks(config)?;
     if let Some(path) = config.private.iter().chain(&config.shared).find(|path| !path.is_absolute())
     {
         let value = path.display().to_string();
@@ -74,6 +75,50 @@ pub(crate) fn checked_names(config: &LabConfig) -> Result<Vec<String>, LabError>
     Ok(names)
 }
 
+/// Refuses networks and hosts that cannot be built.
+fn checked_networks(config: &LabConfig) -> Result<(), LabError> {
+    let bad = |what, value: String, remedy| Err(LabError::Config { what, value, remedy });
+    if config.networks.len() > MAX_NETWORKS {
+        let count = config.networks.len().to_string();
+        return bad("the number of networks beside the first", count, "at most 8 fit");
+    }
+    if config.hosts.len() > MAX_HOSTS {
+        return bad("the number of hosts", config.hosts.len().to_string(), "at most 32 fit");
+    }
+    let mut names = vec!["lo"];
+    for name in
+        std::iter::once(&config.interface).chain(config.networks.iter().map(|n| &n.interface))
+    {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+        let fits =
+            (1..=15).contains(&name.len()) && name.bytes().all(allowed) && !name.starts_with('.');
+        if !fits || names.contains(&name.as_str()) {
+            let remedy = "give each its own, of 1 to 15 letters, digits, '.', '-' or '_'";
+            return bad("the name of an interface", format!("{name:?}"), remedy);
+        }
+        names.push(name);
+    }
+    let listed = config.networks.iter().filter_map(|network| network.machines.as_ref());
+    if let Some(machine) = listed.flatten().find(|machine| **machine >= config.machines) {
+        return bad("a machine of a network", machine.to_string(), "machines are counted from 0");
+    }
+    for host in &config.hosts {
+        match host.leg {
+            Leg::Network(network) if network > config.networks.len() => {
+                return bad("the network of a host", network.to_string(), "the first network is 0");
+            }
+            Leg::Behind(router)
+                if !matches!(config.hosts.get(router).map(|h| h.leg), Some(Leg::Network(_))) =>
+            {
+                let remedy = "choose the index of a host that is on a network";
+                return bad("the router of a host", router.to_string(), remedy);
+            }
+            Leg::Network(_) | Leg::Behind(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// Starts the helpers for one kind of lab; without a process namespace where `/proc` cannot be mounted.
 pub(crate) fn boot(
     kind: Kind,
@@ -81,14 +126,22 @@ pub(crate) fn boot(
     names: &[String],
     count: u32,
 ) -> Result<Bench, Failed> {
+    let simple = config.networks.is_empty() && config.hosts.is_empty();
+    if !simple && !kind.has_cables() {
+        let why = "networks beside the first and hosts need cables";
+        return Err(Failed::Here(why.to_owned()));
+    }
     let plan = match kind {
         Kind::Loopback => Plan::loopback(std::process::id(), count),
-        Kind::UserNamespaces | Kind::RootNamespaces => Plan::bridged(&config.sites),
+        Kind::UserNamespaces | Kind::RootNamespaces => {
+            Plan::bridged(&config.sites, &config.networks, &config.hosts)
+        }
     };
     let mut setup = Setup {
         names: names.to_vec(),
         plan,
         mtu: config.mtu,
+        interface: config.interface.clone(),
         user_namespace: kind == Kind::UserNamespaces,
         network_namespaces: kind.has_cables(),
         process_namespace: kind.has_cables(),

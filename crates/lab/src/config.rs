@@ -1,7 +1,10 @@
 //! What is asked of a lab, and what kind it became.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 /// How many machines, and under which circumstances.
 #[derive(Clone, Debug)]
@@ -27,6 +30,14 @@ pub struct LabConfig {
     pub private: Vec<PathBuf>,
     /// Folders inside the private ones that machines share with the caller all the same. Absolute. Default none.
     pub shared: Vec<PathBuf>,
+    /// What every machine calls its first interface. Default `eth0`; 1 to 15 letters, digits, `.`, `-` or `_`.
+    pub interface: String,
+    /// Networks beside the first, which has the index 0: the first of these has the index 1. Default none, at most 8.
+    ///
+    /// Only where there are cables; elsewhere a lab with any of these is not made.
+    pub networks: Vec<NetworkConfig>,
+    /// Clients and routers in namespaces of their own, [`crate::Place::Host`]. Default none, at most 32, only where there are cables.
+    pub hosts: Vec<HostConfig>,
     /// Which kind of lab will do. Default [`Wish::Namespaces`].
     pub wish: Wish,
     /// Whether every machine gets a control group of its own. Default [`CgroupWish::IfPossible`].
@@ -42,9 +53,84 @@ impl Default for LabConfig {
             mtu: 1500,
             private: Vec::new(),
             shared: Vec::new(),
+            interface: "eth0".to_owned(),
+            networks: Vec::new(),
+            hosts: Vec::new(),
             wish: Wish::Namespaces,
             cgroups: CgroupWish::IfPossible,
         }
+    }
+}
+
+/// A network beside the first: a switch of its own, and a further cable to machines.
+///
+/// Network `k` is `10.78.k.0/24` and `fd78:k::/64`; machine `i` (from 0) is host `i + 1` there, the caller is host 254.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkConfig {
+    /// What the machines call their interface there, as [`LabConfig::interface`]; differs from their other ones.
+    pub interface: String,
+    /// Which machines have a cable to it; `None` is all.
+    pub machines: Option<Vec<usize>>,
+}
+
+impl NetworkConfig {
+    /// A network to which every machine has a cable, called like this.
+    pub fn new(interface: impl Into<String>) -> Self {
+        Self { interface: interface.into(), machines: None }
+    }
+
+    /// Only these machines have a cable to it.
+    #[must_use]
+    pub fn only(mut self, machines: impl IntoIterator<Item = usize>) -> Self {
+        self.machines = Some(machines.into_iter().collect());
+        self
+    }
+
+    pub(crate) fn has(&self, machine: usize) -> bool {
+        self.machines.as_ref().is_none_or(|some| some.contains(&machine))
+    }
+}
+
+/// Where the cable of a host ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leg {
+    /// At this network, counted from 0, the first.
+    Network(usize),
+    /// Behind the host with this index, which is a router by that, on a network that only it and those behind it have.
+    Behind(usize),
+}
+
+/// A client, or a router when others are behind it: a namespace with a neighbour table and nothing running.
+///
+/// Host `h` (from 0) is host `200 + h` of its network, and calls its interface `eth0`. A router calls the other one
+/// `eth1`, passes on both families, and is host 254 of `10.79.(h + 1).0/24` and `fd79:(h + 1)::/64`. Everybody on the
+/// router's network knows the way there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostConfig {
+    /// Where it is.
+    pub leg: Leg,
+    /// Its default routes, one per family at most. Behind a router, the router is it unless told otherwise.
+    pub gateways: Vec<IpAddr>,
+}
+
+impl HostConfig {
+    /// A host on this network, counted from 0, without a default route.
+    #[must_use]
+    pub fn on(network: usize) -> Self {
+        Self { leg: Leg::Network(network), gateways: Vec::new() }
+    }
+
+    /// A client behind the host with this index.
+    #[must_use]
+    pub fn behind(router: usize) -> Self {
+        Self { leg: Leg::Behind(router), gateways: Vec::new() }
+    }
+
+    /// Adds a default route.
+    #[must_use]
+    pub fn gateway(mut self, gateway: impl Into<IpAddr>) -> Self {
+        self.gateways.push(gateway.into());
+        self
     }
 }
 

@@ -24,6 +24,11 @@
 //! is refused to a process with threads, and the caller may have any number: so starter and hub are the caller's own
 //! binary executed again, recognised by [`init`] before anything has started a thread.
 //!
+//! A machine may have cables to several networks ([`NetworkConfig`]). Clients and routers whose neighbour tables matter are
+//! hosts ([`HostConfig`]): the caller's own place is the switch itself and knows things a client does not. What is in a
+//! place is listed and changed through [`Lab::addresses`], [`Lab::neighbours`] and the like, and who serves an address is
+//! measured by probes ([`TcpProbe`], [`OwnerProbe`], [`PingProbe`]).
+//!
 //! Rules:
 //! - Nothing has a name that outlives the lab: no `ip netns`, no files. Only control groups have names; those of labs
 //!   whose process is gone are removed by the next lab.
@@ -39,25 +44,36 @@ mod address;
 mod boot;
 mod burn;
 mod cgroup;
+mod chore;
 mod config;
 mod door;
 mod error;
 mod hub;
 mod machine;
+mod one;
+mod probe;
 mod process;
 mod role;
+mod room;
 mod running;
 mod sockets;
 mod spawn;
 mod starter;
 mod wire;
 
-pub use config::{CgroupWish, Kind, LabConfig, Wish};
+pub use chore::{HeldAddress, Link, Mac, Neighbour, NeighbourState};
+pub use config::{CgroupWish, HostConfig, Kind, LabConfig, Leg, NetworkConfig, Wish};
 pub use door::{Door, DoorStats};
 pub use error::{LabError, Unavailable};
 pub use machine::Machine;
+pub use one::Which;
+pub use probe::{
+    Answer, Loss, Neighbourhood, Outcome, OwnerProbe, OwnerTrace, Ping, PingProbe, PingTrace,
+    Probing, Question, Span, TcpProbe, TcpTrace, Try,
+};
 pub use process::{Exit, Process, Signal};
 pub use role::init;
+pub use room::NeighbourRoom;
 pub use running::Lab;
 pub use sockets::Place;
 pub use spawn::{Output, Spawn};

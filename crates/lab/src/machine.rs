@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::burn;
 use crate::cgroup::{Group, Quota};
 use crate::error::LabError;
+use crate::one::Which;
 use crate::process::{Process, Signal};
 use crate::role::{self, Role};
 use crate::running::Bench;
@@ -90,24 +91,55 @@ impl Machine {
         self.spawn(burner)
     }
 
-    /// Interrupts its cable. Several cuts may be made at once.
+    /// Its IPv4 address on a network, counted from 0, the first; `None` where it has no cable.
+    #[must_use]
+    pub fn address_on(&self, network: usize) -> Option<IpAddr> {
+        self.bench.plan.on(self.place(), network).map(|both| IpAddr::V4(both.v4))
+    }
+
+    /// The same for IPv6, where the kernel has it and the lab has cables.
+    #[must_use]
+    pub fn address6_on(&self, network: usize) -> Option<IpAddr> {
+        let both = self.bench.plan.on(self.place(), network).filter(|_| self.bench.ipv6);
+        both.map(|both| IpAddr::V6(both.v6))
+    }
+
+    /// Where it is, for sockets and tables.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::Machine(self.index)
+    }
+
+    /// Interrupts its cables, on every network. Several cuts may be made at once.
     ///
     /// # Errors
     /// On a lab without cables, when the kernel has no such cut, or when the lab has ended.
     pub fn cut(&self, cut: Cut) -> Result<(), LabError> {
-        self.needs_cables("cutting a cable")?;
-        let what = format!("cutting the cable of {}", self.name());
-        self.bench.order(&what, &Request::Cut { machine: self.index, cut })
+        self.bench.cut(self.place(), None, cut)
     }
 
-    /// Mends its cable, whatever was cut. Frames flow again when this returns.
+    /// Mends its cables, whatever was cut. Frames flow again when this returns.
     ///
     /// # Errors
     /// As [`Machine::cut`].
     pub fn heal(&self) -> Result<(), LabError> {
-        self.needs_cables("mending a cable")?;
-        let what = format!("mending the cable of {}", self.name());
-        self.bench.order(&what, &Request::Heal { machine: self.index })
+        self.bench.heal(self.place(), None)
+    }
+
+    /// As [`Machine::cut`], on one network only.
+    ///
+    /// # Errors
+    /// As [`Machine::cut`], and when it has no cable there.
+    pub fn cut_on(&self, network: usize, cut: Cut) -> Result<(), LabError> {
+        self.bench.cut(self.place(), Some(network), cut)
+    }
+
+    /// As [`Machine::heal`], on one network only.
+    ///
+    /// # Errors
+    /// As [`Machine::cut_on`].
+    pub fn heal_on(&self, network: usize) -> Result<(), LabError> {
+        self.bench.heal(self.place(), Some(network))
     }
 
     /// Stops every process here where it stands (SIGSTOP); the kernel goes on answering for them.
@@ -160,8 +192,18 @@ impl Machine {
     /// When the lab has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
         let what = format!("signalling {}", self.name());
-        let request = Request::SignalMachine { machine: self.index, signal: signal.as_raw() };
+        let request = Request::SignalPlace { place: self.place(), signal: signal.as_raw() };
         self.bench.order(&what, &request)
+    }
+
+    /// Sends a signal to one process here, whoever started it, and to no other: a main process without its guardian, say.
+    ///
+    /// # Errors
+    /// When none fits or several do (their numbers are said), on loopback, or when the lab has ended.
+    pub fn signal_one(&self, which: &Which, signal: Signal) -> Result<(), LabError> {
+        let what = format!("signalling {which} of {}", self.name());
+        let (place, which, signal) = (self.place(), which.clone(), signal.as_raw());
+        self.bench.order(&what, &Request::SignalOne { place, which, signal })
     }
 
     /// Gives all processes here together `quota` of processor time in each `period`.
@@ -203,13 +245,6 @@ impl Machine {
     #[must_use]
     pub fn cgroup_dirs(&self) -> Vec<PathBuf> {
         self.with_group(|group| group.dirs().map(Path::to_owned).collect()).unwrap_or_default()
-    }
-
-    fn needs_cables(&self, what: &'static str) -> Result<(), LabError> {
-        if self.bench.kind.has_cables() {
-            return Ok(());
-        }
-        Err(LabError::NotHere { what, kind: self.bench.kind })
     }
 
     fn with_group<T>(&self, use_it: impl FnOnce(&Group) -> T) -> Result<T, LabError> {

@@ -94,6 +94,15 @@ impl Process {
         self.bench.order("signalling a process", &request)
     }
 
+    /// Sends a signal to the process that was started alone: its children and its guardian do not get it.
+    ///
+    /// # Errors
+    /// When the lab has ended.
+    pub fn signal_alone(&self, signal: Signal) -> Result<(), LabError> {
+        let request = Request::SignalAlone { process: self.number, signal: signal.as_raw() };
+        self.bench.order("signalling a process", &request)
+    }
+
     /// Kills it (SIGKILL).
     ///
     /// # Errors

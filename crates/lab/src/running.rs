@@ -3,7 +3,7 @@
 //! Orders are one question and one answer under a lock; each takes a few tens of microseconds, building the lab about
 //! a tenth of a second.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::address::Plan;
+use crate::address::{Both, Plan};
 use crate::boot::{Failed, accepted, boot, checked_names};
 use crate::cgroup::Cgroups;
 #[cfg(doc)]
@@ -24,7 +24,7 @@ use crate::process::Process;
 use crate::role;
 use crate::sockets::Place;
 use crate::spawn::Spawn;
-use crate::wire::{self, Reply, Request, Setup};
+use crate::wire::{self, Cut, Reply, Request, Setup};
 
 /// Labs started by this process so far, which keeps their names apart.
 static STARTED: AtomicU32 = AtomicU32::new(0);
@@ -133,6 +133,81 @@ impl Lab {
         self.bench.ipv6.then(|| self.bench.plan.client6(0))
     }
 
+    /// The addresses of a place on a network, counted from 0, the first: IPv4, and IPv6 where the kernel has it. None where it has no cable.
+    #[must_use]
+    pub fn addresses_on(&self, place: Place, network: usize) -> Vec<IpAddr> {
+        self.told(self.bench.plan.on(place, network))
+    }
+
+    /// The addresses of a host, wherever its cable ends: IPv4, and IPv6 where the kernel has it. None without such a host.
+    #[must_use]
+    pub fn host_addresses(&self, host: usize) -> Vec<IpAddr> {
+        self.told(self.bench.plan.host_at(host))
+    }
+
+    fn told(&self, both: Option<Both>) -> Vec<IpAddr> {
+        let both = both.map_or([None, None], |both| [Some(both.v4.into()), Some(both.v6.into())]);
+        both.into_iter().flatten().filter(|a: &IpAddr| a.is_ipv4() || self.bench.ipv6).collect()
+    }
+
+    /// Interrupts the cables of a place, on one network or on all. Several cuts may be made at once.
+    ///
+    /// # Errors
+    /// On a lab without cables, where there is no such cable, or when the lab has ended.
+    pub fn cut(&self, place: Place, network: Option<usize>, cut: Cut) -> Result<(), LabError> {
+        self.bench.cut(place, network, cut)
+    }
+
+    /// Mends them, whatever was cut. Frames flow again when this returns.
+    ///
+    /// # Errors
+    /// As [`Lab::cut`].
+    pub fn heal(&self, place: Place, network: Option<usize>) -> Result<(), LabError> {
+        self.bench.heal(place, network)
+    }
+
+    /// Parts a network, as when links between switches fail: each group is alone with itself, and whoever is in none is with the
+    /// caller. Carriers stay, and so do other cuts. Parting again begins from the whole.
+    ///
+    /// # Errors
+    /// On a lab without cables, when a place is in two groups or has no cable there, or when the lab has ended.
+    pub fn part(&self, network: usize, groups: &[Vec<Place>]) -> Result<(), LabError> {
+        self.bench.needs_cables("parting a network")?;
+        let all: Vec<Place> = groups.iter().flatten().copied().collect();
+        for (i, place) in all.iter().enumerate() {
+            self.bench.check(*place)?;
+            if *place == Place::Client || all[..i].contains(place) {
+                return Err(LabError::Config {
+                    what: "a place in the parts of a network",
+                    value: format!("{place:?}"),
+                    remedy: "name each machine and host once, and leave out the caller",
+                });
+            }
+        }
+        let what = format!("parting network {network}");
+        self.bench.order(&what, &Request::Part { network, groups: groups.to_vec() })
+    }
+
+    /// Makes a parted network whole again.
+    ///
+    /// # Errors
+    /// As [`Lab::part`].
+    pub fn join(&self, network: usize) -> Result<(), LabError> {
+        self.part(network, &[])
+    }
+
+    /// Starts a process in a place. In a machine it joins the control group, as by [`Machine::spawn`].
+    ///
+    /// # Errors
+    /// As [`Machine::spawn`], and without such a place.
+    pub fn spawn_in(&self, place: Place, what: Spawn) -> Result<Process, LabError> {
+        self.bench.check(place)?;
+        match place {
+            Place::Machine(index) => self.machine(index).spawn(what),
+            Place::Client | Place::Host(_) => self.bench.spawn(place, what, &[]),
+        }
+    }
+
     /// Starts a process at the switch, where the clients are: a load generator, a browser.
     ///
     /// It has no control group and the host name of the caller. [`Machine::signal`] does not reach it.
@@ -238,6 +313,25 @@ impl Bench {
                 Err(LabError::Ended)
             }
         }
+    }
+
+    pub(crate) fn cut(
+        &self,
+        place: Place,
+        network: Option<usize>,
+        cut: Cut,
+    ) -> Result<(), LabError> {
+        self.needs_cables("cutting a cable")?;
+        self.check(place)?;
+        let what = format!("cutting the cable {}", self.show(place));
+        self.order(&what, &Request::Cut { place, network, cut })
+    }
+
+    pub(crate) fn heal(&self, place: Place, network: Option<usize>) -> Result<(), LabError> {
+        self.needs_cables("mending a cable")?;
+        self.check(place)?;
+        let what = format!("mending the cable {}", self.show(place));
+        self.order(&what, &Request::Heal { place, network })
     }
 
     /// Gives an order that has no answer but "done".

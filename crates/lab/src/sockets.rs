@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Kind;
 use crate::error::LabError;
@@ -22,6 +22,8 @@ pub enum Place {
     Machine(usize),
     /// At the switch, where the clients are; has [`Lab::client_address`].
     Client,
+    /// In the client or router with this index, of [`crate::LabConfig::hosts`].
+    Host(usize),
 }
 
 /// Length of the accept queue of listeners made here.
@@ -98,18 +100,44 @@ impl Bench {
         domain: Domain,
         kind: Type,
     ) -> Result<Socket, LabError> {
-        if let Place::Machine(machine) = place
-            && machine >= self.names.len()
-        {
-            return Err(LabError::Config {
-                what: "the machine of a socket",
-                value: machine.to_string(),
-                remedy: "machines are counted from 0",
-            });
-        }
-        let request = Request::Socket { place, domain: domain.into(), kind: kind.into() };
+        let sockets = self.sockets(place, (domain, kind, None), 1)?;
+        sockets.into_iter().next().ok_or(LabError::Ended)
+    }
+
+    /// Makes up to 16 sockets at once, of a protocol that needs to be named or not.
+    pub(crate) fn sockets(
+        &self,
+        place: Place,
+        (domain, kind, protocol): (Domain, Type, Option<Protocol>),
+        count: usize,
+    ) -> Result<Vec<Socket>, LabError> {
+        self.check(place)?;
+        let protocol = protocol.map_or(0, |protocol| i32::from(protocol) as u32);
+        let (domain, kind) = (domain.into(), kind.into());
+        let request = Request::Sockets { place, domain, kind, protocol, count };
         let (_, fds) = self.ask("a socket", &request, &[])?;
-        fds.into_iter().next().map(Socket::from).ok_or(LabError::Ended)
+        Ok(fds.into_iter().map(Socket::from).collect())
+    }
+
+    /// Refuses places that are not there.
+    pub(crate) fn check(&self, place: Place) -> Result<(), LabError> {
+        let (what, index, count) = match place {
+            Place::Client => return Ok(()),
+            Place::Machine(index) => ("the machine of an order", index, self.names.len()),
+            Place::Host(index) => ("the host of an order", index, self.plan.hosts.len()),
+        };
+        if index < count {
+            return Ok(());
+        }
+        let remedy = "machines and hosts are counted from 0";
+        Err(LabError::Config { what, value: index.to_string(), remedy })
+    }
+
+    pub(crate) fn needs_cables(&self, what: &'static str) -> Result<(), LabError> {
+        if self.kind.has_cables() {
+            return Ok(());
+        }
+        Err(LabError::NotHere { what, kind: self.kind })
     }
 
     /// On loopback the source address is what tells places apart; with cables the kernel knows it.
@@ -119,7 +147,7 @@ impl Bench {
         }
         let source: Ipv4Addr = match place {
             Place::Machine(index) => self.plan.machine(index),
-            Place::Client => self.plan.client(0),
+            Place::Client | Place::Host(_) => self.plan.client(0),
         };
         socket.bind(&SocketAddr::new(IpAddr::V4(source), 0).into())
     }

@@ -147,10 +147,11 @@ impl Bench {
         }
     }
 
-    fn show(&self, place: Place) -> String {
+    pub(crate) fn show(&self, place: Place) -> String {
         match place {
             Place::Machine(index) => format!("in {}", self.names[index]),
             Place::Client => "at the switch".to_owned(),
+            Place::Host(index) => format!("in h{}", index + 1),
         }
     }
 }

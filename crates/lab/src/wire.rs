@@ -18,13 +18,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Plan;
+use crate::chore::Chore;
+use crate::one::Which;
 use crate::sockets::Place;
 
 /// Largest message in bytes; below the default send buffer of a local socket.
 const MAX_MESSAGE: usize = 128 * 1024;
 
 /// Most descriptors of one message: three streams and one file per control group hierarchy.
-const MAX_FDS: usize = 16;
+pub(crate) const MAX_FDS: usize = 16;
 
 /// What starter and hub need to know from the beginning, handed over in the environment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) names: Vec<String>,
     pub(crate) plan: Plan,
     pub(crate) mtu: u32,
+    /// What machines call their first interface.
+    pub(crate) interface: String,
     pub(crate) user_namespace: bool,
     pub(crate) network_namespaces: bool,
     pub(crate) process_namespace: bool,
@@ -67,21 +71,49 @@ pub(crate) enum Request {
         process: i32,
         signal: i32,
     },
-    SignalMachine {
-        machine: usize,
+    /// As [`Request::Signal`], but the process alone, without its group.
+    SignalAlone {
+        process: i32,
         signal: i32,
     },
-    Socket {
+    /// Every process of a place.
+    SignalPlace {
+        place: Place,
+        signal: i32,
+    },
+    /// One process of a place, however it was started.
+    SignalOne {
+        place: Place,
+        which: Which,
+        signal: i32,
+    },
+    /// So many sockets of one kind, which come as descriptors.
+    Sockets {
         place: Place,
         domain: i32,
         kind: i32,
+        protocol: u32,
+        count: usize,
     },
+    /// Without a network all cables of the place are meant.
     Cut {
-        machine: usize,
+        place: Place,
+        network: Option<usize>,
         cut: Cut,
     },
     Heal {
-        machine: usize,
+        place: Place,
+        network: Option<usize>,
+    },
+    /// Each group of places gets a switch of its own on this network; all others are together.
+    Part {
+        network: usize,
+        groups: Vec<Vec<Place>>,
+    },
+    /// Something about the interfaces and tables of a place.
+    Chore {
+        place: Place,
+        chore: Chore,
     },
     /// Whether the router between the sites passes anything on.
     Route {
@@ -116,6 +148,8 @@ pub(crate) enum Reply {
     Done,
     /// Started under this number (the hub's view). Descriptors: process handle, exit status pipe.
     Spawned(i32),
+    /// What was asked for is in the file that comes as descriptor.
+    Listed,
     /// So many packets, and so many bytes.
     Crossed(u64, u64),
     /// Not done, and why.

@@ -14,7 +14,8 @@ use rustix::process::{
     pidfd_open, set_parent_process_death_signal, wait,
 };
 
-use super::network::Home;
+use super::home::Home;
+use crate::one::{self, Which};
 use crate::process::{exit_bytes, reap};
 use crate::role;
 use crate::sockets::Place;
@@ -111,17 +112,27 @@ impl Children {
         Ok(())
     }
 
-    /// Signals all processes of one machine.
-    pub(super) fn signal_machine(
+    /// Signals one process and not its group; one that has ended is no error.
+    pub(super) fn signal_alone(&mut self, number: i32, signal: i32) -> Result<(), String> {
+        let signal = named(signal)?;
+        // Only what has not been reaped has its number for certain.
+        match Pid::from_raw(number).filter(|_| self.alive.iter().any(|c| c.number == number)) {
+            Some(pid) => kill_process(pid, signal).map_err(|e| e.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Signals all processes of one place.
+    pub(super) fn signal_place(
         &mut self,
-        machine: usize,
+        place: Place,
         home: &Home,
         signal: i32,
     ) -> Result<(), String> {
         let signal = named(signal)?;
         let mut trouble = Ok(());
         self.groups.retain(|group| {
-            if group.place != Place::Machine(machine) {
+            if group.place != place {
                 return true;
             }
             send(group.leader, signal).unwrap_or_else(|why| {
@@ -140,7 +151,7 @@ impl Children {
                 break;
             }
             for &number in &new {
-                if !self.in_a_group_of(number, machine)
+                if !self.in_a_group_of(number, place)
                     && let Some(pid) = Pid::from_raw(number)
                 {
                     // An error says that it has ended meanwhile.
@@ -153,11 +164,11 @@ impl Children {
     }
 
     /// Whether a process was reached through its group.
-    fn in_a_group_of(&self, number: i32, machine: usize) -> bool {
+    fn in_a_group_of(&self, number: i32, place: Place) -> bool {
         let group = Pid::from_raw(number).and_then(|pid| getpgid(Some(pid)).ok());
         group.is_some_and(|leader| {
             let leader = leader.as_raw_nonzero().get();
-            self.groups.iter().any(|g| g.leader == leader && g.place == Place::Machine(machine))
+            self.groups.iter().any(|g| g.leader == leader && g.place == place)
         })
     }
 
@@ -175,6 +186,39 @@ impl Children {
             }
         }
     }
+}
+
+/// Signals the one process of a place that is meant. `file` is what the file says, where one was named.
+pub(super) fn signal_one(
+    home: &Home,
+    which: &Which,
+    file: Option<&str>,
+    signal: i32,
+) -> Result<(), String> {
+    let signal = named(signal)?;
+    let here = home.inhabitants().ok_or("processes belong to nothing without namespaces")?;
+    let found: Vec<i32> = match file {
+        Some(text) => {
+            let number: i32 = text.trim().parse().map_err(|_| format!("it says {text:?}"))?;
+            here.into_iter().filter(|other| *other == number).collect()
+        }
+        None => here.into_iter().filter(|number| fits(*number, which)).collect(),
+    };
+    match found[..] {
+        [] => Err("there is none".to_owned()),
+        [number] => {
+            let pid = Pid::from_raw(number).ok_or("a process without a number")?;
+            kill_process(pid, signal).map_err(|e| e.to_string())
+        }
+        _ => Err(format!("there are {}, with the numbers {found:?}", found.len())),
+    }
+}
+
+/// A process that has ended, reaped or not, fits nothing.
+fn fits(number: i32, which: &Which) -> bool {
+    let read = |name: &str| std::fs::read(format!("/proc/{number}/{name}"));
+    let (Ok(name), Ok(line)) = (read("comm"), read("cmdline")) else { return false };
+    !line.is_empty() && one::fits(which, &String::from_utf8_lossy(&name), &line)
 }
 
 /// Kills the hub's remaining children: those that left their groups and were orphaned to it.

@@ -4,10 +4,14 @@
 //! socket or dies, and takes everything along: as first process of a process namespace by dying, otherwise by killing
 //! what it has started and what was left to it.
 
+mod building;
+mod cable;
 mod children;
 mod folders;
+mod home;
 mod netlink;
 mod network;
+mod tables;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -15,10 +19,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, set_child_subreaper, set_parent_process_death_signal};
 use rustix::stdio::stdin;
 
+use crate::chore::Chore;
+use crate::one::Which;
 use crate::sockets::Place;
-use crate::wire::{self, Reply, Request, Setup};
+use crate::wire::{self, MAX_FDS, Reply, Request, Setup};
+use building::BuildError;
 use children::Children;
-use network::{BuildError, Network};
+use network::Network;
 
 /// How often orphans are reaped, in seconds; the hub's own children are reaped as they end.
 const ORPHAN_SECONDS: i64 = 1;
@@ -112,22 +119,88 @@ impl Hub {
                 self.children.signal(process, signal)?;
                 done()
             }
-            Request::SignalMachine { machine, signal } => {
-                let home = self.network.home(Place::Machine(machine))?;
-                self.children.signal_machine(machine, home, signal)?;
+            Request::SignalAlone { process, signal } => {
+                self.children.signal_alone(process, signal)?;
                 done()
             }
-            Request::Socket { place, domain, kind } => {
-                let socket = self.network.socket(place, domain, kind)?;
-                Ok((Reply::Done, vec![socket]))
+            Request::SignalPlace { place, signal } => {
+                let home = self.network.home(place)?;
+                self.children.signal_place(place, home, signal)?;
+                done()
             }
-            Request::Cut { machine, cut } => self.network.cut(machine, cut).and_then(|()| done()),
-            Request::Heal { machine } => self.network.heal(machine).and_then(|()| done()),
+            Request::SignalOne { place, which, signal } => {
+                self.signal_one(place, &which, signal)?;
+                done()
+            }
+            Request::Sockets { place, domain, kind, protocol, count } => {
+                let kind = (domain, kind, protocol);
+                let sockets = self.network.sockets(place, kind, count.min(MAX_FDS))?;
+                Ok((Reply::Done, sockets))
+            }
+            Request::Cut { place, network, cut } => {
+                self.network.cut(place, network, cut)?;
+                done()
+            }
+            Request::Heal { place, network } => {
+                self.network.heal(place, network)?;
+                done()
+            }
+            Request::Part { network, groups } => {
+                self.network.part(network, &groups)?;
+                done()
+            }
+            Request::Chore { place, chore } => match self.chore(place, chore)? {
+                Some(list) => Ok((Reply::Listed, vec![list])),
+                None => done(),
+            },
             Request::Route { passes } => network::route(passes).and_then(|()| done()),
             Request::Crossed { site } => {
                 let (packets, bytes) = network::crossed(site)?;
                 Ok((Reply::Crossed(packets, bytes), Vec::new()))
             }
         }
+    }
+
+    /// Carries out an order about the inside of a place; the list it was for, if it was for one.
+    fn chore(&mut self, place: Place, chore: Chore) -> Result<Option<OwnedFd>, String> {
+        let network = &mut self.network;
+        match chore {
+            Chore::RemoveCable { network: which } => {
+                network.remove_cable(place, which).map(|()| None)
+            }
+            Chore::AddCable { network: which } => network.add_cable(place, which).map(|()| None),
+            Chore::Neighbours => network.inside(place, tables::neighbours).map(Some),
+            Chore::Addresses => network.inside(place, tables::addresses).map(Some),
+            Chore::Links => network.inside(place, tables::links).map(Some),
+            other => network.inside(place, || change(other)).map(|()| None),
+        }
+    }
+
+    fn signal_one(&mut self, place: Place, which: &Which, signal: i32) -> Result<(), String> {
+        let file =
+            match which {
+                // Read in the place's own folders, which may be private.
+                Which::PidFile(path) => Some(self.network.in_all_of(place, || {
+                    std::fs::read_to_string(path).map_err(|e| e.to_string())
+                })?),
+                Which::Named(_) | Which::Saying(_) => None,
+            };
+        let home = self.network.home(place)?;
+        children::signal_one(home, which, file.as_deref(), signal)
+    }
+}
+
+/// Changes something in the network in which the hub is.
+fn change(chore: Chore) -> Result<(), String> {
+    match chore {
+        Chore::FlushNeighbours => tables::flush_neighbours(),
+        Chore::AddAddress { interface, address, prefix, valid } => {
+            tables::add_address(&interface, address, prefix, valid)
+        }
+        Chore::DeleteAddress { interface, address } => tables::delete_address(&interface, address),
+        Chore::Rename { from, to } => tables::rename(&from, &to),
+        Chore::SetUp { interface, up } => tables::set_up(&interface, up),
+        Chore::Sysctl { name, value } => tables::set_sysctl(&name, &value),
+        other => Err(format!("{other:?} is no change")),
     }
 }

@@ -1,7 +1,7 @@
-//! The few words of netlink the switch needs.
+//! The few words of netlink that switches and cables need; tables.rs has those about what is in a place.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::RawFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use rtnetlink::packet_core::{
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{
     BridgePortState, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoVeth, LinkAttribute,
-    LinkInfo, LinkMessage, LinkProtoInfoBridge, State,
+    LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, State,
 };
 use rtnetlink::packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -22,6 +22,8 @@ use rtnetlink::{
     Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
 use rustix::net::{SocketFlags, SocketType, netdevice, socket_with};
+
+use crate::address::{Both, Plan};
 
 /// How long the kernel may take to notice a carrier; usually well below a millisecond.
 const CARRIER_PATIENCE: Duration = Duration::from_secs(5);
@@ -51,7 +53,7 @@ pub(super) fn index_of(name: &str) -> Result<u32, String> {
 
 /// An open conversation.
 pub(super) struct Link {
-    handle: Handle,
+    pub(super) handle: Handle,
 }
 
 impl Link {
@@ -66,13 +68,13 @@ impl Link {
         &self,
         port: &str,
         inside: &str,
-        network: RawFd,
+        network: BorrowedFd<'_>,
         mtu: u32,
     ) -> Result<(), String> {
         let far = LinkMessageBuilder::<LinkUnspec>::new()
             .name(inside)
             .mtu(mtu)
-            .setns_by_fd(network)
+            .setns_by_fd(network.as_raw_fd())
             .build();
         let message = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
             .name(port)
@@ -85,6 +87,12 @@ impl Link {
     pub(super) async fn plug_in(&self, port: &str, switch: &str) -> Result<(), String> {
         let (port, switch) = (index_of(port)?, index_of(switch)?);
         let message = LinkUnspec::new_with_index(port).controller(switch).up().build();
+        self.set(message).await
+    }
+
+    /// Plugs a port into another switch; up or down it stays as it is.
+    pub(super) async fn move_to(&self, port: u32, switch: &str) -> Result<(), String> {
+        let message = LinkUnspec::new_with_index(port).controller(index_of(switch)?).build();
         self.set(message).await
     }
 
@@ -162,6 +170,14 @@ impl Link {
         Ok(())
     }
 
+    /// Whether an interface is set up, with a carrier or without.
+    pub(super) async fn is_up(&self, index: u32) -> Result<bool, String> {
+        let mut answers = pin!(self.handle.link().get().match_index(index).execute());
+        let trouble = |e| format!("state of interface {index}: {e}");
+        let link = answers.next().await.transpose().map_err(trouble)?;
+        Ok(link.is_some_and(|link| link.header.flags.contains(LinkFlags::Up)))
+    }
+
     async fn is_passing(&self, index: u32) -> Result<bool, String> {
         let mut answers = pin!(self.handle.link().get().match_index(index).execute());
         let trouble = |e| format!("state of interface {index}: {e}");
@@ -187,16 +203,66 @@ impl Link {
         request.execute().await.map_err(|e| format!("address {address}: {e}"))
     }
 
-    /// So that multicast without a named interface, and packets to strangers, have somewhere to go.
-    pub(super) async fn add_default_route(&self, gateway: Ipv4Addr) -> Result<(), String> {
-        let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).build();
-        let request = self.handle.route().add(route);
-        request.execute().await.map_err(|e| format!("default route: {e}"))
+    /// Gives an interface the lab's own addresses and brings it up. Says whether IPv6 took.
+    pub(super) async fn settle(&self, interface: &str, addresses: Both) -> Result<bool, String> {
+        self.add_address(interface, addresses.v4.into(), Plan::PREFIX4).await?;
+        self.up_by_name(interface).await?;
+        Ok(self.add_address(interface, addresses.v6.into(), Plan::PREFIX6).await.is_ok())
     }
 
-    async fn set(&self, message: LinkMessage) -> Result<(), String> {
+    /// The way to a network; to everything without one, so that also multicast without a named interface, and packets
+    /// to strangers, have somewhere to go.
+    pub(super) async fn add_route(
+        &self,
+        to: Option<(IpAddr, u8)>,
+        gateway: IpAddr,
+    ) -> Result<(), String> {
+        let route = match gateway {
+            IpAddr::V4(gateway) => {
+                let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway);
+                match to {
+                    Some((IpAddr::V4(to), prefix)) => {
+                        route.destination_prefix(network4(to, prefix), prefix)
+                    }
+                    _ => route,
+                }
+                .build()
+            }
+            IpAddr::V6(gateway) => {
+                let route = RouteMessageBuilder::<Ipv6Addr>::new().gateway(gateway);
+                match to {
+                    Some((IpAddr::V6(to), prefix)) => {
+                        route.destination_prefix(network6(to, prefix), prefix)
+                    }
+                    _ => route,
+                }
+                .build()
+            }
+        };
+        let request = self.handle.route().add(route);
+        request.execute().await.map_err(|e| format!("a route by {gateway}: {e}"))
+    }
+
+    /// Removes an interface, and with one end of a cable the other.
+    pub(super) async fn remove(&self, index: u32) -> Result<(), String> {
+        let request = self.handle.link().del(index);
+        request.execute().await.map_err(|e| format!("removing interface {index}: {e}"))
+    }
+
+    pub(super) async fn set(&self, message: LinkMessage) -> Result<(), String> {
         self.handle.link().set(message).execute().await.map_err(|e| format!("an interface: {e}"))
     }
+}
+
+/// The network an address is in: the kernel takes no route to anything but a network.
+fn network4(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
+    let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    Ipv4Addr::from_bits(address.to_bits() & !host)
+}
+
+fn network6(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
+    let host = u128::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & !host)
 }
 
 /// What the bridge says of an interface, if it is one of its ports.

@@ -1,197 +1,51 @@
-//! The switch, the cables and the machines' namespaces.
+//! The switches, the cables, and the namespaces of machines and hosts.
 //!
-//! The hub's own network namespace holds the switch of each site (a Linux bridge: `switch`, `switch1`, ...) and one end of each cable (`port1`,
-//! `port2`, ...); the other end is `eth0` of a machine. The caller's sockets are made in the hub's namespace, where the
-//! switch has an address, or in a machine's. With several sites it is also the router between them.
-//!
-//! The hub steps into a machine's namespace for one action and back. It has one thread, so nobody sees it away.
+//! The hub's own network namespace holds the switch of each site and network (a Linux bridge: `switch`, `switch1`, ...,
+//! `net1`, ..., `stub1`, ... behind routers) and one end of each cable (`port1`, `port2`, ...); the other end is an
+//! interface of a machine or host. The caller's sockets are made in the hub's namespace, where each switch but those
+//! behind routers has an address, or in another place. With several sites it is also the router between them.
 
-use std::fs::File;
-use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::OwnedFd;
 
-use rtnetlink::packet_route::link::InfoBridgePort;
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use rustix::system::sethostname;
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, socket_with};
 
-use super::{folders, netlink};
-use crate::address::Plan;
+use super::cable::{Cable, Lay};
+use super::home::Home;
+use super::netlink;
 use crate::sockets::Place;
-use crate::starter::unshare;
-use crate::wire::{Cut, Setup};
+use crate::wire::Cut;
 
 /// The switch's name in the hub's namespace.
 const SWITCH: &str = "switch";
 
 /// Whether this network namespace passes on what is not for it.
-const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+pub(super) const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
-/// A machine's end of its cable.
-const INTERFACE: &str = "eth0";
-
-/// Why the network was not built.
-pub(super) enum BuildError {
-    /// `/proc` cannot be mounted, and without it a process namespace would make processes misread themselves.
-    NoProcessNamespace(String),
-    Other(String),
+/// A machine or a host.
+pub(super) struct Node {
+    pub(super) home: Home,
+    cables: Vec<Cable>,
+    /// Cables that were removed, as they were laid.
+    removed: Vec<Lay>,
 }
 
-impl From<String> for BuildError {
-    fn from(why: String) -> Self {
-        BuildError::Other(why)
+impl Node {
+    pub(super) fn new(home: Home) -> Self {
+        Self { home, cables: Vec::new(), removed: Vec::new() }
     }
-}
-
-/// Namespaces one can move into. On loopback there are none, and entering does nothing.
-#[derive(Debug)]
-pub(super) struct Home {
-    spaces: Vec<(LinkNameSpaceType, File)>,
-}
-
-impl Home {
-    fn current() -> Result<Self, String> {
-        let open = |name: &str, kind| {
-            let path = format!("/proc/self/ns/{name}");
-            File::open(&path).map(|file| (kind, file)).map_err(|e| format!("{path}: {e}"))
-        };
-        Ok(Self {
-            spaces: vec![
-                open("net", LinkNameSpaceType::Network)?,
-                open("uts", LinkNameSpaceType::HostNameAndNISDomainName)?,
-                // Last: it changes what paths mean.
-                open("mnt", LinkNameSpaceType::Mount)?,
-            ],
-        })
-    }
-
-    pub(super) fn duplicate(&self) -> Result<Self, String> {
-        let copy = |(kind, file): &(LinkNameSpaceType, File)| Ok((*kind, file.try_clone()?));
-        let spaces: std::io::Result<_> = self.spaces.iter().map(copy).collect();
-        spaces.map(|spaces| Self { spaces }).map_err(|e| e.to_string())
-    }
-
-    /// Moves the calling process into all of them, and into the root of the file system; only system calls.
-    pub(super) fn enter(&self) -> std::io::Result<()> {
-        for (kind, file) in &self.spaces {
-            move_into_link_name_space(file.as_fd(), Some(*kind))?;
-        }
-        Ok(())
-    }
-
-    /// All processes that are in this network now; `None` where there is none to be in.
-    pub(super) fn inhabitants(&self) -> Option<Vec<i32>> {
-        let (_, network) = self.spaces.first()?;
-        let ours = network.metadata().ok()?.ino();
-        let all = std::fs::read_dir("/proc").ok()?;
-        let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let lives_here = |number: &i32| {
-            // Those that have ended meanwhile, or belong to others, do not answer.
-            std::fs::metadata(format!("/proc/{number}/ns/net")).is_ok_and(|m| m.ino() == ours)
-        };
-        Some(numbers.filter(lives_here).collect())
-    }
-
-    /// Moves the calling process into the network only.
-    fn enter_network(&self) -> std::io::Result<()> {
-        if let Some((kind, file)) = self.spaces.first() {
-            move_into_link_name_space(file.as_fd(), Some(*kind))?;
-        }
-        Ok(())
-    }
-}
-
-struct Cable {
-    home: Home,
-    /// Index of the switch's end; 0 on loopback.
-    port: u32,
-    pulled: bool,
-    mute: bool,
-    /// All other cuts that are in force.
-    others: Vec<Cut>,
 }
 
 /// Everything that frames pass through.
 pub(super) struct Network {
-    here: Home,
-    cables: Vec<Cable>,
-    ipv6: bool,
+    pub(super) here: Home,
+    pub(super) machines: Vec<Node>,
+    pub(super) hosts: Vec<Node>,
+    pub(super) ipv6: bool,
+    pub(super) mtu: u32,
 }
 
 impl Network {
-    pub(super) fn build(setup: &Setup) -> Result<Self, BuildError> {
-        if !setup.network_namespaces {
-            let none = || Home { spaces: Vec::new() };
-            let cable =
-                |_| Cable { home: none(), port: 0, pulled: false, mute: false, others: Vec::new() };
-            let cables = setup.names.iter().map(cable).collect();
-            return Ok(Self { here: none(), cables, ipv6: false });
-        }
-        enter_own_namespaces(setup)?;
-        let mut network = Self { here: Home::current()?, cables: Vec::new(), ipv6: false };
-        netlink::run(async |link| {
-            link.up_by_name("lo").await?;
-            for site in 0..setup.plan.sites() {
-                link.add_switch(&switch(site), setup.mtu).await?;
-            }
-            Ok(())
-        })?;
-        let plan = &setup.plan;
-        network.ipv6 = true;
-        for site in 0..plan.sites() {
-            let (v4, v6) = (plan.client(site).into(), plan.client6(site).into());
-            network.ipv6 &= addresses(&switch(site), v4, v6, None)?;
-        }
-        if plan.sites() > 1 {
-            route(true)?;
-        }
-        for (index, name) in setup.names.iter().enumerate() {
-            network.add_machine(index, name, setup)?;
-        }
-        Ok(network)
-    }
-
-    fn add_machine(&mut self, index: usize, name: &str, setup: &Setup) -> Result<(), String> {
-        unshare(UnshareFlags::NEWNET | UnshareFlags::NEWUTS | UnshareFlags::NEWNS)
-            .map_err(|e| format!("namespaces for {name}: {e}"))?;
-        sethostname(name.as_bytes()).map_err(|e| format!("host name {name}: {e}"))?;
-        folders::make_private(&setup.private, &setup.shared)?;
-        let home = Home::current()?;
-        self.come_back()?;
-        let port_name = format!("port{}", index + 1);
-        let network = home.spaces[0].1.as_raw_fd();
-        netlink::run(async |link| {
-            link.add_cable(&port_name, INTERFACE, network, setup.mtu).await?;
-            link.plug_in(&port_name, &switch(setup.plan.site(index))).await
-        })?;
-        let port = netlink::index_of(&port_name)?;
-        let plan = &setup.plan;
-        home.enter_network().map_err(|e| e.to_string())?;
-        let inside = netlink::run(async |link| link.up_by_name("lo").await).and_then(|()| {
-            let gateway = Some(plan.client(plan.site(index)));
-            addresses(INTERFACE, plan.machine(index).into(), plan.machine6(index).into(), gateway)
-        });
-        self.come_back()?;
-        self.ipv6 &= inside?;
-        let cable = Cable { home, port, pulled: false, mute: false, others: Vec::new() };
-        self.wait_for(&cable)?;
-        self.cables.push(cable);
-        Ok(())
-    }
-
-    /// Waits until frames pass through both ends of a cable.
-    fn wait_for(&self, cable: &Cable) -> Result<(), String> {
-        netlink::run(async |link| link.wait_until_passing(cable.port).await)?;
-        cable.home.enter_network().map_err(|e| e.to_string())?;
-        let inside =
-            netlink::run(async |link| link.wait_until_passing(netlink::index_of(INTERFACE)?).await);
-        self.come_back()?;
-        inside
-    }
-
-    fn come_back(&self) -> Result<(), String> {
+    pub(super) fn come_back(&self) -> Result<(), String> {
         self.here.enter().map_err(|e| format!("back to the switch: {e}"))
     }
 
@@ -199,113 +53,189 @@ impl Network {
         self.ipv6
     }
 
-    pub(super) fn home(&self, place: Place) -> Result<&Home, String> {
+    fn node(&self, place: Place) -> Option<&Node> {
         match place {
-            Place::Client => Ok(&self.here),
-            Place::Machine(index) => {
-                self.cables.get(index).map(|cable| &cable.home).ok_or_else(|| no_machine(index))
-            }
+            Place::Client => None,
+            Place::Machine(index) => self.machines.get(index),
+            Place::Host(index) => self.hosts.get(index),
         }
     }
 
-    /// Makes a socket in a place.
-    pub(super) fn socket(&self, place: Place, domain: i32, kind: i32) -> Result<OwnedFd, String> {
-        let family = AddressFamily::from_raw(domain as u16);
-        let kind = SocketType::from_raw(kind as u32);
-        let make = || socket_with(family, kind, SocketFlags::CLOEXEC, None);
-        let away = |e: std::io::Error| format!("moving between namespaces: {e}");
-        let made = match place {
-            Place::Client => make(),
-            Place::Machine(_) => {
-                self.home(place)?.enter_network().map_err(away)?;
-                let made = make();
-                self.here.enter_network().map_err(away)?;
-                made
-            }
-        };
-        made.map_err(|e| e.to_string())
+    pub(super) fn home(&self, place: Place) -> Result<&Home, String> {
+        if place == Place::Client {
+            return Ok(&self.here);
+        }
+        self.node(place).map(|node| &node.home).ok_or_else(|| nobody(place))
     }
 
-    pub(super) fn cut(&mut self, machine: usize, cut: Cut) -> Result<(), String> {
-        let cable = self.cables.get_mut(machine).ok_or_else(|| no_machine(machine))?;
-        let port = cable.port;
-        match cut {
-            Cut::Carrier => {
-                netlink::run(async |link| link.set_up(port, false).await)?;
-                cable.pulled = true;
+    /// Does something in the namespaces of a place, its files included.
+    pub(super) fn in_all_of<T>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> Result<T, String>,
+    ) -> Result<T, String> {
+        self.home(place)?.enter().map_err(|e| format!("moving between namespaces: {e}"))?;
+        let done = work();
+        self.come_back()?;
+        done
+    }
+
+    /// Does something in the network of a place.
+    pub(super) fn inside<T>(
+        &self,
+        place: Place,
+        work: impl FnOnce() -> Result<T, String>,
+    ) -> Result<T, String> {
+        self.home(place)?.inside(&self.here, work)
+    }
+
+    /// Makes sockets in a place.
+    pub(super) fn sockets(
+        &self,
+        place: Place,
+        (domain, kind, protocol): (i32, i32, u32),
+        count: usize,
+    ) -> Result<Vec<OwnedFd>, String> {
+        let family = AddressFamily::from_raw(domain as u16);
+        let kind = SocketType::from_raw(kind as u32);
+        let protocol = rustix::net::RawProtocol::new(protocol).map(Protocol::from_raw);
+        let make = |_| socket_with(family, kind, SocketFlags::CLOEXEC, protocol);
+        let make_all = || {
+            let all: Result<Vec<_>, _> = (0..count).map(make).collect();
+            all.map_err(|e| e.to_string())
+        };
+        if place == Place::Client { make_all() } else { self.inside(place, make_all) }
+    }
+
+    /// Does something with the cables of a place, with one or with all.
+    fn with_cables(
+        &mut self,
+        place: Place,
+        network: Option<usize>,
+        mut work: impl FnMut(&mut Cable, &Home, &Home) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let node = match place {
+            Place::Client => None,
+            Place::Machine(index) => self.machines.get_mut(index),
+            Place::Host(index) => self.hosts.get_mut(index),
+        };
+        let Node { home, cables, .. } = node.ok_or_else(|| nobody(place))?;
+        let mut meant = 0;
+        for cable in cables.iter_mut() {
+            if network.is_none() || cable.lay.network == network {
+                meant += 1;
+                work(cable, &self.here, home)?;
             }
-            Cut::PortMute => {
-                // A port that is down has no state to change, and nothing left to silence.
-                if !cable.pulled {
-                    netlink::run(async |link| link.set_forwarding(port, false).await)?;
-                    cable.mute = true;
-                }
+        }
+        match network {
+            Some(network) if meant == 0 => Err(no_cable(network)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn cut(
+        &mut self,
+        place: Place,
+        network: Option<usize>,
+        cut: Cut,
+    ) -> Result<(), String> {
+        self.with_cables(place, network, |cable, here, home| cable.cut(cut, here, home))
+    }
+
+    pub(super) fn heal(&mut self, place: Place, network: Option<usize>) -> Result<(), String> {
+        self.with_cables(place, network, Cable::heal)
+    }
+
+    /// Moves each group of places to a switch of its own on a network, and all others to their first one.
+    pub(super) fn part(&mut self, network: usize, groups: &[Vec<Place>]) -> Result<(), String> {
+        for group in 0..groups.len() {
+            let name = island(network, group);
+            if netlink::index_of(&name).is_err() {
+                netlink::run(async |link| link.add_switch(&name, self.mtu).await)?;
             }
-            other => {
-                self.set_other(machine, other, true)?;
-                let others = &mut self.cables[machine].others;
-                if !others.contains(&other) {
-                    others.push(other);
-                }
+        }
+        let places = (0..self.machines.len()).map(Place::Machine);
+        let places: Vec<_> = places.chain((0..self.hosts.len()).map(Place::Host)).collect();
+        for place in places {
+            let group = groups.iter().position(|group| group.contains(&place));
+            let switch = group.map(|group| island(network, group));
+            let here = self.here.duplicate()?;
+            let Node { home, cables, .. } = self.node_mut(place)?;
+            let mut cables = cables.iter_mut().filter(|c| c.lay.network == Some(network));
+            match (cables.next(), &switch) {
+                (Some(cable), _) => cable.plug(switch.as_deref(), &here, home)?,
+                (None, Some(_)) => return Err(no_cable(network)),
+                (None, None) => {}
             }
         }
         Ok(())
     }
 
-    /// Makes or mends a cut that leaves the port as it is.
-    fn set_other(&self, machine: usize, cut: Cut, made: bool) -> Result<(), String> {
-        let cable = &self.cables[machine];
-        let port = cable.port;
-        match cut {
-            Cut::Deaf => netlink::run(async |link| link.set_swallowing(port, made).await),
-            Cut::Dumb => {
-                cable.home.enter_network().map_err(|e| e.to_string())?;
-                let set = netlink::run(async |link| {
-                    link.set_swallowing(netlink::index_of(INTERFACE)?, made).await
-                });
-                self.come_back()?;
-                set
-            }
-            Cut::Multicast => {
-                let flood = InfoBridgePort::MulticastFlood(!made);
-                netlink::run(async |link| link.set_port(port, flood).await)
-            }
-            Cut::Apart => {
-                let apart = InfoBridgePort::Isolated(made);
-                netlink::run(async |link| link.set_port(port, apart).await)
-            }
-            Cut::Carrier | Cut::PortMute => Ok(()),
-        }
+    pub(super) fn remove_cable(&mut self, place: Place, network: usize) -> Result<(), String> {
+        let node = self.node_mut(place)?;
+        let at = node.cables.iter().position(|cable| cable.lay.network == Some(network));
+        let cable = node.cables.remove(at.ok_or_else(|| no_cable(network))?);
+        let lay = cable.lay.clone();
+        node.removed.push(lay);
+        cable.remove().map(drop)
     }
 
-    pub(super) fn heal(&mut self, machine: usize) -> Result<(), String> {
-        let cable = self.cables.get_mut(machine).ok_or_else(|| no_machine(machine))?;
-        let port = cable.port;
-        if std::mem::take(&mut cable.pulled) {
-            // A port that comes up forwards at once: the switch speaks no spanning tree.
-            netlink::run(async |link| link.set_up(port, true).await)?;
-            cable.mute = false;
-        }
-        if std::mem::take(&mut cable.mute) {
-            netlink::run(async |link| link.set_forwarding(port, true).await)?;
-        }
-        for cut in std::mem::take(&mut self.cables[machine].others) {
-            self.set_other(machine, cut, false)?;
-        }
-        self.wait_for(&self.cables[machine])
+    pub(super) fn add_cable(&mut self, place: Place, network: usize) -> Result<(), String> {
+        let here = self.here.duplicate()?;
+        let node = self.node_mut(place)?;
+        let at = node.removed.iter().position(|lay| lay.network == Some(network));
+        let at = at.ok_or_else(|| format!("its cable to network {network} was not removed"))?;
+        let lay = node.removed.remove(at);
+        node.lay(lay, &here).map(drop)
+    }
+
+    fn node_mut(&mut self, place: Place) -> Result<&mut Node, String> {
+        let node = match place {
+            Place::Client => None,
+            Place::Machine(index) => self.machines.get_mut(index),
+            Place::Host(index) => self.hosts.get_mut(index),
+        };
+        node.ok_or_else(|| nobody(place))
+    }
+}
+
+impl Node {
+    /// Lays a cable to it. Says whether IPv6 took.
+    pub(super) fn lay(&mut self, lay: Lay, here: &Home) -> Result<bool, String> {
+        let (cable, ipv6) = Cable::lay(lay, here, &self.home)?;
+        self.cables.push(cable);
+        Ok(ipv6)
     }
 }
 
 /// The name of a site's switch.
-fn switch(site: usize) -> String {
+pub(super) fn switch(site: usize) -> String {
     if site == 0 { SWITCH.to_owned() } else { format!("{SWITCH}{site}") }
+}
+
+/// The name of the switch of a network beside the first.
+pub(super) fn beside(network: usize) -> String {
+    format!("net{network}")
+}
+
+/// The name of the switch of a part of a network that is cut off.
+fn island(network: usize, group: usize) -> String {
+    format!("island{network}.{group}")
+}
+
+/// The name of the switch behind a router.
+pub(super) fn stub(router: usize) -> String {
+    format!("stub{}", router + 1)
+}
+
+pub(super) fn write(path: &str, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|e| format!("{path}: {e}"))
 }
 
 /// Passes on what goes from one site to another, or lets it vanish without a word.
 pub(super) fn route(passes: bool) -> Result<(), String> {
-    let text = if passes { "1" } else { "0" };
-    std::fs::write(FORWARDING, text)
-        .map_err(|e| format!("the router between sites: {FORWARDING}: {e}"))
+    write(FORWARDING, if passes { "1" } else { "0" })
+        .map_err(|why| format!("the router between sites: {why}"))
 }
 
 /// Packets and bytes that the router, or the caller, has sent into a site; what its own machines say to each other is not among them.
@@ -322,38 +252,14 @@ pub(super) fn crossed(site: usize) -> Result<(u64, u64), String> {
     }
 }
 
-fn no_machine(index: usize) -> String {
-    format!("there is no machine {index}")
-}
-
-/// The hub's own namespaces, with a `/proc` that fits its process namespace.
-fn enter_own_namespaces(setup: &Setup) -> Result<(), BuildError> {
-    unshare(UnshareFlags::NEWNET | UnshareFlags::NEWUTS | UnshareFlags::NEWNS)
-        .map_err(|e| format!("network, host name and mount namespaces: {e}"))?;
-    mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
-        .map_err(|e| format!("making mounts private: {e}"))?;
-    if setup.process_namespace {
-        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        mount("proc", "/proc", "proc", flags, None)
-            .map_err(|e| BuildError::NoProcessNamespace(format!("mounting /proc: {e}")))?;
+fn nobody(place: Place) -> String {
+    match place {
+        Place::Machine(index) => format!("there is no machine {index}"),
+        Place::Host(index) => format!("there is no host {index}"),
+        Place::Client => "the caller's place has no cable of its own".to_owned(),
     }
-    Ok(())
 }
 
-/// Gives an interface of the current namespace its addresses and brings it up. Says whether IPv6 took.
-fn addresses(
-    interface: &str,
-    v4: IpAddr,
-    v6: IpAddr,
-    gateway: Option<std::net::Ipv4Addr>,
-) -> Result<bool, String> {
-    netlink::run(async |link| {
-        link.add_address(interface, v4, Plan::PREFIX4).await?;
-        link.up_by_name(interface).await?;
-        if let Some(gateway) = gateway {
-            link.add_default_route(gateway).await?;
-        }
-        Ok(())
-    })?;
-    Ok(netlink::run(async |link| link.add_address(interface, v6, Plan::PREFIX6).await).is_ok())
+fn no_cable(network: usize) -> String {
+    format!("there is no cable to network {network}")
 }

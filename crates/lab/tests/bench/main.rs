@@ -8,6 +8,9 @@
 mod cables;
 mod doors;
 mod leftovers;
+mod networks;
+mod one;
+mod probes;
 mod processes;
 mod quotas;
 mod support;
@@ -33,6 +36,30 @@ const CABLED: &[Case] = &[
     ("machines_that_are_apart_hear_all_but_each_other", ways::apart),
     ("freezing_a_machine_reaches_daemons", processes::frozen_daemon),
     ("a_machine_sees_its_own_name_and_interfaces", cables::own_name_and_interfaces),
+];
+
+/// Cases in a lab with several networks and with hosts.
+const WIDE: &[Case] = &[
+    ("a_machine_has_an_address_on_each_of_its_networks", networks::addresses_on_each),
+    ("one_network_can_be_cut_without_the_others", networks::cut_alone),
+    ("a_client_has_a_neighbour_table_of_its_own", networks::neighbours_of_its_own),
+    ("a_router_passes_on_both_families_and_learns_for_itself", networks::through_a_router),
+    ("an_address_that_moves_silently_is_missed_by_those_who_knew_it", networks::moved_address),
+    ("a_thousand_addresses_are_listed", networks::thousand_addresses),
+    ("an_interface_is_renamed_removed_and_put_back", networks::renamed_and_removed),
+    ("a_network_is_parted_in_any_pattern_and_joined", networks::parted),
+    ("a_sysctl_is_set_in_one_place_only", networks::sysctls),
+    ("a_probe_sees_steady_service_of_one_machine", probes::steady),
+    ("a_connection_whose_first_packet_was_lost_is_late_and_not_lost", probes::late_is_not_lost),
+    ("each_kind_of_loss_is_told_from_the_others", probes::losses_by_kind),
+    ("a_cold_client_follows_a_silent_move_and_a_warm_one_does_not", probes::warm_and_cold),
+    ("one_two_and_no_owners_are_counted_on_the_wire", probes::owners_counted),
+    ("pings_are_lost_while_a_machine_is_deaf", probes::pings),
+    ("a_probe_out_of_bounds_is_refused", probes::out_of_bounds),
+    ("one_process_is_stopped_without_its_guardian", one::without_its_guardian),
+    ("one_process_is_found_by_its_pid_file", one::by_pid_file),
+    ("freezing_reaches_a_process_that_nobody_may_look_into", one::frozen_secretive),
+    ("freezing_reaches_whoever_made_a_session_and_a_group", one::frozen_escapees),
 ];
 
 const ANYWHERE: &[Case] = &[
@@ -77,20 +104,22 @@ fn main() -> ExitCode {
             _ => Some("/proc cannot be mounted here, so there is no process namespace"),
         };
         drop(started);
-        let mut add = |cases: &[Case], trouble: Option<&str>| {
+        let mut add = |cases: &[Case], wide: bool, trouble: Option<&str>| {
             for &(name, case) in cases {
                 trials.push(trial(label, name, trouble, move || {
-                    case(&Lab::start(config()).map_err(|e| e.to_string())?);
+                    let config = if wide { networks::config(config()) } else { config() };
+                    case(&Lab::start(config).map_err(|e| e.to_string())?);
                     Ok(())
                 }));
             }
         };
         if wish != Wish::Loopback {
-            add(CABLED, trouble.as_deref());
-            add(SECLUDED, secluded);
+            add(CABLED, false, trouble.as_deref());
+            add(WIDE, true, trouble.as_deref());
+            add(SECLUDED, false, secluded);
         }
-        add(ANYWHERE, trouble.as_deref());
-        add(GROUPED, groups.as_deref());
+        add(ANYWHERE, false, trouble.as_deref());
+        add(GROUPED, false, groups.as_deref());
         if wish != Wish::Loopback {
             let name = "a_private_folder_is_a_machine_s_own_but_for_what_is_shared";
             trials.push(trial(label, name, trouble.as_deref(), move || {
@@ -112,6 +141,12 @@ fn main() -> ExitCode {
         assert!(error.contains("loopback") && error.contains("run as root"), "{error}");
         Ok(())
     }));
+    trials.push(Trial::test("loopback::networks_and_hosts_are_refused_with_the_reason", || {
+        let config = LabConfig { wish: Wish::Loopback, ..LabConfig::default() };
+        let error = Lab::start(networks::config(config)).unwrap_err().to_string();
+        assert!(error.contains("need cables"), "{error}");
+        Ok(())
+    }));
     trials.push(Trial::test("loopback::a_lab_that_had_to_be_one_says_why", || {
         let lab = Lab::start(LabConfig { wish: Wish::Anything, ..LabConfig::default() })?;
         // Where namespaces can be had there is nothing to explain, elsewhere there must be.
@@ -130,6 +165,7 @@ fn main() -> ExitCode {
     }));
     trials.push(Trial::test("a_configuration_out_of_bounds_is_refused", || {
         support::bad_configurations();
+        networks::bad_configurations(LabConfig::default);
         Ok(())
     }));
     trial::run(trials)

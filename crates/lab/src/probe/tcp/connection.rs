@@ -1,0 +1,228 @@
+//! One connection of a probe: connecting, asking, reading the answer to its end.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use socket2::Socket;
+
+use super::trace::{Answer, Loss, Outcome};
+
+/// Longest answer read, in bytes; one that is longer is taken as complete.
+const MAX_ANSWER: usize = 64 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    /// So many bytes of the request are out.
+    Asking(usize),
+    Reading,
+}
+
+/// A connection under way.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: Socket,
+    started: Instant,
+    connected: Option<Instant>,
+    stage: Stage,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    /// Begins to connect.
+    pub(super) fn start(socket: Socket, to: SocketAddr, started: Instant) -> Result<Self, Loss> {
+        let not_tried = |e: std::io::Error| Loss::NotTried(e.to_string());
+        socket.set_nonblocking(true).map_err(not_tried)?;
+        // The request is small, and the answer is not to wait for it.
+        socket.set_tcp_nodelay(true).map_err(not_tried)?;
+        match socket.connect(&to.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+            Err(error) => return Err(connecting(&error)),
+        }
+        let stage = Stage::Connecting;
+        Ok(Self { socket, started, connected: None, stage, answer: Vec::new() })
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(super) fn connected(&self) -> Option<Instant> {
+        self.connected
+    }
+
+    pub(super) fn is_reading(&self) -> bool {
+        self.stage == Stage::Reading
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Goes as far as it can without waiting; its outcome when it has come to an end.
+    pub(super) fn go_on(
+        &mut self,
+        request: &[u8],
+        named_by: &str,
+        now: Instant,
+        patience: Duration,
+    ) -> Option<Outcome> {
+        let ended = match self.stage {
+            Stage::Connecting => self.connect(now).and_then(|there| match there {
+                true => self.ask(request, named_by, now),
+                false => Ok(None),
+            }),
+            Stage::Asking(_) => self.ask(request, named_by, now),
+            Stage::Reading => self.read(named_by, now),
+        };
+        match ended {
+            Ok(Some(answer)) => Some(Outcome::Answered(answer)),
+            Err(loss) => Some(Outcome::Lost(loss)),
+            Ok(None) if now.saturating_duration_since(self.started) >= patience => {
+                Some(Outcome::Lost(Loss::TimedOut))
+            }
+            Ok(None) => None,
+        }
+    }
+
+    /// Whether the connection stands.
+    fn connect(&mut self, now: Instant) -> Result<bool, Loss> {
+        match self.socket.take_error() {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => return Err(connecting(&error)),
+        }
+        // Without an error it may still be under way; who is at the other end tells.
+        match self.socket.peer_addr() {
+            Ok(_) => {
+                self.connected = Some(now);
+                self.stage = Stage::Asking(0);
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn ask(
+        &mut self,
+        request: &[u8],
+        named_by: &str,
+        now: Instant,
+    ) -> Result<Option<Answer>, Loss> {
+        while let Stage::Asking(sent) = self.stage {
+            match (&self.socket).write(&request[sent..]) {
+                Ok(more) if sent + more < request.len() => self.stage = Stage::Asking(sent + more),
+                Ok(_) => self.stage = Stage::Reading,
+                Err(error) if is_nothing_yet(&error) => return Ok(None),
+                Err(_) => return Err(Loss::ResetBefore),
+            }
+        }
+        self.read(named_by, now)
+    }
+
+    fn read(&mut self, named_by: &str, now: Instant) -> Result<Option<Answer>, Loss> {
+        let mut bytes = [0; 4096];
+        loop {
+            match (&self.socket).read(&mut bytes) {
+                Ok(0) => {
+                    return parse(&self.answer, true, named_by, now).ok_or(Loss::Closed).map(Some);
+                }
+                Ok(length) => {
+                    self.answer.extend_from_slice(&bytes[..length]);
+                    let ended = self.answer.len() >= MAX_ANSWER;
+                    if let Some(answer) = parse(&self.answer, ended, named_by, now) {
+                        return Ok(Some(answer));
+                    }
+                    if ended {
+                        return Err(Loss::Closed);
+                    }
+                }
+                Err(error) if is_nothing_yet(&error) => return Ok(None),
+                Err(error) => return Err(reading(&error)),
+            }
+        }
+    }
+}
+
+fn is_nothing_yet(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Why a connection did not come about.
+fn connecting(error: &std::io::Error) -> Loss {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Loss::Refused,
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Loss::ResetBefore,
+        ErrorKind::TimedOut => Loss::TimedOut,
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Loss::Unreachable,
+        _ => Loss::NotTried(error.to_string()),
+    }
+}
+
+/// Why an answer did not come.
+fn reading(error: &std::io::Error) -> Loss {
+    match error.kind() {
+        ErrorKind::TimedOut => Loss::TimedOut,
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Loss::Unreachable,
+        _ => Loss::ResetAfter,
+    }
+}
+
+/// The answer, when it is whole: by its length, or because there will be no more.
+fn parse(bytes: &[u8], ended: bool, named_by: &str, at: Instant) -> Option<Answer> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let header = |name: &str| {
+        let fields = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+        let mut fields = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name));
+        fields.next().map(|(_, value)| value.trim())
+    };
+    let whole = match header("content-length").map(str::parse::<usize>) {
+        Some(Ok(length)) => body.len() >= length || (ended && bytes.len() >= MAX_ANSWER),
+        _ => ended,
+    };
+    if !whole {
+        return None;
+    }
+    let first = || body.lines().next().map(str::trim);
+    let owner = header(named_by).or_else(first).filter(|name| !name.is_empty());
+    Some(Answer { at, status, owner: owner.map(str::to_owned) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str, ended: bool) -> Option<(u16, Option<String>)> {
+        let answer = parse(text.as_bytes(), ended, "x-served-by", Instant::now())?;
+        Some((answer.status, answer.owner))
+    }
+
+    #[test]
+    fn an_answer_is_whole_by_its_length_or_at_its_end() {
+        let sized = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nm1\n";
+        assert_eq!(parsed(sized, false), Some((200, Some("m1".into()))));
+        assert_eq!(parsed(&sized[..sized.len() - 1], true), None, "cut short");
+        let unsized_ = "HTTP/1.0 503 No\r\n\r\nm2 is full\nand sorry";
+        assert_eq!(parsed(unsized_, false), None);
+        assert_eq!(parsed(unsized_, true), Some((503, Some("m2 is full".into()))));
+        for torn in ["", "HTTP/1.1 200 OK\r\nX: y\r\n", "HTTP/1.1\r\n\r\n", "no\r\n\r\n"] {
+            assert_eq!(parsed(torn, true), None, "{torn:?}");
+        }
+    }
+
+    #[test]
+    fn the_machine_is_named_by_the_header_first() {
+        let text = "HTTP/1.1 200 OK\r\nX-Served-By:  m3 \r\nContent-Length: 2\r\n\r\nm1";
+        assert_eq!(parsed(text, false), Some((200, Some("m3".into()))));
+        assert_eq!(
+            parsed("HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n", false),
+            Some((204, None))
+        );
+    }
+}
