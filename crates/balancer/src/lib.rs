@@ -31,5 +31,5 @@ mod worker;
 
 pub use config::Config;
 pub use pages::{NoPages, PageReply, PageRequest, PageStream, Pages};
-pub use running::{Balancer, Explained, Running, StartError, View};
+pub use running::{Balancer, Explained, Parter, Running, StartError, View};
 pub use sockets::{BindError, Sockets};

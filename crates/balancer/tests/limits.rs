@@ -105,6 +105,37 @@ fn a_drain_lets_requests_finish_and_closes_what_is_idle() {
 }
 
 #[test]
+fn clients_of_an_address_that_goes_are_parted_from_and_others_stay() {
+    let (origin, go) = held();
+    let machine = limited(&origin, "limit = 9").start();
+    let mut idle = client(machine.address);
+    idle.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    go.send(()).unwrap();
+    assert_eq!(idle.response().text(), "done");
+    let parter = machine.running().parter();
+    // Another address than theirs goes: nothing happens to them.
+    parter.part_from(&["192.0.2.1".parse().unwrap()]);
+    let mut busy = client(machine.address);
+    busy.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    go.send(()).unwrap();
+    let got = busy.response();
+    assert_eq!((got.text(), got.header("connection")), ("done", None));
+    busy.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    machine.until("it is served", |s| s.totals.decided_here == 3);
+    parter.part_from(&[machine.address.ip()]);
+    assert!(idle.is_at_end(), "an idle connection ends at once");
+    go.send(()).unwrap();
+    let got = busy.response();
+    assert_eq!((got.text(), got.header("connection")), ("done", Some("close")));
+    assert!(busy.is_at_end());
+    // Whoever comes now is heard: it is only resting ones that end.
+    let mut fresh = client(machine.address);
+    fresh.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    go.send(()).unwrap();
+    assert_eq!(fresh.response().text(), "done");
+}
+
+#[test]
 fn a_drain_is_over_when_its_time_is() {
     let (origin, _go) = held();
     let mut machine =

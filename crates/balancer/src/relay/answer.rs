@@ -102,7 +102,7 @@ impl Conn {
 
     /// Whether the client's connection may go on after this request, as far as this side is concerned.
     pub(crate) fn may_go_on(&self, request: &Request) -> bool {
-        request.keep && !self.w.is_draining()
+        request.keep && !self.w.is_draining() && !self.is_parted_from()
     }
 
     /// The same after an answer of this machine's own.

@@ -106,6 +106,12 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
+    /// Whether the address that the client came to goes to another machine in a moment.
+    pub(crate) fn is_parted_from(&self) -> bool {
+        self.entry == Entry::Client
+            && self.w.parting.is_from(|| self.stream.local_addr().map(|local| local.ip()))
+    }
+
     pub(crate) async fn new(
         w: Rc<Worker>,
         slot: Slot,
@@ -202,6 +208,12 @@ impl Conn {
                     // What has just arrived comes first.
                     Some(Interrupt::Room) => {}
                     Some(_) => return Poll::Ready(Next::End),
+                    None if self.inbox.is_empty()
+                        && self.slot.is_served()
+                        && self.is_parted_from() =>
+                    {
+                        return Poll::Ready(Next::End);
+                    }
                     // Whoever was accepted last is still heard, if it speaks soon.
                     None if self.inbox.is_empty() && self.w.is_draining() => {
                         match (self.entry, self.slot.is_served()) {

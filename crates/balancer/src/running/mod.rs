@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -20,6 +20,7 @@ use crate::relay::page::Job;
 use crate::sockets::{Sockets, WorkerSockets, raise_fd_limit};
 use crate::stats::{self, Stats};
 use crate::worker::admission::Admission;
+use crate::worker::parting::{Going, LASTS};
 use crate::worker::room::{Room, Shares};
 use crate::worker::vital::Vital;
 use crate::worker::{Phase, Shared, Worker, run};
@@ -67,6 +68,8 @@ pub struct Running {
     workers: Vec<Arc<stats::Worker>>,
     threads: Vec<JoinHandle<()>>,
     phase: watch::Sender<Phase>,
+    going: watch::Sender<Going>,
+    healthy: watch::Receiver<Result<(), String>>,
     log: Option<AccessLog>,
     routes: Vec<String>,
     /// Closes when all workers have ended.
@@ -88,12 +91,17 @@ impl Balancer {
         resources.local().set_limits(config.local.limit, config.peers.relay_limit);
         let log = AccessLog::start(&config.access_log)?;
         let (phase, watched) = watch::channel(Phase::Serving);
+        let (going, parting) = watch::channel(Going::default());
+        let (verdict, healthy) = watch::channel(Err("it has not been looked at yet".to_owned()));
         let (pages_to, pages_from) = mpsc::channel(PAGE_BACKLOG);
         let count = sockets.workers.len();
         let shares = Shares::of(descriptors, count);
         let well = resources.clone();
+        let first = verdict.clone();
         let health = Checker::start(&config.local, move |is_well, why| {
             well.local().set_healthy(is_well);
+            // Whoever watches may have gone.
+            let _ = first.send_replace(if is_well { Ok(()) } else { Err(why.to_owned()) });
             if is_well {
                 tracing::info!("the local service is well");
             } else {
@@ -101,6 +109,10 @@ impl Balancer {
             }
         })
         .map_err(|source| StartError::Thread { what: "health".into(), source })?;
+        if health.is_none() {
+            // Nothing is checked, so nothing is unwell.
+            let _ = verdict.send_replace(Ok(()));
+        }
         let (deaths, _) = broadcast::channel(DEATHS);
         let died = deaths.clone();
         // Nobody listens before the workers do.
@@ -114,6 +126,7 @@ impl Balancer {
             admission: Arc::new(Admission::new(config.local.queue, count)),
             explainer: Explainer::default(),
             phase: watched,
+            going: parting,
             config,
             resources,
             pages,
@@ -126,6 +139,8 @@ impl Balancer {
             workers: Vec::new(),
             threads: Vec::new(),
             phase,
+            going,
+            healthy,
             log: Some(log),
             routes,
             alive: Mutex::new(alive),
@@ -229,6 +244,16 @@ impl Running {
         }
     }
 
+    /// What is known of the local service, with why it is unwell; always well where nothing is checked.
+    pub fn health(&self) -> watch::Receiver<Result<(), String>> {
+        self.healthy.clone()
+    }
+
+    /// What parts from clients whose address goes to another machine.
+    pub fn parter(&self) -> Parter {
+        Parter(self.going.clone())
+    }
+
     /// Begins the end: peers are told, no new connection is taken, idle ones are closed, each response now
     /// says that it is the last of its connection. Returns at once.
     pub fn begin_drain(&self) {
@@ -268,6 +293,22 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Parts from the clients of addresses that go to other machines; for other threads.
+#[derive(Clone, Debug)]
+pub struct Parter(watch::Sender<Going>);
+
+impl Parter {
+    /// These addresses go in a moment: idle connections to them are closed, and responses say that they are the last.
+    pub fn part_from(&self, addresses: &[std::net::IpAddr]) {
+        self.0.send_modify(|going| {
+            let now = Instant::now();
+            let before =
+                going.iter().map(|(ip, at)| (*ip, *at)).filter(|(_, at)| now - *at < LASTS);
+            *going = Arc::new(before.chain(addresses.iter().map(|ip| (*ip, now))).collect());
+        });
     }
 }
 

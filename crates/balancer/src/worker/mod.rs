@@ -12,6 +12,7 @@ pub(crate) mod decision;
 pub(crate) mod judge;
 mod learned;
 pub(crate) mod log;
+pub(crate) mod parting;
 mod permission;
 pub(crate) mod room;
 pub(crate) mod run;
@@ -80,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) shares: Shares,
     pub(crate) explainer: Explainer,
     pub(crate) phase: watch::Receiver<Phase>,
+    /// Addresses that are about to go to other machines.
+    pub(crate) going: watch::Receiver<parting::Going>,
     pub(crate) peer_key: PeerKey<Ring>,
     pub(crate) health: Option<Checker>,
     pub(crate) deaths: broadcast::Sender<resources::Death>,
@@ -144,6 +147,7 @@ pub(crate) struct Worker {
     pub(crate) site: Option<RefCell<Files>>,
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) phase: Cell<Phase>,
+    pub(crate) parting: parting::Parting,
     clock: Clock,
     /// What the clock said when it was asked last; at most one tick old while the worker runs.
     recent: Cell<Instant>,
@@ -200,6 +204,7 @@ impl Worker {
             warnings: Warnings::default(),
             recorder: RefCell::new(recorder),
             phase: Cell::default(),
+            parting: parting::Parting::default(),
         })
     }
 

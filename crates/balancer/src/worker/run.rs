@@ -50,6 +50,7 @@ pub(crate) async fn run(w: Rc<Worker>, sockets: WorkerSockets) -> io::Result<()>
     spawn_vital(crate::asking::listen(w.clone()));
     spawn_vital(crate::asking::keep_time(w.clone()));
     spawn_vital(deaths(w.clone(), w.shared.deaths.subscribe()));
+    spawn_vital(super::parting::watch(w.clone(), w.shared.going.clone()));
     reach(&mut phase, Phase::Draining).await;
     w.phase.set(Phase::Draining);
     // Acceptors see the same change; they empty their queues before they close. Nothing may be counted as the last
