@@ -25,6 +25,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("setsid", "util-linux"),
+    // Modules of hooks are compiled; the example of hooks elects the primary of a database.
+    ("cc", "gcc"),
+    ("pg_ctlcluster", "postgresql"),
 ];
 
 /// Where system programs are, which a user's `PATH` may leave out.

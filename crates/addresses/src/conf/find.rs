@@ -1,0 +1,137 @@
+//! Where `wackamole.conf` is looked for, and how it is read.
+
+use std::io::{self, Read};
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use super::{Ask, Mistake, Parsed, TEXT_MAX, parse};
+use crate::config::program;
+
+/// Where it is looked for if the command line names none: as the original was built by its documents, in this order.
+const PLACES: [&str; 2] = ["/etc/wackamole.conf", "./wackamole.conf"];
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// None was named, and none is in the usual places.
+    #[error("there is no {}; write one there, or name one with -c", list(.0))]
+    Nowhere(Vec<PathBuf>),
+    /// It cannot be read. One that was named and is not there is never replaced by another.
+    #[error("cannot read {}: {error}; correct the path, or let the program read it", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// It was read and has mistakes.
+    #[error("{}", rendered(.path, .text, .mistakes))]
+    Mistaken {
+        /// The file.
+        path: PathBuf,
+        /// Its text.
+        text: String,
+        /// What is wrong in it, at least one thing.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" nor ")
+}
+
+fn rendered(path: &Path, text: &str, mistakes: &[Mistake]) -> String {
+    let file = path.display().to_string();
+    mistakes.iter().map(|mistake| mistake.render(&file, text)).collect()
+}
+
+/// A file that was found and is in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The file.
+    pub path: PathBuf,
+    /// What it says.
+    pub parsed: Parsed,
+}
+
+/// Reads the file that was named and no other; or else `/etc/wackamole.conf`; or else `wackamole.conf` here. `machine` is what
+/// this machine is called.
+///
+/// # Errors
+/// The file is not there, cannot be read or has mistakes. One that is there is never passed over.
+pub fn read(named: Option<&Path>, machine: &str) -> Result<Found, FileError> {
+    read_from(named, &PLACES.map(PathBuf::from), machine)
+}
+
+fn read_from(named: Option<&Path>, usual: &[PathBuf], machine: &str) -> Result<Found, FileError> {
+    let places = named.map_or(usual.to_vec(), |named| vec![named.to_owned()]);
+    for path in &places {
+        let text = match text_of(path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(FileError::Unreadable { path: path.clone(), error }),
+        };
+        let mut ask = Ask { resolve: &mut resolve, module: &mut program::module };
+        return match parse(&text, machine, &mut ask) {
+            Ok(parsed) => Ok(Found { path: path.clone(), parsed }),
+            Err(mistakes) => Err(FileError::Mistaken { path: path.clone(), text, mistakes }),
+        };
+    }
+    Err(FileError::Nowhere(places))
+}
+
+/// A file's text, of which no more is read than can be used. Comments in old encodings do no harm.
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(TEXT_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Asks the system's resolver for all addresses of `name`.
+fn resolve(name: &str) -> Result<Vec<IpAddr>, String> {
+    let found = (name, 0).to_socket_addrs().map_err(|error| error.to_string())?;
+    let mut all: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    all.sort();
+    all.dedup();
+    if all.is_empty() { Err("it has none".into()) } else { Ok(all) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"# f\xfcr alle\nVIFs { eth0:10.0.0.1/32 }\n";
+
+    #[test]
+    fn a_file_that_was_named_is_never_replaced_by_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let [named, usual] = ["named", "usual"].map(|name| folder.path().join(name));
+        std::fs::write(&usual, TEXT).unwrap();
+        let error =
+            read_from(Some(&named), std::slice::from_ref(&usual), "m").unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("cannot read {}: No such file", named.display())),
+            "{error}"
+        );
+        std::fs::write(&named, TEXT).unwrap();
+        let found = read_from(Some(&named), &[usual], "m").unwrap();
+        assert_eq!((found.path, found.parsed.config.sets.len()), (named, 1));
+    }
+
+    #[test]
+    fn without_a_name_the_usual_places_are_looked_at_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = ["etc", "here"].map(|name| folder.path().join(name));
+        let error = read_from(None, &places, "m").unwrap_err().to_string();
+        let [etc, here] = places.each_ref().map(|place| place.display().to_string());
+        assert_eq!(
+            error,
+            format!("there is no {etc} nor {here}; write one there, or name one with -c")
+        );
+        std::fs::write(&places[1], TEXT).unwrap();
+        assert_eq!(read_from(None, &places, "m").unwrap().path, places[1]);
+        std::fs::write(&places[0], "Grupp = a\n").unwrap();
+        let error = read_from(None, &places, "m").unwrap_err().to_string();
+        assert!(error.contains("etc:1:1") && error.contains("did you mean Group?"), "{error}");
+    }
+}

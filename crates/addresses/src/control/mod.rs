@@ -1,0 +1,71 @@
+//! The control sockets of a running service: how an operator asks and commands.
+//!
+//! Each is a Unix socket that only root and the program's own user can use, and each speaks both languages, told apart by the
+//! first byte of a request:
+//!
+//! - ours: a line of JSON, an [`Ask`], answered by lines of JSON, [`Answer`]s.
+//! - the historical one (`wackamole.md`, 4.1): one byte, answered by binary records.
+//!
+//! - `words`: the requests and answers. `table`: how everything is, as answers tell it. `explain`: the same in sentences.
+//! - `historical`: the binary records and what `wackatrl` prints.
+//! - `socket`: the files. `serve`: the connections, on a thread of their own, so that nobody who asks delays the service.
+//! - [`client`]: the other end.
+
+pub mod client;
+mod explain;
+pub mod historical;
+mod serve;
+mod socket;
+mod table;
+mod words;
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+pub use explain::lasting;
+pub use socket::OpenError;
+pub use table::{AddressRow, Can, CandidateRow, MachineRow, SetRow, SetState, Table};
+pub use words::{Answer, Ask, DecisionRow, ErrorKind, Explained, REQUEST_MAX};
+
+use crate::service::Handle;
+
+/// Sockets that are listened at. They go with it.
+pub struct Control {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    files: Vec<socket::SocketFile>,
+}
+
+/// Listens at these sockets for the service. Those that cannot be had are returned beside: addresses are served without them.
+pub fn start(handle: Handle, paths: &[PathBuf]) -> (Control, Vec<OpenError>) {
+    let mut troubles = Vec::new();
+    let (mut listeners, mut files) = (Vec::new(), Vec::new());
+    for path in paths {
+        match socket::open(path) {
+            Ok((listener, file)) => {
+                listeners.push(listener);
+                files.push(file);
+            }
+            Err(error) => troubles.push(error),
+        }
+    }
+    let (stop, stopped) = oneshot::channel();
+    let work = move || serve::run(handle, listeners, stopped);
+    let thread = std::thread::Builder::new().name("addresses-ctl".into()).spawn(work);
+    let thread = thread.map_err(|error| troubles.push(OpenError::Thread(error))).ok();
+    (Control { stop: Some(stop), thread, files }, troubles)
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // First: as long as somebody listens nobody else takes the path.
+        self.files.clear();
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It has told of its panic by itself.
+            let _ = thread.join();
+        }
+    }
+}

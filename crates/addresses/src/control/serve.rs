@@ -1,0 +1,386 @@
+//! The connections of the control sockets, on a thread of their own.
+//!
+//! Whoever says nothing, half of something, or takes nothing is let go after a while; there are at most so many at a time; and
+//! however often it is asked, the service tells of itself only so often.
+
+use std::cell::OnceCell;
+use std::os::unix::net::UnixListener;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use vip::Order;
+
+use super::explain::{explain, obstacle};
+use super::historical;
+use super::table::{Can, SetRow, Table};
+use super::words::{Answer, Ask, DecisionRow, ErrorKind, REQUEST_MAX};
+use crate::service::{Handle, NoAnswer};
+
+/// Connections at a time, of all sockets; more are closed at once.
+const CONNECTIONS: usize = 32;
+/// How long a connection may stay without a request, and how long one may take to be said or to be read.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The service is asked for a report not more often than this, nor for more than a tenth of its time.
+const SELDOM: Duration = Duration::from_millis(10);
+/// Whoever follows is told not more often than this.
+const FOLLOWED: Duration = Duration::from_millis(20);
+/// How long a simulated failure may take to let everything go.
+const LETTING_GO: Duration = Duration::from_secs(5);
+
+struct Server {
+    handle: Handle,
+    last: Mutex<Option<Known>>,
+}
+
+/// The last report, and from when on another may be asked for.
+struct Known {
+    told: Rc<Told>,
+    fresh_until: Instant,
+}
+
+/// A report as it is told. All who wait for it share it: a large cluster's is of many megabytes.
+struct Told {
+    table: Table,
+    timeless: OnceCell<Table>,
+    line: OnceCell<Vec<u8>>,
+}
+
+impl Told {
+    fn new(table: Table) -> Self {
+        Self { table, timeless: OnceCell::new(), line: OnceCell::new() }
+    }
+
+    /// Without what only time changes.
+    fn timeless(&self) -> &Table {
+        self.timeless.get_or_init(|| self.table.timeless())
+    }
+
+    /// As an answer.
+    fn line(&self) -> &[u8] {
+        self.line.get_or_init(|| Answer::Table(Box::new(self.table.clone())).line())
+    }
+}
+
+/// Serves until told to stop.
+pub(super) fn run(handle: Handle, listeners: Vec<UnixListener>, stopped: oneshot::Receiver<()>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "nobody can use the control sockets: there is no runtime for them");
+            return;
+        }
+    };
+    let server = Rc::new(Server { handle, last: Mutex::new(None) });
+    let places = Rc::new(Semaphore::new(CONNECTIONS));
+    LocalSet::new().block_on(&runtime, async {
+        for listener in listeners {
+            match tokio::net::UnixListener::from_std(listener) {
+                Ok(listener) => {
+                    drop(tokio::task::spawn_local(accept(server.clone(), places.clone(), listener)))
+                }
+                Err(error) => tracing::error!(%error, "a control socket cannot be served"),
+            }
+        }
+        // That the other end is gone is the word to stop.
+        let _ = stopped.await;
+    });
+}
+
+async fn accept(server: Rc<Server>, places: Rc<Semaphore>, listener: tokio::net::UnixListener) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Descriptors may be short; that passes or not, and is not to be asked for all the time.
+                tracing::debug!(%error, "a connection of a control socket was not taken");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if places.available_permits() == 0 {
+            tracing::debug!("too many connections at the control sockets");
+            continue;
+        }
+        let (server, places) = (server.clone(), places.clone());
+        tokio::task::spawn_local(async move {
+            let Ok(_place) = places.try_acquire() else { return };
+            let (read, write) = stream.into_split();
+            let ended = Connection { server, read: BufReader::new(read), write }.serve().await;
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection of a control socket was closed");
+            }
+        });
+    }
+}
+
+impl Server {
+    /// How everything is, or was a moment ago.
+    async fn told(&self) -> Result<Rc<Told>, NoAnswer> {
+        let mut last = self.last.lock().await;
+        if let Some(known) = last.as_ref().filter(|known| Instant::now() < known.fresh_until) {
+            return Ok(known.told.clone());
+        }
+        let asked = Instant::now();
+        let report = self.handle.report_async().await?;
+        let took = asked.elapsed();
+        let told = Rc::new(Told::new(Table::new(&report)));
+        let fresh_until = Instant::now() + SELDOM.max(took.saturating_mul(10));
+        *last = Some(Known { told: told.clone(), fresh_until });
+        Ok(told)
+    }
+
+    /// The same as it is now: after something was ordered.
+    async fn told_now(&self) -> Result<Rc<Told>, NoAnswer> {
+        let until = self.last.lock().await.as_ref().map(|known| known.fresh_until);
+        if let Some(until) = until {
+            sleep_until(until).await;
+        }
+        self.told().await
+    }
+
+    /// Away from the bus, with everything let go, or back.
+    async fn away(&self, away: bool) -> Result<(), NoAnswer> {
+        let mut changes = self.handle.changes();
+        self.handle.away_async(away).await?;
+        let let_go = async {
+            while away && !self.told_now().await?.table.held.is_empty() {
+                changes.changed().await.map_err(|_| NoAnswer)?;
+            }
+            Ok(())
+        };
+        // What takes longer is let go all the same.
+        timeout(LETTING_GO, let_go).await.unwrap_or(Ok(()))
+    }
+
+    async fn answer(&self, ask: Ask) -> Result<Answer, Answer> {
+        let told = self.told().await.map_err(no_answer)?;
+        let table = &told.table;
+        match ask {
+            Ask::List { .. } | Ask::Watch { .. } => Ok(Answer::Table(Box::new(table.clone()))),
+            Ask::Explain { set: None } => Ok(Answer::Explained {
+                sets: table.sets.iter().map(|set| explain(table, set)).collect(),
+            }),
+            Ask::Explain { set: Some(set) } => {
+                let set = find(table, &set)?;
+                Ok(Answer::Explained { sets: vec![explain(table, set)] })
+            }
+            Ask::Drain { machine } => self.order(table, machine, Order::Drain, None).await,
+            Ask::Undrain { machine } => self.order(table, machine, Order::Undrain, None).await,
+            Ask::Move { set, machine } => {
+                let set = find(table, &set)?;
+                exists(table, &machine)?;
+                let to = set.candidates.iter().find(|one| one.machine == machine);
+                if let Some(to) = to.filter(|to| to.can == Can::No) {
+                    let why = obstacle(to.why.as_deref(), table.machine(&machine));
+                    return Err(Answer::Error {
+                        kind: ErrorKind::Refused,
+                        message: format!("{machine} cannot have {}: {why}", set.called()),
+                    });
+                }
+                let head = set.head;
+                self.order(table, Some(machine), Order::Take(head), Some(head.to_string())).await
+            }
+            Ask::Away | Ask::Back => {
+                self.away(ask == Ask::Away).await.map_err(no_answer)?;
+                Ok(Answer::Ordered { machine: table.machine.clone(), set: None })
+            }
+        }
+    }
+
+    async fn order(
+        &self,
+        table: &Table,
+        machine: Option<String>,
+        order: Order,
+        set: Option<String>,
+    ) -> Result<Answer, Answer> {
+        let machine = machine.unwrap_or_else(|| table.machine.clone());
+        exists(table, &machine)?;
+        let given = self.handle.order_async(&machine, order).await.map_err(no_answer)?;
+        given.map_err(|message| Answer::Error { kind: ErrorKind::NoGroup, message })?;
+        Ok(Answer::Ordered { machine, set })
+    }
+}
+
+fn no_answer(error: NoAnswer) -> Answer {
+    Answer::Error { kind: ErrorKind::NoAnswer, message: error.to_string() }
+}
+
+fn exists(table: &Table, machine: &str) -> Result<(), Answer> {
+    if table.machines.is_empty() {
+        return Err(Answer::Error {
+            kind: ErrorKind::NoGroup,
+            message: format!(
+                "{} is not in the group of the addresses: {}",
+                table.machine, table.bus
+            ),
+        });
+    }
+    if table.machine(machine).is_some() {
+        return Ok(());
+    }
+    let there: Vec<&str> = table.machines.iter().map(|one| one.machine.as_str()).collect();
+    let message = format!("there is no machine {machine:?}; there are {}", there.join(", "));
+    Err(Answer::Error { kind: ErrorKind::NoMachine, message })
+}
+
+/// Sets that an error names at most.
+const NAMED_MAX: usize = 16;
+
+fn find<'a>(table: &'a Table, set: &str) -> Result<&'a SetRow, Answer> {
+    table.set(set).ok_or_else(|| {
+        let there: Vec<String> = table.sets.iter().take(NAMED_MAX).map(SetRow::called).collect();
+        let more = table.sets.len().saturating_sub(NAMED_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("there is no set {set:?}; there are {}{more}", there.join(", "));
+        Answer::Error { kind: ErrorKind::NoSet, message }
+    })
+}
+
+struct Connection {
+    server: Rc<Server>,
+    read: BufReader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
+}
+
+impl Connection {
+    /// Any number of requests, until the other end or its time is over.
+    async fn serve(mut self) -> std::io::Result<()> {
+        loop {
+            let first = match timeout(PATIENCE, self.read.read_u8()).await {
+                Ok(Ok(byte)) => byte,
+                Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    return Ok(());
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(late("nothing was asked")),
+            };
+            match first {
+                historical::LIST => {
+                    let Ok(told) = self.server.told_now().await else { return Ok(()) };
+                    self.say(&historical::answer(&told.table)).await?;
+                }
+                historical::FAIL | historical::SUCCEED => {
+                    let done = self.server.away(first == historical::FAIL).await;
+                    let code: i32 = if done.is_ok() { 0 } else { -1 };
+                    self.say(&code.to_be_bytes()).await?;
+                }
+                b'{' => {
+                    let line = self.line().await?;
+                    self.asked(&line).await?;
+                }
+                b'\n' | b'\r' => {}
+                other => {
+                    tracing::warn!(
+                        "somebody asked {other:#04x} at the control socket, which is nothing"
+                    );
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The rest of a request whose first byte has been read.
+    async fn line(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut line = vec![b'{'];
+        let mut rest = (&mut self.read).take(REQUEST_MAX as u64);
+        timeout(PATIENCE, rest.read_until(b'\n', &mut line))
+            .await
+            .map_err(|_| late("half a request"))??;
+        if line.len() > REQUEST_MAX {
+            return Err(std::io::Error::other("a request that is too long"));
+        }
+        Ok(line)
+    }
+
+    async fn asked(&mut self, line: &[u8]) -> std::io::Result<()> {
+        let ask = match Ask::read(line) {
+            Ok(ask) => ask,
+            Err(message) => {
+                return self.tell(&Answer::Error { kind: ErrorKind::Malformed, message }).await;
+            }
+        };
+        match ask {
+            Ask::List { follow: true } => self.follow().await,
+            Ask::Watch { after } => self.watch(after).await,
+            Ask::List { follow: false } => match self.server.told().await {
+                Ok(told) => self.say(told.line()).await,
+                Err(error) => self.tell(&no_answer(error)).await,
+            },
+            ask => {
+                let answer = self.server.answer(ask).await.unwrap_or_else(|error| error);
+                self.tell(&answer).await
+            }
+        }
+    }
+
+    /// The table whenever it changes.
+    async fn follow(&mut self) -> std::io::Result<()> {
+        let mut changes = self.server.handle.changes();
+        let mut before: Option<Rc<Told>> = None;
+        loop {
+            changes.mark_unchanged();
+            let Ok(told) = self.server.told_now().await else { return Ok(()) };
+            if before.is_none_or(|before| before.timeless() != told.timeless()) {
+                self.say(told.line()).await?;
+            }
+            before = Some(told);
+            if !self.wait(&mut changes).await {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Decisions as they happen.
+    async fn watch(&mut self, after: Option<u64>) -> std::io::Result<()> {
+        let mut changes = self.server.handle.changes();
+        let mut above = match after {
+            Some(after) => after,
+            None => match self.server.handle.decisions_async(0).await {
+                Ok(all) => all.last().map_or(0, |last| last.number),
+                Err(_) => return Ok(()),
+            },
+        };
+        loop {
+            changes.mark_unchanged();
+            let Ok(decisions) = self.server.handle.decisions_async(above).await else {
+                return Ok(());
+            };
+            for decision in &decisions {
+                above = decision.number;
+                self.tell(&Answer::Decision(DecisionRow::from(decision))).await?;
+            }
+            if !self.wait(&mut changes).await {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for a change; false if the other end is gone or says something, or the service has ended.
+    async fn wait(&mut self, changes: &mut tokio::sync::watch::Receiver<u64>) -> bool {
+        sleep(FOLLOWED).await;
+        tokio::select! {
+            changed = changes.changed() => changed.is_ok(),
+            _ = self.read.read_u8() => false,
+        }
+    }
+
+    async fn tell(&mut self, answer: &Answer) -> std::io::Result<()> {
+        self.say(&answer.line()).await
+    }
+
+    async fn say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        timeout(PATIENCE, self.write.write_all(bytes))
+            .await
+            .map_err(|_| late("an answer was not read"))?
+    }
+}
+
+fn late(what: &'static str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, what)
+}

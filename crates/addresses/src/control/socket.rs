@@ -1,0 +1,152 @@
+//! The files of the control sockets.
+
+use std::fs::{File, Metadata, TryLockError};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Connections that may wait to be taken.
+const BACKLOG: i32 = 16;
+
+/// Why nobody can ask at a path.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody listens there.
+    #[error(
+        "the control socket {} belongs to another program that runs; give each its own path (addresses.socket, Control)",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// Something else is there.
+    #[error("the control socket cannot be at {}: something is there that is no socket; move it away or name another path", .0.display())]
+    NoSocket(PathBuf),
+    /// The system refuses it.
+    #[error("the control socket {} cannot be opened: {error}; name a path in a folder that this program may write", .path.display())]
+    System {
+        /// The path.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// There is no thread to serve it.
+    #[error("there is no thread for the control sockets: {0}")]
+    Thread(io::Error),
+}
+
+/// The file of a socket, removed at the end if it is still the same one.
+pub(super) struct SocketFile {
+    path: PathBuf,
+    stamp: Stamp,
+}
+
+/// Which file it is: numbers of inodes are given anew at once, so the time of its making counts, too.
+type Stamp = (u64, u64, i64, i64);
+
+fn stamp(meta: &Metadata) -> Stamp {
+    (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec())
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|now| stamp(&now) == self.stamp) {
+            // Somebody else may have removed it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Listens at `path`, in a folder that is made if it is missing; what a dead program left is replaced.
+pub(super) fn open(path: &Path) -> Result<(UnixListener, SocketFile), OpenError> {
+    let system = |error| OpenError::System { path: path.to_owned(), error };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("/"));
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(system)?;
+    // Of two programs that start at once, one looks and replaces after the other. Whoever holds the folder's lock for long is
+    // not waited for.
+    let lock = File::open(folder).map_err(system)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(system(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "another program is opening one in the same folder at this moment",
+            )));
+        }
+        // Not every file system has locks.
+        Err(TryLockError::Error(_)) => {}
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if !meta.file_type().is_socket() => {
+            return Err(OpenError::NoSocket(path.to_owned()));
+        }
+        Ok(_) => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path).map_err(system)?;
+            }
+            _ => return Err(OpenError::InUse(path.to_owned())),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(system(error)),
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(system)?;
+    socket.set_nonblocking(true).map_err(system)?;
+    // The file gets the mode of the socket: nobody else can open it, from its first moment on.
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR).map_err(|error| system(error.into()))?;
+    socket.bind(&SockAddr::unix(path).map_err(system)?).map_err(system)?;
+    let meta = std::fs::symlink_metadata(path).map_err(system)?;
+    let file = SocketFile { path: path.to_owned(), stamp: stamp(&meta) };
+    if meta.mode() & 0o077 != 0 {
+        let error =
+            io::Error::other("the file system gives it a mode by which others could use it");
+        return Err(system(error));
+    }
+    socket.listen(BACKLOG).map_err(system)?;
+    Ok((OwnedFd::from(socket).into(), file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_made_and_nobody_else_can_connect() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/addresses.sock");
+        let (_listener, file) = open(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_dead_program_left_is_replaced_and_a_living_one_is_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let first = open(&path).unwrap();
+        let told = open(&path).map(drop).unwrap_err().to_string();
+        assert!(told.contains("belongs to another program that runs; give each"), "{told}");
+        drop(first.0);
+        let second = open(&path).unwrap();
+        // The end of the first does not take the second's file along.
+        drop(first.1);
+        assert!(UnixStream::connect(&path).is_ok());
+        drop(second);
+    }
+
+    #[test]
+    fn what_is_no_socket_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "x").unwrap();
+        let told = open(&path).map(drop).unwrap_err().to_string();
+        assert!(told.contains("something is there that is no socket"), "{told}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"x");
+        let below = open(&path.join("s")).map(drop).unwrap_err().to_string();
+        assert!(below.contains("name a path in a folder"), "{below}");
+    }
+}

@@ -1,0 +1,412 @@
+//! The guardian itself: one thread, no allocation to speak of, everything opened and used once before it is needed.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::exit;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::mm::MlockAllFlags;
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open, setsid};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::programs::Programs;
+use super::silence::Silence;
+use super::table::Table;
+use super::word::{Answer, MAX_WORD, Word};
+use crate::kernel::{Address, Connections, Event, Interests, Kernel, Watch, capabilities};
+
+/// Marks the guardian; its value is the parent's process id.
+pub(super) const MARK: &str = "BACKHAND_GUARDIAN_OF";
+
+/// What the process is called in lists.
+pub(super) const NAME: &str = "backhand-guard";
+
+/// How long the kernel may refuse before the lease has to do it.
+const ATTEMPTS: usize = 3;
+
+/// Longest time without a look when nothing is held.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// Time for resetting connections before their addresses go whatever is left: some 2,000 of them, and far below the time in which
+/// others find out that we are dead.
+const RESETTING: Duration = Duration::from_millis(50);
+
+/// Words of one turn: more than the socket keeps, so that all of a dead parent's are heard before anything is done.
+const MAX_WORDS: usize = 4_096;
+
+/// Its nice value, for where real time is not allowed.
+const NICE: i32 = -19;
+
+/// Until the first word says otherwise.
+const SUSPICION: Duration = Duration::from_secs(1);
+
+/// Takes over when this process is a guardian, and then never returns; otherwise returns at once.
+///
+/// Call it first thing in `main`, before anything is opened or any thread started.
+pub fn init() {
+    let Some(parent) = env::var_os(MARK) else { return };
+    let pid = parent.to_str().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+    let Some(pid) = pid else {
+        eprintln!("{MARK}={} is nobody's; unset it", parent.display());
+        exit(2);
+    };
+    // SAFETY: nothing else runs in this process yet that could read its environment.
+    #[allow(unsafe_code)]
+    unsafe {
+        env::remove_var(MARK);
+    }
+    match settle(pid) {
+        Ok(mut guard) => exit(guard.stand()),
+        Err(error) => {
+            eprintln!("guardian: {error}");
+            exit(1);
+        }
+    }
+}
+
+/// Time of CLOCK_BOOTTIME, which goes on while the machine sleeps.
+pub(super) fn now() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let (seconds, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
+}
+
+/// Becomes independent of the parent and ready to act.
+fn settle(pid: Pid) -> io::Result<Guard> {
+    hold_signals()?;
+    close_others();
+    // Not of the parent's group: what ends the group must not end this first.
+    let _ = setsid();
+    let _ = rustix::thread::set_name(c"backhand-guard");
+    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
+    // Keeps no file system busy.
+    let _ = env::set_current_dir("/");
+    let parent = pidfd_open(pid, PidfdFlags::empty());
+    // A number that is somebody else's by now.
+    let parent = parent.ok().filter(|_| getppid() == Some(pid));
+    let other = |error: crate::kernel::Error| io::Error::other(error.to_string());
+    let mut guard = Guard {
+        socket: Some(socket),
+        parent,
+        kernel: Kernel::open().map_err(other)?,
+        connections: Connections::open().map_err(other)?,
+        table: Table::default(),
+        programs: Programs::default(),
+        silence: Silence::new(SUSPICION, now()),
+        thread: 0,
+        fenced: None,
+        fencing: 0,
+        patient_until: None,
+        word: vec![0; MAX_WORD],
+    };
+    lock_memory();
+    hurry();
+    guard.rehearse();
+    let _ = capabilities::drop_to_net_admin_and_raw(true);
+    // From here on there is nobody to be told anything but the parent.
+    rustix::stdio::dup2_stderr(&nothing)?;
+    guard.say(Answer::Ready);
+    Ok(guard)
+}
+
+/// Signals wait for ever; only the parent's word and its death count. Programs that are run get none of this.
+fn hold_signals() -> io::Result<()> {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the first call fills the set, the second reads it and writes nothing.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut())
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
+}
+
+/// Closes what was inherited, but for the three standard streams, of which the first is the parent's socket.
+fn close_others() {
+    // SAFETY: nothing was opened by this process yet, so no descriptor above 2 has an owner here.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0);
+    }
+}
+
+/// What is used once stays in memory, if that is allowed: on a machine that is short of memory, or whose disk hangs, the guardian must
+/// not wait for its own code.
+fn lock_memory() {
+    let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    // With a limit, later allocations would fail; then only what is there now.
+    let unlimited = rustix::process::getrlimit(rustix::process::Resource::Memlock);
+    let flags = if unlimited.current.is_none() {
+        all
+    } else {
+        MlockAllFlags::CURRENT | MlockAllFlags::ONFAULT
+    };
+    let _ = rustix::mm::mlockall(flags);
+}
+
+/// Before everything else that wants a processor, as far as that is allowed: it sleeps until it is needed, and then the time until an address
+/// is gone is time in which two have it. On a machine with twenty busy processes it came 50 to 500 ms late without this. Programs that
+/// it runs get none of it.
+fn hurry() {
+    // Without permission for this one, for real time there is none either.
+    if schedule(libc::SCHED_OTHER, 0) && rustix::process::setpriority_process(None, NICE).is_ok() {
+        schedule(libc::SCHED_FIFO, 1);
+    }
+}
+
+/// Sets how this thread is scheduled, but not what it starts; whether that is allowed.
+fn schedule(policy: libc::c_int, priority: libc::c_int) -> bool {
+    let parameter = libc::sched_param { sched_priority: priority };
+    // SAFETY: the parameter lives until the call returns, which only reads it; 0 is this thread, the only one.
+    #[allow(unsafe_code)]
+    let result = unsafe {
+        libc::sched_setscheduler(0, policy | libc::SCHED_RESET_ON_FORK, &raw const parameter)
+    };
+    result == 0
+}
+
+/// Why a turn was the last.
+enum End {
+    /// The parent wishes it.
+    Wished,
+    /// The parent is gone.
+    Alone,
+}
+
+struct Guard {
+    /// Nothing once the other end is closed.
+    socket: Option<OwnedFd>,
+    /// Nothing if it was gone before we looked.
+    parent: Option<OwnedFd>,
+    kernel: Kernel,
+    connections: Connections,
+    table: Table,
+    programs: Programs,
+    silence: Silence,
+    /// Which thread of the parent beats; 0 before the first beat.
+    thread: u32,
+    /// After a fencing, until the parent acknowledges: what tells of addresses that come back. Nothing inside if it cannot be had.
+    fenced: Option<Option<Watch>>,
+    /// Number of the last fencing.
+    fencing: u32,
+    /// While the parent hands over to its next image.
+    patient_until: Option<Duration>,
+    word: Vec<u8>,
+}
+
+impl Guard {
+    /// Stands until the parent is gone or wishes the end; the exit code.
+    fn stand(&mut self) -> i32 {
+        loop {
+            self.wait();
+            let now = now();
+            self.silence.look(now);
+            if let Some(end) = self.listen(now) {
+                return self.finish(end);
+            }
+            self.clear_again();
+            if self.is_overdue(now) {
+                self.fence();
+            }
+            self.programs.turn(now);
+        }
+    }
+
+    /// Whether the parent has been silent too long, or nobody took over in time.
+    fn is_overdue(&mut self, now: Duration) -> bool {
+        let late = match self.patient_until {
+            Some(until) => now >= until,
+            None if self.silence.is_suspicious(now) => {
+                // One that wants to run and does not get to is no dead one; a machine may be that busy.
+                !(self.is_on_guard() && self.wants_to_run() && self.silence.excuse(now))
+            }
+            None => false,
+        };
+        if late {
+            self.patient_until = None;
+        }
+        late && self.is_on_guard()
+    }
+
+    /// Whether the thread that should beat waits for nothing but a processor. Not so when it was stopped, or waits for a disk or a lock.
+    fn wants_to_run(&self) -> bool {
+        let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+        let stat = std::fs::read_to_string(format!("/proc/{parent}/task/{}/stat", self.thread));
+        // The name before it may contain anything.
+        stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R')))
+    }
+
+    /// Whether silence matters: there is something to lose that was not taken away yet.
+    fn is_on_guard(&self) -> bool {
+        self.fenced.is_none() && !self.table.is_empty()
+    }
+
+    /// Waits for whatever comes first.
+    fn wait(&self) {
+        let now = now();
+        let silence = (self.is_on_guard() && self.patient_until.is_none())
+            .then(|| now + self.silence.next_look(now));
+        let deadlines = [silence, self.patient_until, self.programs.deadline()];
+        let deadline = deadlines.into_iter().flatten().min().unwrap_or(now + IDLE);
+        let timeout = deadline.saturating_sub(now);
+        // Its death changes nothing while it hands over, and is looked for after that.
+        let parent = self.parent.as_ref().filter(|_| self.patient_until.is_none());
+        let watch = self.fenced.as_ref().and_then(Option::as_ref).map(AsFd::as_fd);
+        let handles = [self.socket.as_ref(), parent].into_iter().flatten();
+        let handles: Vec<BorrowedFd<'_>> =
+            handles.map(AsFd::as_fd).chain(watch).chain(self.programs.handles()).collect();
+        let mut fds: Vec<PollFd<'_>> =
+            handles.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        // An interrupted wait is a turn like any other.
+        let _ = poll(&mut fds, Some(&timeout));
+    }
+
+    /// Everything that was said; whether that is the end. The parent's last words come before its death.
+    fn listen(&mut self, now: Duration) -> Option<End> {
+        let dead = self.is_parent_dead();
+        for _ in 0..MAX_WORDS {
+            let Some(socket) = &self.socket else { break };
+            match rustix::net::recv(socket, &mut self.word[..], RecvFlags::DONTWAIT) {
+                Ok((0, _)) => self.socket = None,
+                Ok((length, _)) => {
+                    // What is no word is none of ours: nobody else has the other end.
+                    let Some(word) = Word::read(&self.word[..length]) else { continue };
+                    if self.take(word, now) {
+                        return Some(End::Wished);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(_) => self.socket = None,
+            }
+        }
+        let gone = dead || self.socket.is_none();
+        // While it hands over, its end is waited for like its silence.
+        (gone && self.patient_until.is_none_or(|until| now >= until)).then_some(End::Alone)
+    }
+
+    fn is_parent_dead(&self) -> bool {
+        let Some(parent) = &self.parent else { return true };
+        let mut fds = [PollFd::new(parent, PollFlags::IN)];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Whether the parent wishes the end.
+    fn take(&mut self, word: Word, now: Duration) -> bool {
+        self.silence.heard(now);
+        self.patient_until = None;
+        match word {
+            Word::Begin { suspicion } => self.silence = Silence::new(suspicion, now),
+            Word::Hold { set, addresses, programs } => self.table.hold(set, addresses, programs),
+            Word::LetGo { set } => self.table.let_go(&set),
+            Word::Beat { thread } => {
+                self.thread = thread;
+                if self.fenced.is_some() {
+                    self.say(Answer::Fenced { fencing: self.fencing });
+                }
+            }
+            Word::HandOver { until } => self.patient_until = Some(Duration::from_nanos(until)),
+            Word::Acknowledge { fencing } if fencing == self.fencing => {
+                self.table.clear();
+                self.fenced = None;
+            }
+            // Of one before; it is told of this one again.
+            Word::Acknowledge { .. } => {}
+            Word::End => return true,
+        }
+        false
+    }
+
+    /// The parent is silent: what it holds is taken away until it knows.
+    fn fence(&mut self) {
+        self.fencing = self.fencing.wrapping_add(1);
+        // Before the deletion, so that nothing comes back unseen.
+        let addresses = Interests { links: false, addresses: true, neighbours: false };
+        self.fenced = Some(Watch::open(addresses).ok());
+        self.take_away();
+        self.say(Answer::Fenced { fencing: self.fencing });
+        self.programs.add(self.table.take_programs());
+    }
+
+    /// Deletes what came back since the fencing.
+    fn clear_again(&mut self) {
+        let Some(Some(watch)) = &mut self.fenced else { return };
+        let mut back = false;
+        loop {
+            match watch.next_event() {
+                Ok(Some(Event::AddressAdded(held))) => back |= self.table.has(&held.address),
+                Ok(Some(Event::Lost)) => back = true,
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if back {
+            self.take_away();
+        }
+    }
+
+    /// Resets connections while their addresses can still say so, then deletes the addresses.
+    fn take_away(&mut self) {
+        let addresses = self.table.addresses();
+        if addresses.is_empty() {
+            return;
+        }
+        // Without it clients notice later; the addresses go all the same.
+        let _ = self.connections.reset(&self.table.ips(), RESETTING);
+        for _ in 0..ATTEMPTS {
+            if self.kernel.delete(&addresses).is_ok_and(|all| all.iter().all(Result::is_ok)) {
+                return;
+            }
+            if let Ok(kernel) = Kernel::open() {
+                self.kernel = kernel;
+            }
+        }
+    }
+
+    fn finish(&mut self, end: End) -> i32 {
+        if matches!(end, End::Wished) {
+            return 0;
+        }
+        self.take_away();
+        self.programs.add(self.table.take_programs());
+        self.fenced = None;
+        (self.socket, self.parent) = (None, None);
+        loop {
+            self.programs.turn(now());
+            if self.programs.are_done() {
+                return 0;
+            }
+            self.wait();
+        }
+    }
+
+    fn say(&self, answer: Answer) {
+        if let Some(socket) = &self.socket {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            // A parent that does not read is told again at its next beat.
+            let _ = rustix::net::send(socket, &answer.write(), flags);
+        }
+    }
+
+    /// Does everything once with an address that nobody has, so that all of it is in memory.
+    fn rehearse(&mut self) {
+        let nobody = Address { ip: Ipv4Addr::BROADCAST.into(), prefix: 32, interface: 1 };
+        self.table.hold(String::new(), vec![nobody], Vec::new());
+        self.take_away();
+        self.table.clear();
+    }
+}

@@ -1,0 +1,250 @@
+//! What the core wants done.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use base::Instant;
+use vip::{Action, After, Reason, Set, SetKey};
+
+use super::holding::{Holding, Placed, State};
+use super::places::Place;
+use super::run::Service;
+use super::worker::{Job, Terms};
+use crate::config::{self};
+use crate::kernel::{self};
+
+/// How long those who are being served have to finish before connections are reset, when another machine has the address already:
+/// most requests take less, and nobody new comes meanwhile.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// What came and went in one round of decisions, for `post up` and `post down`.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    pub(super) up: BTreeSet<SetKey>,
+    pub(super) down: BTreeSet<SetKey>,
+    pub(super) up_sets: Vec<config::Set>,
+    pub(super) down_sets: Vec<config::Set>,
+}
+
+impl Service {
+    /// Does what the core wants, says what is due, and lets sets go that have lingered long enough. Whether anything was done.
+    pub(super) fn act(&mut self, now: Instant) -> bool {
+        let mut acted = false;
+        let mut adds = Vec::new();
+        while let Some(action) = self.vip.poll_action() {
+            acted = true;
+            match action {
+                Action::Add { set, after, reason } => self.add(now, &set, after, reason, &mut adds),
+                Action::Announce(key) => {
+                    for placed in
+                        self.holdings.sets.get(&key).iter().flat_map(|holding| &holding.placed)
+                    {
+                        self.air.again(now, placed.said());
+                    }
+                }
+                Action::Remove { set, reason } => self.remove(now, &set, reason),
+                Action::Rejoin => self.rejoin_next = true,
+            }
+        }
+        if !adds.is_empty() {
+            self.ask_kernel(Job::Add(adds));
+        }
+        let over: Vec<SetKey> = self
+            .holdings
+            .sets
+            .iter()
+            .filter(|(_, holding)| matches!(holding.state, State::Lingering(until) if until <= now))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in over {
+            acted = true;
+            self.take_off(key);
+        }
+        let mut adds = Vec::new();
+        for asked in self.air.speak(now) {
+            acted = true;
+            self.asked(now, asked, &mut adds);
+        }
+        if !adds.is_empty() {
+            self.ask_kernel(Job::Add(adds));
+        }
+        self.end_round();
+        acted
+    }
+
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        set: &Set,
+        after: After,
+        reason: Reason,
+        adds: &mut Vec<(kernel::Address, Terms)>,
+    ) {
+        let key = set.key();
+        if let Some(holding) = self.holdings.sets.get_mut(&key) {
+            if matches!(holding.state, State::Lingering(_)) && holding.is_aside() {
+                // It was not taken off yet, but is not answered for any more.
+                holding.reason = reason;
+                self.put_on(now, key, adds);
+                return;
+            }
+            if matches!(holding.state, State::Up | State::Lingering(_)) {
+                // It is there: everybody is told again, and that is all.
+                holding.state = State::Up;
+                for placed in &holding.placed {
+                    self.air.won(now, placed.said());
+                }
+                self.to_confirm.push(key);
+                return;
+            }
+            tracing::error!(head = %set.head(), "asked to be added while it is being added or taken off");
+        }
+        let Some(config) = self.sets.get(&key).cloned() else {
+            self.failed(now, key, set.head(), "it is not in the configuration any more".into());
+            return;
+        };
+        let placed = match self.place(&config) {
+            Ok(placed) => placed,
+            Err(why) => {
+                self.failed(now, key, set.head(), why);
+                return;
+            }
+        };
+        let contested = match after {
+            After::Lost { until } => Some(until),
+            _ => None,
+        };
+        let asks = after == After::Nobody && config.kernel;
+        let state = if asks {
+            State::Asking(placed.len())
+        } else {
+            State::Adding { left: placed.len(), refused: None }
+        };
+        if asks {
+            placed.iter().for_each(|one| self.air.ask(now, one.said()));
+        }
+        let holding =
+            Holding { set: config, placed, state, reason, contested, since: now, put_back: 0 };
+        self.holdings.sets.insert(key, holding);
+        if !asks {
+            self.put_on(now, key, adds);
+        }
+    }
+
+    /// Where each address of a set goes, and what that takes.
+    pub(super) fn place(&self, set: &config::Set) -> Result<Vec<Placed>, String> {
+        if !set.kernel {
+            return Ok(Vec::new());
+        }
+        let one = |address: &config::Address| {
+            let interface = match self.places.of(address, &self.managed) {
+                Place::On(interface) => interface,
+                Place::NotNow(why) => return Err(why),
+            };
+            let single = if address.ip.is_ipv4() { 32 } else { 128 };
+            if address.prefix < single
+                && address.ip.is_ipv4()
+                && let Some(link) = self.places.link(interface)
+            {
+                kernel::sysctl::promote_secondaries(&link.name)
+                    .map_err(|error| error.to_string())?;
+            }
+            Ok(Placed {
+                address: kernel::Address { ip: address.ip, prefix: address.prefix, interface },
+                net: address.net,
+                terms: Terms { source: address.source, quorum: set.quorum },
+            })
+        };
+        set.addresses.iter().map(one).collect()
+    }
+
+    /// The guardian is told, then the kernel.
+    pub(super) fn put_on(
+        &mut self,
+        now: Instant,
+        key: SetKey,
+        adds: &mut Vec<(kernel::Address, Terms)>,
+    ) {
+        if let Err(why) = self.tell_guardian(key) {
+            let head = self.holdings.sets.get(&key).map(|holding| holding.set.head());
+            // One that does not know would leave it there after our death, for a lease: it is told again in a moment.
+            if self.seldom("guardian".to_owned()) {
+                let what = format!("the guardian could not be told: {why}; it is told again");
+                self.alarm(head, what);
+            }
+            self.untold.push(key);
+        }
+        let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
+        holding.state = State::Adding { left: holding.placed.len(), refused: None };
+        adds.extend(holding.placed.iter().map(|placed| (placed.address, placed.terms)));
+        if holding.placed.is_empty() {
+            self.is_up(now, key);
+        }
+    }
+
+    pub(super) fn remove(&mut self, now: Instant, set: &Set, reason: Reason) {
+        let key = set.key();
+        let has_time = self.vip.stands().is_some();
+        let Some(holding) = self.holdings.sets.get_mut(&key) else {
+            self.vip.handle_removed(now, key);
+            return;
+        };
+        holding.reason = reason;
+        let planned = matches!(
+            reason,
+            Reason::Balance
+                | Reason::Preference
+                | Reason::Drain
+                | Reason::Operator
+                | Reason::Leaving
+                | Reason::Conflict
+        );
+        match holding.state {
+            State::Asking(_) => {
+                holding.placed.iter().for_each(|placed| self.air.cancel(placed.said()));
+                self.holdings.sets.remove(&key);
+                self.vip.handle_removed(now, key);
+            }
+            State::Up if planned && !holding.set.quorum && has_time => {
+                // Nothing is said of it any more, but what is being answered is answered to the end.
+                holding.state = State::Lingering(now + LINGER);
+                for placed in &holding.placed {
+                    self.air.released(placed.said());
+                }
+                let all = holding.placed.iter().map(|placed| placed.address);
+                let aside: Vec<kernel::Address> = all.filter(|one| one.ip.is_ipv6()).collect();
+                let stay = |one: &kernel::Address| !self.holdings.stays(one, key);
+                let aside: Vec<kernel::Address> = aside.into_iter().filter(stay).collect();
+                if !aside.is_empty() {
+                    self.ask_kernel(Job::Aside(aside));
+                }
+            }
+            State::Removing(_) => {}
+            State::Adding { .. } | State::Up | State::Lingering(_) => self.take_off(key),
+        }
+    }
+
+    /// Takes a set's addresses off, but for those that are in another set that stays.
+    pub(super) fn take_off(&mut self, key: SetKey) {
+        let Some(holding) = self.holdings.sets.get(&key) else { return };
+        let go: Vec<Placed> = holding
+            .placed
+            .iter()
+            .filter(|placed| !self.holdings.stays(&placed.address, key))
+            .cloned()
+            .collect();
+        for placed in &go {
+            self.air.released(placed.said());
+            self.unproven.remove(&placed.address);
+        }
+        if let Some(holding) = self.holdings.sets.get_mut(&key) {
+            holding.placed.clone_from(&go);
+            holding.state = State::Removing(go.len());
+        }
+        if go.is_empty() {
+            self.is_down(key);
+        } else {
+            self.ask_kernel(Job::Remove(go.into_iter().map(|placed| placed.address).collect()));
+        }
+    }
+}

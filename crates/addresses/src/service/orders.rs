@@ -1,0 +1,94 @@
+//! What operators ask, and another configuration.
+
+use std::collections::BTreeSet;
+
+use base::Instant;
+use spread_client::{Backoff, Session};
+
+use super::clock;
+use super::handle::Command;
+use crate::config::Config;
+
+use super::run::{Leaving, Service};
+use super::setup::{FRESH, FRESH_BY_ECHO, kernel_addresses, keyed, options, settings};
+
+impl Service {
+    pub(super) async fn ordered(&mut self, command: Command) {
+        let now = clock::now();
+        match command {
+            Command::Report(answer) => drop(answer.send(Box::new(self.report(now)))),
+            Command::Decisions(above, answer) => {
+                let _ = answer.send(self.decisions.above(above));
+            }
+            Command::Order { machine, order, answer } => {
+                let given = self.vip.order(&machine, order).map_err(|error| error.to_string());
+                // Whoever asked may have given up.
+                let _ = answer.send(given);
+            }
+            Command::Away(away, answer) => {
+                self.go_away(now, away).await;
+                let _ = answer.send(());
+            }
+            Command::Leave { back_within, left } => {
+                self.note(None, "leaving: what is held here goes to others first".into());
+                self.vip.leave(now, back_within);
+                self.leaving = Some(Leaving { until: now + self.config.stop_within, answer: left });
+            }
+            Command::HandOver { within, answer } => {
+                self.handed_over = Some((within, answer));
+                self.ends = true;
+            }
+            Command::Reload(config) => self.reload(now, *config),
+            Command::End => self.ends = true,
+        }
+    }
+
+    pub(super) async fn go_away(&mut self, now: Instant, away: bool) {
+        if away {
+            self.away = true;
+            let options = options(&self.config);
+            let Some(endpoint) = self.endpoint() else { return };
+            let fresh = Session::new(endpoint, options, Backoff::default());
+            let session = std::mem::replace(&mut self.session, fresh);
+            let _ = session.disconnect().await;
+            let _ = self.session.join(&self.group).await;
+            self.lost(now, "away from the bus, as an operator told it to be".into());
+        } else {
+            self.away = false;
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> Option<spread_client::Endpoint> {
+        Some(self.session.endpoint().clone())
+    }
+
+    pub(super) fn reload(&mut self, now: Instant, config: Config) {
+        let kept = [
+            (config.group != self.config.group, "group"),
+            (config.daemon != self.config.daemon, "daemon"),
+            (config.machine != self.config.machine, "cluster.name"),
+            (config.lease != self.config.lease, "lease"),
+            (config.health != self.config.health, "health"),
+            (config.hooks != self.config.hooks, "hook"),
+            (config.control != self.config.control, "control"),
+            (config.socket != self.config.socket, "socket"),
+            (config.guardian != self.config.guardian, "guardian"),
+        ];
+        for (_, key) in kept.into_iter().filter(|(differs, _)| *differs) {
+            self.alarm(
+                None,
+                format!("{key} has changed in the configuration and needs a start to be in force"),
+            );
+        }
+        let (group, health, hooks) =
+            (self.config.group, self.config.health.clone(), self.config.hooks.clone());
+        self.config = Config { group, health, hooks, lease: self.config.lease, ..config };
+        self.sets = keyed(&self.config);
+        self.managed = kernel_addresses(&self.config).collect();
+        let fresh = if self.echo_only { FRESH_BY_ECHO } else { FRESH };
+        self.vip.reload(now, settings(&self.config, fresh));
+        self.share_at = self.config.share_neighbours_every.map(|_| now);
+        self.note(None, "the configuration was read again".into());
+        self.interfaces_changed(now, &BTreeSet::new());
+    }
+}

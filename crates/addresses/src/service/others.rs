@@ -1,0 +1,224 @@
+//! What others do: strangers on the network, other programs on this machine, interfaces that come and go.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base::Instant;
+use vip::SetKey;
+
+use super::air::Claimed;
+use super::holding::State;
+use super::places::Place;
+use super::run::Service;
+use super::worker::Job;
+use crate::kernel::{self, Held};
+
+/// An address that somebody else takes off again and again is given up after so many times.
+const PUT_BACK_MAX: u32 = 5;
+/// Once it has stayed for so long, that is forgotten.
+const PUT_BACK_FORGOTTEN: Duration = Duration::from_secs(60);
+
+impl Service {
+    /// Somebody else uses an address of ours.
+    pub(super) fn claimed(&mut self, claim: Claimed) {
+        match claim {
+            Claimed::Apart(address, id) => {
+                let machine = self.machine_of(id);
+                let head = self.holdings.by_ip(address.ip).map(|(_, holding)| holding.set.head());
+                if self.seldom(format!("apart {}", address.ip)) {
+                    self.alarm(head, format!("{} is held by {machine} too: the network connects us and the bus does not; looking for it", address.ip));
+                }
+                if let Some(seek) = &self.seek {
+                    seek();
+                }
+            }
+            Claimed::Stranger { address, mac, defended } => {
+                let head = self.holdings.by_ip(address.ip).map(|(_, holding)| holding.set.head());
+                if defended || self.seldom(format!("stranger {}", address.ip)) {
+                    let what = if defended { "; told so, and kept" } else { "; kept" };
+                    self.alarm(head, format!("{} is used by a stranger at {mac}{what}; give that machine another address", address.ip));
+                }
+            }
+        }
+    }
+
+    /// The kernel says that an address is there.
+    pub(super) fn address_came(&mut self, now: Instant, held: &Held) {
+        if held.address.ip.is_ipv6() && held.works() && self.managed.contains(&held.address.ip) {
+            self.proven.insert(held.address);
+            if self.unproven.remove(&held.address).is_some() {
+                self.settled(now, held.address, None);
+            }
+        }
+        if !self.managed.contains(&held.address.ip) {
+            self.relist_soon(now);
+            return;
+        }
+        let ours = !self.holdings.with(&held.address).is_empty();
+        if ours && self.missing.remove(&held.address) {
+            // A renewal has put it back.
+            let said =
+                vip::announce::Address { interface: held.address.interface, ip: held.address.ip };
+            self.air.won(now, said);
+        }
+        if !ours && !held.is_ours() {
+            self.tell_of_other(held.address.ip);
+        }
+    }
+
+    /// The kernel says that an address has gone.
+    pub(super) fn address_went(&mut self, now: Instant, held: &Held) {
+        self.proven.remove(&held.address);
+        if !self.managed.contains(&held.address.ip) {
+            self.relist_soon(now);
+            return;
+        }
+        for key in self.holdings.with(&held.address) {
+            let Some(holding) = self.holdings.sets.get_mut(&key) else { continue };
+            // What goes is not missed.
+            if !matches!(holding.state, State::Up) {
+                continue;
+            }
+            let passes = self.places.link(held.address.interface).is_some_and(kernel::Link::passes);
+            let (_, _, bus) = self.shared.read();
+            if !passes || bus.ring.is_none() || now.since(bus.since) > self.config.lease {
+                // Its lease ran out, or its link is down: what follows is decided elsewhere.
+                self.missing.insert(held.address);
+                continue;
+            }
+            // Whether it is still away, and the interface still there, is seen when both are listed: this word may be older than the
+            // address that is there by now.
+            self.taken_off.insert(held.address);
+        }
+        if !self.taken_off.is_empty() {
+            self.ask_kernel(Job::Links);
+        }
+    }
+
+    /// The interfaces were listed: what somebody has taken off is put back.
+    pub(super) fn put_back(&mut self, now: Instant) {
+        for address in std::mem::take(&mut self.taken_off) {
+            let Some(link) = self.places.link(address.interface).filter(|link| link.passes())
+            else {
+                self.missing.insert(address);
+                continue;
+            };
+            if link.addresses.iter().any(|held| held.address == address) {
+                continue;
+            }
+            for key in self.holdings.with(&address) {
+                self.put_back_of(now, key, address);
+            }
+        }
+    }
+
+    pub(super) fn put_back_of(&mut self, now: Instant, key: SetKey, address: kernel::Address) {
+        let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
+        let of = holding.placed.iter().find(|placed| placed.address == address);
+        let (State::Up, Some(terms)) = (&holding.state, of.map(|placed| placed.terms)) else {
+            return;
+        };
+        if now.since(holding.since) > PUT_BACK_FORGOTTEN {
+            holding.put_back = 0;
+            holding.since = now;
+        }
+        holding.put_back += 1;
+        // Each address of the set may be taken off as often.
+        let most = PUT_BACK_MAX * u32::try_from(holding.placed.len()).unwrap_or(u32::MAX);
+        let (head, over) = (holding.set.head(), holding.put_back > most);
+        if over {
+            let why = "another program takes it off again and again";
+            self.could_not(now, key, why.into());
+            return;
+        }
+        self.counters.put_back += 1;
+        self.alarm(
+            Some(head),
+            format!("{} was taken off by another program and is put back", address.ip),
+        );
+        self.ask_kernel(Job::Add(vec![(address, terms)]));
+    }
+
+    /// Everything that was here is off, and not because it was to be.
+    pub(super) fn all_gone(&mut self) {
+        let keys: Vec<SetKey> = self.holdings.sets.keys().copied().collect();
+        for key in keys {
+            let Some(holding) = self.holdings.sets.get(&key) else { continue };
+            let off: Vec<kernel::Address> =
+                holding.placed.iter().map(|placed| placed.address).collect();
+            for placed in &holding.placed {
+                self.air.released(placed.said());
+            }
+            // What the kernel's thread still renews would come back.
+            self.ask_kernel(Job::Remove(off));
+            self.is_down(key);
+        }
+    }
+
+    /// Which sets can be had here has to be looked at again. `back` are interfaces whose carrier has come back.
+    pub(super) fn interfaces_changed(&mut self, now: Instant, back: &BTreeSet<u32>) {
+        let mut used = BTreeSet::new();
+        let mut verdicts = Vec::new();
+        for (key, set) in &self.sets {
+            let mut why = None;
+            let mut new = false;
+            for address in set.addresses.iter().filter(|_| set.kernel) {
+                match self.places.of(address, &self.managed) {
+                    Place::On(index) => {
+                        new |= back.contains(&index);
+                        used.insert((index, address.ip.is_ipv4()));
+                    }
+                    Place::NotNow(reason) => why = why.or(Some(reason)),
+                }
+            }
+            verdicts.push((*key, set.head(), why, new));
+        }
+        for trouble in self.air.know(&self.places, &used, &self.config) {
+            self.alarm(None, trouble);
+        }
+        for index in back {
+            self.air.link_up(now, *index);
+        }
+        let mut able = Vec::with_capacity(verdicts.len());
+        for (key, head, why, new) in verdicts {
+            let before = self.unable.get(&key);
+            if before != why.as_ref() {
+                match &why {
+                    Some(why) => {
+                        let why = format!("{head} cannot be held here: {why}");
+                        self.alarm(Some(head), why);
+                    }
+                    None => self.note(Some(head), format!("{head} can be held here again")),
+                }
+            }
+            able.push((key, why.is_none(), new));
+            match why {
+                Some(why) => drop(self.unable.insert(key, why)),
+                None => drop(self.unable.remove(&key)),
+            }
+        }
+        self.vip.handle_all_able(now, able);
+        self.tell_of_others();
+    }
+
+    /// Addresses that somebody has put on interfaces here for ever, and that are the cluster's to give.
+    pub(super) fn tell_of_others(&mut self) {
+        let all = self.places.links().flat_map(|link| &link.addresses);
+        let others = all.filter(|held| {
+            self.managed.contains(&held.address.ip) && !held.is_ours() && held.valid.is_none()
+        });
+        let others: Vec<kernel::Address> = others.map(|held| held.address).collect();
+        for address in others {
+            if self.holdings.with(&address).is_empty() {
+                self.tell_of_other(address.ip);
+            }
+        }
+    }
+
+    pub(super) fn tell_of_other(&mut self, ip: IpAddr) {
+        if self.seldom(format!("other {ip}")) {
+            self.alarm(Some(ip), format!("{ip} was put on an interface here by another program; it is held by the cluster, so take it off there"));
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What became of what was asked of the kernel, and of asking whether an address is free.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base::Instant;
+use vip::SetKey;
+
+use super::air::Asked;
+use super::clock;
+use super::holding::State;
+use super::programs::set_name;
+use super::run::Service;
+use super::worker::{Done, Job, Terms};
+use crate::config::HookEvent;
+use crate::kernel::{self};
+
+/// How long the kernel may take to say that an address of version 6 works.
+const PROOF: Duration = Duration::from_millis(200);
+
+impl Service {
+    /// The kernel's thread has done something.
+    pub(super) fn kernel_did(&mut self, done: Done) {
+        let now = clock::now();
+        match done {
+            Done::Added(outcomes) => {
+                for (address, outcome) in outcomes {
+                    self.added(now, address, outcome);
+                }
+            }
+            Done::Removed(addresses) => {
+                for address in addresses {
+                    for key in self.holdings.with(&address) {
+                        let Some(holding) = self.holdings.sets.get_mut(&key) else { continue };
+                        let State::Removing(left) = &mut holding.state else { continue };
+                        *left = left.saturating_sub(1);
+                        if *left == 0 {
+                            self.is_down(key);
+                        }
+                    }
+                }
+            }
+            Done::Reset(count) => self.counters.reset += count,
+            Done::Renewed { count, took } => tracing::trace!(count, ?took, "renewed"),
+            Done::NotRenewed(refused) => {
+                for (address, why) in refused {
+                    let head =
+                        self.holdings.by_ip(address.ip).map(|(_, holding)| holding.set.head());
+                    self.alarm(head, format!("{} could not be renewed: {why}", address.ip));
+                }
+            }
+            Done::Gap(addresses) => {
+                self.counters.gaps += 1;
+                if !addresses.is_empty() {
+                    self.alarm(None, "the bus was not fresh after a renewal: this machine or its bus was stopped, so every address is taken off".into());
+                }
+                self.all_gone();
+            }
+            Done::Links(links) => {
+                self.know_links(&links);
+                let back = self.places.know(links);
+                self.interfaces_changed(now, &back);
+                self.put_back(now);
+            }
+            Done::Neighbours(neighbours) => {
+                let managed = &self.managed;
+                let known = neighbours.into_iter().filter(|one| !managed.contains(&one.ip));
+                let known = known.map(|one| (one.ip, vip::neighbours::Mac(one.mac)));
+                self.air.neighbours.sampled(now, known);
+            }
+            Done::Trouble(why) => self.alarm(None, why),
+            Done::Counters { missed, late } => {
+                self.counters.renewals_missed = missed;
+                self.counters.renewals_late = late;
+            }
+        }
+    }
+
+    /// The kernel has taken an address, or not.
+    pub(super) fn added(
+        &mut self,
+        now: Instant,
+        address: kernel::Address,
+        outcome: Result<(), String>,
+    ) {
+        if outcome.is_ok() && address.ip.is_ipv6() && !self.proven.contains(&address) {
+            // It works a moment later, and the kernel says when.
+            self.unproven.insert(address, now + PROOF);
+            return;
+        }
+        self.settled(now, address, outcome.err());
+    }
+
+    /// An address works, or was refused.
+    pub(super) fn settled(
+        &mut self,
+        now: Instant,
+        address: kernel::Address,
+        refusal: Option<String>,
+    ) {
+        for key in self.holdings.with(&address) {
+            let Some(holding) = self.holdings.sets.get_mut(&key) else { continue };
+            match &mut holding.state {
+                State::Adding { left, refused } => {
+                    *left = left.saturating_sub(1);
+                    if let (Some(why), None) = (&refusal, &refused) {
+                        *refused = Some(format!("{}: {why}", address.ip));
+                    }
+                    if *left == 0 {
+                        match refused.take() {
+                            None => self.is_up(now, key),
+                            Some(why) => self.could_not(now, key, why),
+                        }
+                    }
+                }
+                // Put back after somebody had taken it off.
+                State::Up => {
+                    if let Some(placed) =
+                        holding.placed.iter().find(|placed| placed.address == address)
+                    {
+                        self.air.won(now, placed.said());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Addresses of version 6 that the kernel has not called usable in time are believed to be.
+    pub(super) fn prove(&mut self, now: Instant) {
+        let over: Vec<kernel::Address> = self
+            .unproven
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(address, _)| *address)
+            .collect();
+        for address in over {
+            self.unproven.remove(&address);
+            self.settled(now, address, None);
+        }
+    }
+
+    pub(super) fn could_not(&mut self, now: Instant, key: SetKey, why: String) {
+        let Some(holding) = self.holdings.sets.remove(&key) else { return };
+        let off: Vec<kernel::Address> = holding
+            .placed
+            .iter()
+            .map(|placed| placed.address)
+            .filter(|address| !self.holdings.stays(address, key))
+            .collect();
+        self.ask_kernel(Job::Remove(off));
+        self.let_guardian_go(&holding.set);
+        self.failed(now, key, holding.set.head(), why);
+    }
+
+    pub(super) fn failed(&mut self, now: Instant, key: SetKey, head: IpAddr, why: String) {
+        self.alarm(Some(head), format!("{head} cannot be had here: {why}"));
+        self.vip.handle_failed(now, key);
+    }
+
+    /// All addresses of a set are there: everybody is told, then the group.
+    pub(super) fn is_up(&mut self, now: Instant, key: SetKey) {
+        let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
+        holding.state = State::Up;
+        let (contested, reason) = (holding.contested, holding.reason);
+        for placed in &holding.placed {
+            self.air.acquired(now, placed.said(), placed.net, contested);
+        }
+        *self.counters.came.entry(reason).or_default() += 1;
+        let (set, took) = (holding.set.clone(), now.since(holding.since));
+        let head = set.head();
+        self.note(
+            Some(head),
+            format!("{head} is up here ({reason}, {:.1} ms)", took.as_secs_f64() * 1e3),
+        );
+        if self.config.historical {
+            self.tell_historically("  UP", &set);
+        }
+        self.call(HookEvent::OnUp, &set, reason);
+        self.round.up.insert(key);
+        self.round.up_sets.push(set);
+        self.to_confirm.push(key);
+    }
+
+    /// All addresses of a set are off.
+    pub(super) fn is_down(&mut self, key: SetKey) {
+        let Some(holding) = self.holdings.sets.remove(&key) else { return };
+        *self.counters.went.entry(holding.reason).or_default() += 1;
+        let head = holding.set.head();
+        self.note(Some(head), format!("{head} is gone from here ({})", holding.reason));
+        if self.config.historical {
+            self.tell_historically("DOWN", &holding.set);
+        }
+        self.let_guardian_go(&holding.set);
+        self.call(HookEvent::OnDown, &holding.set, holding.reason);
+        self.round.down.insert(key);
+        self.round.down_sets.push(holding.set.clone());
+        if holding.set.quorum && self.runs_hooks(HookEvent::OnDown, &holding.set) {
+            // What may never be there twice is released when its programs have ended.
+            self.waiting_for_hooks.insert(set_name(&holding.set), key);
+        } else {
+            self.to_release.push(key);
+        }
+    }
+
+    /// The announcements are out, and what had to go is off: the group is told, of all in one word.
+    pub(super) fn confirm(&mut self, now: Instant) -> bool {
+        let up = std::mem::take(&mut self.to_confirm);
+        let off = std::mem::take(&mut self.to_release);
+        let any = !(up.is_empty() && off.is_empty());
+        if !up.is_empty() {
+            self.vip.handle_all_added(now, up);
+        }
+        if !off.is_empty() {
+            self.vip.handle_all_removed(now, off);
+        }
+        any
+    }
+
+    pub(super) fn asked(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        adds: &mut Vec<(kernel::Address, Terms)>,
+    ) {
+        let (Asked::Free(address) | Asked::Taken(address, _)) = asked;
+        let Some((key, _)) = self.holdings.by_ip(address.ip) else { return };
+        let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
+        let State::Asking(left) = &mut holding.state else { return };
+        match asked {
+            Asked::Free(_) => {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    self.put_on(now, key, adds);
+                }
+            }
+            Asked::Taken(_, mac) => {
+                let Some(holding) = self.holdings.sets.remove(&key) else { return };
+                holding.placed.iter().for_each(|placed| self.air.cancel(placed.said()));
+                let why = format!(
+                    "{} is in use by a stranger at {mac}; give that machine another address",
+                    address.ip
+                );
+                self.failed(now, key, holding.set.head(), why);
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Which interface an address belongs on, and whether it can be reached there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::config;
+use crate::kernel::Link;
+
+/// Where an address goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Onto this interface, which passes frames.
+    On(u32),
+    /// It has a place, but not now; the sentence says why.
+    NotNow(String),
+}
+
+/// The interfaces as they are.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    links: BTreeMap<u32, Link>,
+}
+
+impl Places {
+    /// Takes a whole list. Returns the interfaces whose carrier has come back since the last one.
+    pub(super) fn know(&mut self, links: Vec<Link>) -> BTreeSet<u32> {
+        let passed = |index: &u32| self.links.get(index).is_some_and(Link::passes);
+        let known = !self.links.is_empty();
+        let back = links.iter().filter(|link| known && link.passes() && !passed(&link.index));
+        let back: BTreeSet<u32> = back.map(|link| link.index).collect();
+        self.links = links.into_iter().map(|link| (link.index, link)).collect();
+        back
+    }
+
+    pub(super) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    pub(super) fn link(&self, index: u32) -> Option<&Link> {
+        self.links.get(&index)
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// Where an address belongs. `managed` are the addresses that this program itself puts on interfaces: they say nothing of networks.
+    pub(super) fn of(&self, address: &config::Address, managed: &BTreeSet<IpAddr>) -> Place {
+        let link = match &address.interface {
+            Some(name) => match self.named(name) {
+                Some(link) => link,
+                None => {
+                    let there = self.names();
+                    return Place::NotNow(format!(
+                        "there is no interface {name} (there are {there})"
+                    ));
+                }
+            },
+            None => match self.around(address.ip, managed) {
+                Some(link) => link,
+                None => {
+                    return Place::NotNow(format!(
+                        "{} is in the network of no interface; name one, as in \"eth0:{}\"",
+                        address.ip, address.ip
+                    ));
+                }
+            },
+        };
+        if !link.up {
+            return Place::NotNow(format!("interface {} is down", link.name));
+        }
+        if !link.carrier {
+            return Place::NotNow(format!("interface {} has no carrier", link.name));
+        }
+        Place::On(link.index)
+    }
+
+    /// The interface with the narrowest network that has the address.
+    fn around(&self, ip: IpAddr, managed: &BTreeSet<IpAddr>) -> Option<&Link> {
+        let networks = self.links.values().filter(|link| !link.loopback).flat_map(|link| {
+            let own = link.addresses.iter().filter(|held| !managed.contains(&held.address.ip));
+            own.map(move |held| (held.address.ip, held.address.prefix, link))
+        });
+        let has = |(of, prefix, _): &(IpAddr, u8, &Link)| shares(*of, ip, *prefix);
+        networks.filter(has).max_by_key(|(_, prefix, _)| *prefix).map(|(.., link)| link)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.links.values().map(|link| link.name.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// The address by which this machine is known to people: its first one that is not managed, on an interface that managed
+    /// addresses are on if possible.
+    pub(super) fn shown(&self, managed: &BTreeSet<IpAddr>, sets: &[config::Set]) -> Option<IpAddr> {
+        let heads = sets.iter().filter_map(|set| set.addresses.first());
+        let near = heads.filter_map(|address| match self.of(address, managed) {
+            Place::On(index) => self.link(index),
+            Place::NotNow(_) => None,
+        });
+        let all = self.links.values().filter(|link| !link.loopback);
+        let own = near.chain(all).flat_map(|link| &link.addresses);
+        let mut own: Vec<IpAddr> = own
+            .map(|held| held.address.ip)
+            .filter(|ip| !managed.contains(ip) && !is_link_local(*ip))
+            .collect();
+        // The first of version 4 if there is one: historical tools know no other.
+        own.sort_by_key(|ip| ip.is_ipv6());
+        own.first().copied()
+    }
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
+fn shares(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => (u128::from(ip.to_bits()) << 96, 32),
+        IpAddr::V6(ip) => (ip.to_bits(), 128),
+    };
+    let ((a, length), (b, same)) = (bits(one), bits(other));
+    // An address by itself has no network.
+    length == same && prefix > 0 && prefix < length && (a ^ b) >> (128 - u32::from(prefix)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{Address, Held};
+
+    fn held(ip: &str, prefix: u8, interface: u32) -> Held {
+        Held {
+            address: Address { ip: ip.parse().unwrap(), prefix, interface },
+            duplicate: false,
+            tentative: false,
+            secondary: false,
+            deprecated: false,
+            valid: None,
+            protocol: None,
+        }
+    }
+
+    fn link(index: u32, name: &str, addresses: &[(&str, u8)]) -> Link {
+        Link {
+            index,
+            name: name.into(),
+            mac: Some([2, 0, 0, 0, 0, index as u8]),
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            loopback: name == "lo",
+            addresses: addresses.iter().map(|(ip, prefix)| held(ip, *prefix, index)).collect(),
+        }
+    }
+
+    fn address(interface: Option<&str>, ip: &str) -> config::Address {
+        let ip: IpAddr = ip.parse().unwrap();
+        config::Address {
+            interface: interface.map(Into::into),
+            ip,
+            prefix: 32,
+            net: 24,
+            source: false,
+        }
+    }
+
+    fn places() -> Places {
+        let mut places = Places::default();
+        places.know(vec![
+            link(1, "lo", &[("127.0.0.1", 8)]),
+            link(2, "eth0", &[("10.0.0.1", 16), ("fd00::1", 64)]),
+            link(3, "eth1", &[("10.0.5.1", 24)]),
+        ]);
+        places
+    }
+
+    #[test]
+    fn an_address_goes_where_it_is_said_or_where_its_network_is() {
+        let (places, none) = (places(), BTreeSet::new());
+        assert_eq!(places.of(&address(Some("eth1"), "192.0.2.1"), &none), Place::On(3));
+        assert_eq!(places.of(&address(None, "10.0.9.9"), &none), Place::On(2));
+        assert_eq!(places.of(&address(None, "10.0.5.9"), &none), Place::On(3));
+        assert_eq!(places.of(&address(None, "fd00::9"), &none), Place::On(2));
+    }
+
+    #[test]
+    fn what_has_no_place_says_why() {
+        let (mut places, none) = (places(), BTreeSet::new());
+        let why = |places: &Places, address| match places.of(&address, &none) {
+            Place::NotNow(why) => why,
+            Place::On(index) => panic!("on {index}"),
+        };
+        assert_eq!(
+            why(&places, address(Some("eth9"), "10.0.0.9")),
+            "there is no interface eth9 (there are lo, eth0, eth1)"
+        );
+        assert!(
+            why(&places, address(None, "192.0.2.9"))
+                .starts_with("192.0.2.9 is in the network of no interface")
+        );
+        let mut dark = link(2, "eth0", &[("10.0.0.1", 16)]);
+        dark.carrier = false;
+        assert_eq!(places.know(vec![dark]), BTreeSet::new());
+        assert_eq!(why(&places, address(None, "10.0.0.9")), "interface eth0 has no carrier");
+        assert_eq!(places.know(vec![link(2, "eth0", &[("10.0.0.1", 16)])]), [2].into());
+    }
+
+    #[test]
+    fn managed_addresses_make_no_network_and_are_not_shown() {
+        let mut places = Places::default();
+        places.know(vec![link(2, "eth0", &[("10.0.0.9", 24), ("10.0.0.1", 24)])]);
+        let managed: BTreeSet<IpAddr> = ["10.0.0.9".parse().unwrap()].into();
+        assert_eq!(places.shown(&managed, &[]), Some("10.0.0.1".parse().unwrap()));
+    }
+}

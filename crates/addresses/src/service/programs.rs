@@ -1,0 +1,194 @@
+//! Programs that are run when addresses come and go, and what the guardian has to know.
+
+use std::time::SystemTime;
+
+use vip::{Reason, SetKey};
+
+use super::act::Round;
+use super::clock;
+use super::holding::State;
+use super::places::Place;
+use super::run::Service;
+use crate::config::{self, HookEvent, HookRun, HookSets};
+use crate::guardian::Program;
+use crate::hooks::{HookCall, HookDone, Located, Owner};
+use crate::kernel::{self};
+
+impl Service {
+    pub(super) fn runs_hooks(&self, event: HookEvent, set: &config::Set) -> bool {
+        self.config.hooks.iter().any(|hook| {
+            hook.event == event
+                && match &hook.sets {
+                    HookSets::All => true,
+                    HookSets::Heads(heads) => heads.contains(&set.head()),
+                }
+        })
+    }
+
+    pub(super) fn call(&mut self, event: HookEvent, set: &config::Set, reason: Reason) {
+        if !self.runs_hooks(event, set) {
+            return;
+        }
+        let call = self.hook_call(event, std::slice::from_ref(set), reason);
+        self.hooks.queue(call);
+    }
+
+    pub(super) fn hook_call(
+        &self,
+        event: HookEvent,
+        sets: &[config::Set],
+        reason: Reason,
+    ) -> HookCall {
+        let round = matches!(event, HookEvent::PostUp | HookEvent::PostDown);
+        let located = |address: &config::Address| {
+            let link = match self.places.of(address, &self.managed) {
+                Place::On(index) => self.places.link(index),
+                Place::NotNow(_) => {
+                    address.interface.as_deref().and_then(|name| self.places.named(name))
+                }
+            };
+            Located {
+                interface: link
+                    .map(|link| link.name.clone())
+                    .or_else(|| address.interface.clone())
+                    .unwrap_or_default(),
+                address: address.ip,
+                prefix: address.prefix,
+                mac: link
+                    .and_then(|link| link.mac)
+                    .map(|mac| vip::neighbours::Mac(mac).to_string()),
+            }
+        };
+        let status = self.vip.status(clock::now());
+        let head = sets.first().map(config::Set::head);
+        let owner = match event {
+            HookEvent::OnUp | HookEvent::PostUp => None,
+            _ => status
+                .sets
+                .iter()
+                .find(|set| Some(set.head) == head)
+                .and_then(|set| set.moving_to.or(set.owner)),
+        };
+        let owner = match event {
+            HookEvent::OnUp => Some(Owner {
+                machine: self.config.machine.clone(),
+                address: self.places.shown(&self.managed, &self.config.sets),
+            }),
+            _ => owner
+                .and_then(|at| status.members.get(at))
+                .map(|member| Owner { machine: member.machine.clone(), address: member.shown }),
+        };
+        HookCall {
+            event,
+            set: if round { String::new() } else { sets.first().map(set_name).unwrap_or_default() },
+            sets: sets.iter().map(set_name).collect(),
+            addresses: sets.iter().flat_map(|set| set.addresses.iter().map(located)).collect(),
+            machine: self.config.machine.clone(),
+            owner,
+            reason: reason.word().into(),
+            view: status
+                .view
+                .map(|view| view.0.iter().map(|byte| format!("{byte:02x}")).collect())
+                .unwrap_or_default(),
+            at: SystemTime::now(),
+        }
+    }
+
+    /// Once nothing comes or goes any more, `post up` and `post down` are run for what did.
+    pub(super) fn end_round(&mut self) {
+        let busy = self.holdings.sets.values().any(|holding| !matches!(holding.state, State::Up));
+        if busy || self.round.up.is_empty() && self.round.down.is_empty() {
+            return;
+        }
+        let Round { up_sets, down_sets, .. } = std::mem::take(&mut self.round);
+        for (event, sets) in [(HookEvent::PostDown, down_sets), (HookEvent::PostUp, up_sets)] {
+            let wanted = self.config.hooks.iter().any(|hook| hook.event == event);
+            if wanted && !sets.is_empty() {
+                let call = self.hook_call(event, &sets, Reason::Balance);
+                self.hooks.queue(call);
+            }
+        }
+    }
+
+    pub(super) fn hook_ended(&mut self, done: HookDone) {
+        let entry = self.counters.hooks.entry(done.hook.clone()).or_default();
+        entry.0 += 1;
+        entry.1 += u64::from(!done.succeeded());
+        entry.2 += done.took;
+        let down = done.event == HookEvent::OnDown;
+        if !done.succeeded() {
+            self.alarm(None, done.to_string());
+        }
+        if down && let Some(key) = self.waiting_for_hooks.remove(&done.set) {
+            self.vip.handle_removed(clock::now(), key);
+        }
+    }
+
+    /// What the guardian has to know of a set before the kernel gets it.
+    pub(super) fn tell_guardian(&mut self, key: SetKey) -> Result<(), String> {
+        let Some(holding) = self.holdings.sets.get(&key) else { return Ok(()) };
+        let addresses: Vec<kernel::Address> =
+            holding.placed.iter().map(|placed| placed.address).collect();
+        let set = holding.set.clone();
+        let programs = if self.runs_hooks(HookEvent::OnDown, &set) {
+            self.guardian_s_programs(&set)
+        } else {
+            Vec::new()
+        };
+        match &mut self.guardian {
+            Some(guardian) => guardian
+                .get_mut()
+                .hold(&set_name(&set), &addresses, &programs)
+                .map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// What the guardian runs for a set when this program is dead.
+    pub(super) fn guardian_s_programs(&self, set: &config::Set) -> Vec<Program> {
+        let call = self.hook_call(HookEvent::OnDown, std::slice::from_ref(set), Reason::Lost);
+        let (environment, input) = call.told();
+        let hooks = self.config.hooks.iter().filter(|hook| {
+            hook.event == HookEvent::OnDown
+                && match &hook.sets {
+                    HookSets::All => true,
+                    HookSets::Heads(heads) => heads.contains(&set.head()),
+                }
+        });
+        let programs = hooks.filter_map(|hook| match &hook.run {
+            HookRun::Command(argv) => Some(Program {
+                command: argv.iter().map(Into::into).collect(),
+                environment: environment.clone(),
+                input: input.clone(),
+                limit: hook.timeout,
+            }),
+            // It is called by this program, which is dead then.
+            HookRun::Module { .. } => None,
+        });
+        programs.collect()
+    }
+
+    pub(super) fn let_guardian_go(&mut self, set: &config::Set) {
+        if let Some(guardian) = &mut self.guardian {
+            // One that does not know would take off once more what is off.
+            let _ = guardian.get_mut().let_go(&set_name(set));
+        }
+    }
+
+    /// What the guardian could not take when it was told of much at once.
+    pub(super) fn tell_guardian_again(&mut self) {
+        let mut untold = std::mem::take(&mut self.untold);
+        untold.retain(|key| self.tell_guardian(*key).is_err());
+        self.untold = untold;
+    }
+
+    pub(super) fn tell_guardian_all(&mut self) {
+        self.untold = self.holdings.sets.keys().copied().collect();
+        self.tell_guardian_again();
+    }
+}
+
+/// How a set is called in hooks and to the guardian.
+pub(super) fn set_name(set: &config::Set) -> String {
+    set.name.clone().unwrap_or_else(|| set.head().to_string())
+}

@@ -1,0 +1,121 @@
+//! What others see of the service: for pages, metrics and commands.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use vip::status::Status;
+use vip::{Reason, SetKey};
+
+use crate::health::CheckState;
+
+/// Decisions kept to be told.
+const DECISIONS_MAX: usize = 256;
+
+/// Numbers that only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Sets that came here, by reason.
+    pub came: BTreeMap<Reason, u64>,
+    /// Sets that went, by reason.
+    pub went: BTreeMap<Reason, u64>,
+    /// Announcements to everybody.
+    pub announced: u64,
+    /// Announcements to single hosts.
+    pub told: u64,
+    /// Frames that no socket took.
+    pub unsent: u64,
+    /// What was heard of addresses that are held here.
+    pub conflicts: vip::conflict::Counters,
+    /// Renewals that were due and not allowed: the bus was not fresh.
+    pub renewals_missed: u64,
+    /// Renewals that came after the lease had run out.
+    pub renewals_late: u64,
+    /// Times when everything was taken off because the bus was not fresh after a renewal.
+    pub gaps: u64,
+    /// Connections reset because their address went.
+    pub reset: u64,
+    /// Addresses that somebody else took off, and that were put back.
+    pub put_back: u64,
+    /// Times the guardian took everything away, and how often it was started anew.
+    pub fenced: u64,
+    /// Guardians started.
+    pub guardians: u64,
+    /// Runs of hooks by their name, with those that failed, and how long all took.
+    pub hooks: BTreeMap<String, (u64, u64, Duration)>,
+}
+
+/// Something that was decided or that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When.
+    pub at: SystemTime,
+    /// The head of the set it is about, if it is about one.
+    pub head: Option<IpAddr>,
+    /// What, as a sentence.
+    pub what: String,
+    /// Whether somebody should look.
+    pub alarm: bool,
+}
+
+/// Everything.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What the core knows.
+    pub status: Status,
+    /// Sets by key: their name if they have one, and their addresses as `eth0:10.0.0.1/24` or without the interface.
+    pub names: BTreeMap<SetKey, SetName>,
+    /// The sets of this machine's configuration, in its order.
+    pub order: Vec<SetKey>,
+    /// The heads of the sets of which something is still, or already, on this machine's interfaces, or of which a hook runs.
+    pub held: Vec<IpAddr>,
+    /// Whether an operator has sent this machine away from the bus.
+    pub away: bool,
+    /// Why a set cannot be held here now, by key.
+    pub unable: BTreeMap<SetKey, String>,
+    /// Whether there is a session with the bus; otherwise why not.
+    pub bus: Result<String, String>,
+    /// Why this machine is or is not healthy.
+    pub health: (bool, String),
+    /// Its checks.
+    pub checks: Vec<CheckState>,
+    /// Numbers.
+    pub counters: Counters,
+    /// The last decisions, the oldest first.
+    pub decisions: VecDeque<Decision>,
+    /// Whether a guardian watches.
+    pub guarded: bool,
+}
+
+/// How a set is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetName {
+    /// What people call it.
+    pub name: Option<String>,
+    /// Interface, address, prefix, in the order of the configuration.
+    pub addresses: Vec<(String, IpAddr, u8)>,
+}
+
+/// The last decisions.
+#[derive(Debug, Default)]
+pub(super) struct Decisions {
+    pub(super) last: VecDeque<Decision>,
+    number: u64,
+}
+
+impl Decisions {
+    pub(super) fn note(&mut self, head: Option<IpAddr>, what: String, alarm: bool) {
+        self.number += 1;
+        if self.last.len() >= DECISIONS_MAX {
+            self.last.pop_front();
+        }
+        let at = SystemTime::now();
+        self.last.push_back(Decision { number: self.number, at, head, what, alarm });
+    }
+
+    pub(super) fn above(&self, number: u64) -> Vec<Decision> {
+        self.last.iter().filter(|one| one.number > number).cloned().collect()
+    }
+}

@@ -1,0 +1,450 @@
+//! The loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, mpsc as sync_mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base::Instant;
+use spread_client::{Backoff, Session};
+use spread_wire::GroupName;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use vip::{Identity, MESSAGE_TYPE, SetKey, Vip};
+
+use super::air::{Air, BEAT};
+use super::basis::Shared;
+use super::handle::{Command, Left, Legacy};
+use super::holding::Holdings;
+use super::places::Places;
+use super::report::{Counters, Decisions};
+use super::setup::{FRESH, FRESH_BY_ECHO, kernel_addresses, keyed, options, settings};
+use super::worker::{Done, Job, Worker};
+use super::{Setup, StartError, clock};
+use crate::config::{self, Config};
+use crate::guardian::{self, Guardian};
+use crate::health::{Health, Verdict};
+use crate::hooks::Hooks;
+use crate::kernel::{self, Awaited, Interests, Kernel, Watch};
+
+/// The type of messages that tell of neighbours.
+pub(super) const NEIGHBOURS_TYPE: i16 = MESSAGE_TYPE + 1;
+/// Hooks that run at a time.
+const HOOKS_AT_ONCE: usize = 8;
+
+/// How long after a change of other addresses the interfaces are listed again.
+const RELIST: Duration = Duration::from_millis(100);
+
+/// A machine that is leaving.
+pub(super) struct Leaving {
+    pub(super) until: Instant,
+    pub(super) answer: oneshot::Sender<Left>,
+}
+
+/// Everything of the service.
+pub(super) struct Service {
+    pub(super) config: Config,
+    pub(super) sets: BTreeMap<SetKey, config::Set>,
+    pub(super) managed: BTreeSet<IpAddr>,
+    pub(super) vip: Vip,
+    pub(super) session: Session,
+    pub(super) group: GroupName,
+    /// Whether an operator has sent it away.
+    pub(super) away: bool,
+    /// It leaves the group in order to join it again.
+    pub(super) rejoins: bool,
+    pub(super) bus: Result<String, String>,
+    /// The private groups of the view.
+    pub(super) members: Vec<String>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) echo_only: bool,
+    pub(super) seek: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(super) going: Option<super::Going>,
+    pub(super) jobs: sync_mpsc::Sender<Job>,
+    pub(super) done: UnboundedReceiver<Done>,
+    pub(super) worker: Option<JoinHandle<()>>,
+    pub(super) watch: Awaited<Watch>,
+    pub(super) places: Places,
+    pub(super) unable: BTreeMap<SetKey, String>,
+    pub(super) air: Air,
+    pub(super) holdings: Holdings,
+    pub(super) hooks: Hooks,
+    pub(super) health: Health,
+    pub(super) guardian: Option<Awaited<Guardian>>,
+    pub(super) orders: UnboundedReceiver<Command>,
+    pub(super) changes: tokio::sync::watch::Sender<u64>,
+    pub(super) leaving: Option<Leaving>,
+    pub(super) counters: Counters,
+    pub(super) decisions: Decisions,
+    pub(super) share_at: Option<Instant>,
+    pub(super) relist_at: Option<Instant>,
+    /// Sets under quorum that are off, and whose programs have not ended yet.
+    pub(super) waiting_for_hooks: BTreeMap<String, SetKey>,
+    /// Sets that are up; the group is told once their announcements are out.
+    pub(super) to_confirm: Vec<SetKey>,
+    /// Sets of which the guardian has still to be told.
+    pub(super) untold: Vec<SetKey>,
+    /// Sets that are off, of which the group has still to be told.
+    pub(super) to_release: Vec<SetKey>,
+    /// The group is to be left and joined again.
+    pub(super) rejoin_next: bool,
+    /// Addresses of version 6 that the kernel has and that work; and those that it has taken and that do not work yet.
+    pub(super) proven: BTreeSet<kernel::Address>,
+    pub(super) unproven: BTreeMap<kernel::Address, Instant>,
+    /// Addresses that are held here and that the kernel has let go.
+    pub(super) missing: BTreeSet<kernel::Address>,
+    /// Addresses that are held here and that the kernel says are off; what to do is decided once the interfaces are listed.
+    pub(super) taken_off: BTreeSet<kernel::Address>,
+    /// What was said of late and is not to be said again yet.
+    pub(super) said: BTreeMap<String, Instant>,
+    /// Machines that were ever seen, by what conflicts call them.
+    pub(super) machines: BTreeMap<base::MachineId, String>,
+    pub(super) round: super::act::Round,
+    pub(super) ends: bool,
+    /// Who is to be told what the next image needs.
+    pub(super) handed_over: Option<(Duration, oneshot::Sender<Option<Legacy>>)>,
+}
+
+impl Service {
+    pub(super) fn open(
+        setup: Setup,
+        orders: UnboundedReceiver<Command>,
+        changes: tokio::sync::watch::Sender<u64>,
+    ) -> Result<Self, StartError> {
+        let Setup { config, endpoint, pulse, seek, balancer, going, legacy } = setup;
+        let now = clock::now();
+        let system = |what| move |error| StartError::System { what, error };
+        let watch = Watch::open(Interests { links: true, addresses: true, neighbours: false })?;
+        let mut kernel = Kernel::open()?;
+        let mut places = Places::default();
+        let echo_only = pulse.is_none();
+        let shared = Arc::new(Shared::new(pulse, now));
+        let (to, done) = unbounded_channel();
+        let fresh = if echo_only { FRESH_BY_ECHO } else { FRESH };
+        let mut worker = Worker::new(config.lease, fresh, shared.clone(), to)?;
+        let sets = keyed(&config);
+        let managed: BTreeSet<IpAddr> = kernel_addresses(&config).collect();
+        let links = kernel.links()?;
+        let mut watch = Awaited::new(watch).map_err(system("events of the kernel"))?;
+        watch.get_mut().know(&links);
+        places.know(links);
+        let record = legacy.as_deref().and_then(super::legacy::read);
+        let adopted = match &record {
+            Some(_) => super::legacy::adopt(&mut worker, &sets, &places, &managed)?,
+            None => Vec::new(),
+        };
+        let kept =
+            adopted.iter().flat_map(|(_, holding)| &holding.placed).map(|placed| placed.address);
+        for address in worker.remove_leftovers(&managed, &kept.collect())? {
+            tracing::warn!(address = %address.ip, "taken off: a run of this program before has left it behind");
+        }
+        let identity = Identity {
+            machine: config.machine.clone(),
+            boot: crypto::seed(),
+            shown: places.shown(&managed, &config.sets),
+            macs: places.links().filter_map(|link| link.mac).take(64).collect(),
+        };
+        let mut vip = Vip::new(identity, settings(&config, fresh), now);
+        let mut holdings = Holdings::default();
+        for (set, holding) in adopted {
+            tracing::info!(head = %set.head(), "kept: the image of this program before has handed it over");
+            holdings.sets.insert(set.key(), holding);
+            vip.adopt(set);
+        }
+        let options = options(&config);
+        let retry = config.retry_interval;
+        let backoff = Backoff { first: Duration::from_millis(100).min(retry), most: retry };
+        let session = Session::new(endpoint, options, backoff);
+        let (jobs, for_worker) = sync_mpsc::channel();
+        let thread = std::thread::Builder::new().name("addresses-kern".into());
+        let worker = thread
+            .spawn(move || worker.run(&for_worker))
+            .map_err(system("thread for the kernel"))?;
+        let inherited =
+            record.and_then(|record| record.guardian).filter(|_| config.guardian.enabled);
+        let guardian = match inherited.map(Awaited::new) {
+            Some(Ok(guardian)) => Some(guardian),
+            _ if config.guardian.enabled => start_guardian(&config),
+            _ => None,
+        };
+        let air = Air::new(&config, crypto::seed());
+        let hooks = Hooks::new(config.hooks.clone(), HOOKS_AT_ONCE);
+        let health = Health::new(config.health.clone(), balancer);
+        let counters = Counters { guardians: u64::from(guardian.is_some()), ..Counters::default() };
+        Ok(Self {
+            share_at: config.share_neighbours_every.map(|_| now),
+            relist_at: None,
+            group: config.group,
+            config,
+            sets,
+            managed,
+            vip,
+            session,
+            away: false,
+            rejoins: false,
+            bus: Err("not connected yet".into()),
+            members: Vec::new(),
+            shared,
+            echo_only,
+            seek,
+            going,
+            jobs,
+            done,
+            worker: Some(worker),
+            watch,
+            places,
+            unable: BTreeMap::new(),
+            air,
+            holdings,
+            hooks,
+            health,
+            guardian,
+            orders,
+            changes,
+            leaving: None,
+            counters,
+            decisions: Decisions::default(),
+            waiting_for_hooks: BTreeMap::new(),
+            to_confirm: Vec::new(),
+            to_release: Vec::new(),
+            untold: Vec::new(),
+            taken_off: BTreeSet::new(),
+            rejoin_next: false,
+            proven: BTreeSet::new(),
+            unproven: BTreeMap::new(),
+            missing: BTreeSet::new(),
+            said: BTreeMap::new(),
+            machines: BTreeMap::new(),
+            round: super::act::Round::default(),
+            ends: false,
+            handed_over: None,
+        })
+    }
+
+    pub(super) async fn run(mut self) {
+        let now = clock::now();
+        let verdict = self.health.verdict();
+        self.vip.handle_health(now, verdict.healthy);
+        self.interfaces_changed(now, &BTreeSet::new());
+        self.go_on_with_what_was_adopted(now);
+        if let Err(error) = self.session.join(&self.group).await {
+            self.alarm(None, format!("the group {} cannot be joined: {error}", self.group_name()));
+        }
+        while !self.ends {
+            self.turn().await;
+        }
+        self.finish().await;
+    }
+
+    /// Waits for one thing to happen and does everything that follows from it.
+    async fn turn(&mut self) {
+        let pause = self.pause();
+        let away = self.away;
+        let room = async {
+            // Frames that found no room go out a moment later.
+            if self.air.is_full() {
+                sleep(Duration::from_millis(1)).await
+            } else {
+                std::future::pending().await
+            }
+        };
+        let guardian = async {
+            match &mut self.guardian {
+                Some(guardian) => guardian.next(Guardian::next_event).await,
+                None => std::future::pending().await,
+            }
+        };
+        let bus = async {
+            if away { std::future::pending().await } else { self.session.receive().await }
+        };
+        tokio::select! {
+            biased;
+            Some(done) = self.done.recv() => self.kernel_did(done),
+            happened = bus => self.bus_said(happened).await,
+            key = self.air.heard() => self.network_said(key),
+            // Before the kernel: what the guardian has taken away is nobody else's doing.
+            event = guardian => self.guardian_said(event),
+            event = self.watch.next(|watch| watch.next_event().transpose()) => self.kernel_said(event),
+            Some(command) = self.orders.recv() => self.ordered(command).await,
+            verdict = self.health.next() => self.judged(verdict),
+            done = self.hooks.next() => self.hook_ended(done),
+            () = room => {}
+            () = sleep(pause) => {}
+        }
+        while let Ok(done) = self.done.try_recv() {
+            self.kernel_did(done);
+        }
+        self.follow().await;
+    }
+
+    fn pause(&self) -> Duration {
+        let now = clock::now();
+        let times = [
+            self.vip.next_timeout(),
+            self.air.next_timeout(),
+            self.holdings.next_timeout(),
+            self.share_at,
+            self.relist_at,
+            self.leaving.as_ref().map(|leaving| leaving.until),
+        ];
+        let beat = beat(&self.config.guardian);
+        times.into_iter().flatten().min().map_or(beat, |at| at.since(now).min(beat))
+    }
+
+    /// Everything that follows from what happened, until nothing more does.
+    async fn follow(&mut self) {
+        let now = clock::now();
+        self.shared.beat(now);
+        if let Some(guardian) = &mut self.guardian {
+            // One that is dead says so as an event.
+            let _ = guardian.get_mut().beat();
+        }
+        if self.vip.next_timeout().is_some_and(|at| at <= now) {
+            self.vip.handle_timeout(now);
+        }
+        if self.share_at.is_some_and(|at| at <= now) {
+            self.share_at = self.config.share_neighbours_every.map(|every| now + every);
+            self.ask_kernel(Job::Neighbours);
+        }
+        self.tell_guardian_again();
+        self.prove(now);
+        if self.relist_at.is_some_and(|at| at <= now) {
+            self.relist_at = None;
+            self.ask_kernel(Job::Links);
+        }
+        loop {
+            let now = clock::now();
+            let mut acted = self.act(now);
+            // What was just added is announced now, and only then is the group told.
+            acted |= self.act(now) | self.confirm(now);
+            if std::mem::take(&mut self.rejoin_next) {
+                self.rejoin().await;
+            }
+            self.tell_events(now);
+            self.decide();
+            let sent = self.send().await;
+            if !acted && !sent {
+                break;
+            }
+        }
+        self.look_after_leaving(clock::now());
+    }
+
+    /// What leases rest on, for the kernel's thread.
+    pub(super) fn decide(&self) {
+        let daemon = |member: &String| member.rsplit('#').next().unwrap_or_default().to_owned();
+        let stand = self.vip.stands();
+        self.shared.decide(
+            stand.map(|quorum| {
+                (self.members.iter().map(daemon).collect(), quorum, self.vip.echoed())
+            }),
+        );
+    }
+
+    fn network_said(&mut self, key: (u32, bool)) {
+        let now = clock::now();
+        let (claimed, error) = self.air.hear(now, key);
+        for claim in claimed {
+            self.claimed(claim);
+        }
+        if let Some(error) = error {
+            tracing::warn!(interface = key.0, %error, "a packet socket failed and is opened again");
+            self.ask_kernel(Job::Links);
+        }
+    }
+
+    fn kernel_said(&mut self, event: std::io::Result<Result<kernel::Event, kernel::Error>>) {
+        let now = clock::now();
+        match event {
+            Ok(Ok(kernel::Event::AddressAdded(held))) => self.address_came(now, &held),
+            Ok(Ok(kernel::Event::AddressRemoved(held))) => self.address_went(now, &held),
+            Ok(Ok(_)) => self.ask_kernel(Job::Links),
+            Ok(Err(error)) => {
+                self.alarm(None, format!("the kernel's events cannot be read: {error}"));
+                self.relist_at = Some(now + Duration::from_secs(1));
+            }
+            Err(error) => {
+                self.alarm(None, format!("the kernel's events cannot be awaited: {error}"));
+                self.relist_at = Some(now + Duration::from_secs(1));
+            }
+        }
+    }
+
+    pub(super) fn know_links(&mut self, links: &[kernel::Link]) {
+        self.watch.get_mut().know(links);
+    }
+
+    fn guardian_said(&mut self, event: std::io::Result<guardian::Event>) {
+        match event {
+            Ok(guardian::Event::Fenced) => {
+                self.counters.fenced += 1;
+                self.alarm(None, "the guardian has taken every address away: this program was silent for too long".into());
+                self.all_gone();
+                if let Some(guardian) = &mut self.guardian {
+                    let _ = guardian.get_mut().acknowledge();
+                }
+            }
+            Ok(guardian::Event::Ended) | Err(_) => {
+                self.alarm(None, "the guardian has ended; another is started".into());
+                self.guardian = start_guardian(&self.config);
+                self.counters.guardians += u64::from(self.guardian.is_some());
+                self.tell_guardian_all();
+            }
+        }
+    }
+
+    fn judged(&mut self, verdict: Verdict) {
+        self.note(None, verdict.why);
+        self.vip.handle_health(clock::now(), verdict.healthy);
+    }
+
+    /// Networks may have changed: the interfaces are listed again, not for each address by itself.
+    pub(super) fn relist_soon(&mut self, now: Instant) {
+        self.relist_at = self.relist_at.or(Some(now + RELIST));
+    }
+
+    pub(super) fn ask_kernel(&self, job: Job) {
+        // Its thread ends only with this one.
+        let _ = self.jobs.send(job);
+    }
+}
+
+/// At the least so often the loop comes round, and the guardian hears of it: a few times in the silence that it allows, so that one
+/// that came late is no reason to take everything away.
+fn beat(guardian: &config::Guardian) -> Duration {
+    if guardian.enabled { BEAT.min(guardian.suspicion / 4) } else { BEAT }
+}
+
+pub(super) fn start_guardian(config: &Config) -> Option<Awaited<Guardian>> {
+    let wanted = guardian::Config { suspicion: config.guardian.suspicion };
+    let started = Guardian::start(wanted).map_err(|error| error.to_string());
+    match started.and_then(|one| Awaited::new(one).map_err(|error| error.to_string())) {
+        Ok(guardian) => Some(guardian),
+        Err(error) => {
+            tracing::error!(
+                error,
+                "there is no guardian: when this program dies, its addresses stay until their leases run out"
+            );
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guardian_hears_several_beats_within_the_silence_that_it_allows() {
+        let guardian = |enabled, millis| {
+            let suspicion = Duration::from_millis(millis);
+            beat(&config::Guardian { enabled, suspicion })
+        };
+        assert_eq!(guardian(true, 500), BEAT);
+        // The least that may be configured is no more than the usual beat.
+        assert!(guardian(true, 50) * 4 <= Duration::from_millis(50));
+        assert_eq!(guardian(false, 50), BEAT);
+    }
+}

@@ -1,0 +1,232 @@
+//! What is logged and remembered, and what the report says.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base::Instant;
+use vip::Event;
+
+use super::air::id_of;
+use super::places::Place;
+use super::report::{Report, SetName};
+use super::run::Service;
+use super::setup::core_set;
+use crate::config;
+
+/// The same thing is said again after this time.
+const AGAIN: Duration = Duration::from_secs(10);
+
+impl Service {
+    /// Something that is as it should be.
+    pub(super) fn note(&mut self, head: Option<IpAddr>, what: String) {
+        tracing::info!("{what}");
+        self.decisions.note(head, what, false);
+        self.changed();
+    }
+
+    /// Something that somebody should look at.
+    pub(super) fn alarm(&mut self, head: Option<IpAddr>, what: String) {
+        tracing::warn!("{what}");
+        self.decisions.note(head, what, true);
+        self.changed();
+    }
+
+    /// Whoever waits for something to happen looks again.
+    pub(super) fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Whether a thing that may be said often is to be said now.
+    pub(super) fn seldom(&mut self, what: String) -> bool {
+        let now = super::clock::now();
+        self.said.retain(|_, at| now.since(*at) < AGAIN);
+        if self.said.len() >= 4_096 || self.said.contains_key(&what) {
+            return false;
+        }
+        self.said.insert(what, now);
+        true
+    }
+
+    /// Tells what the core has to tell.
+    pub(super) fn tell_events(&mut self, now: Instant) {
+        while let Some(event) = self.vip.poll_event() {
+            self.tell_event(now, event);
+        }
+    }
+
+    fn tell_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Gathered { machines, took, majority } => {
+                let majority = match majority {
+                    Some(false) => "; there is no majority",
+                    _ => "",
+                };
+                self.note(
+                    None,
+                    format!(
+                        "{} machines: {} ({:.1} ms{majority})",
+                        machines.len(),
+                        machines.join(", "),
+                        took.as_secs_f64() * 1e3
+                    ),
+                );
+                let status = self.vip.status(now);
+                let members =
+                    status.members.iter().filter(|member| member.machine != self.config.machine);
+                let macs = members.flat_map(|member| {
+                    let id = id_of(&member.machine);
+                    member.macs.iter().map(move |mac| (id, vip::neighbours::Mac(*mac)))
+                });
+                self.air.set_members(macs.collect::<Vec<_>>());
+                for member in &status.members {
+                    self.machines.insert(id_of(&member.machine), member.machine.clone());
+                }
+                while self.machines.len() > 4_096 {
+                    self.machines.pop_first();
+                }
+                self.air.neighbours.tell_all();
+            }
+            Event::Mature => self.note(None, "mature: this machine takes part".into()),
+            Event::Owner { head, from, to, reason } => {
+                let what = match (&from, &to) {
+                    (None, Some(to)) => format!("{head} is at {to} ({reason})"),
+                    (Some(from), Some(to)) => format!("{head} went from {from} to {to} ({reason})"),
+                    (Some(from), None) => format!("{head} is nowhere; it was at {from} ({reason})"),
+                    (None, None) => return,
+                };
+                if to.is_none() {
+                    self.alarm(Some(head), what)
+                } else {
+                    self.note(Some(head), what)
+                }
+            }
+            Event::Moving { head, from, to, reason } => {
+                if from.contains(&self.config.machine) {
+                    self.is_going(head);
+                }
+                self.note(
+                    Some(head),
+                    format!("{head} goes from {} to {to} ({reason})", from.join(", ")),
+                );
+            }
+            Event::GivenUp { head, to } => {
+                self.alarm(Some(head), format!("{head} stays: {to} did not take it in time"));
+            }
+            Event::Failed { head, machine } => {
+                self.alarm(Some(head), format!("{machine} cannot have {head}"));
+            }
+            Event::Contradiction { head, by } => {
+                self.alarm(
+                    Some(head),
+                    format!(
+                        "machines list {head} differently; the form with {by} stays where it is"
+                    ),
+                );
+            }
+            Event::Silent { machine } => {
+                self.alarm(
+                    None,
+                    format!(
+                        "{machine} is in the group and says nothing; the others go on without it"
+                    ),
+                );
+            }
+            Event::Newer { member, version } => {
+                if self.seldom(format!("version {member}")) {
+                    self.alarm(None, format!("{member} speaks version {version}, which this program does not know; it is left out"));
+                }
+            }
+            Event::Original { member, aside } => {
+                let what = if aside {
+                    "this machine stays immature and holds nothing as long as it is there"
+                } else {
+                    "it does not understand this program, and will take addresses that are held here: take it out of the group"
+                };
+                self.alarm(None, format!("{member} is the original Wackamole; {what}"));
+            }
+            Event::Drained { machine, drained } => {
+                let what = if drained { "is drained" } else { "takes part again" };
+                self.note(None, format!("{machine} {what}"));
+            }
+            Event::Leaving { machine, back_within } => {
+                let back = back_within.map_or(String::new(), |within| {
+                    format!(" and means to be back within {} s", within.as_secs())
+                });
+                self.note(None, format!("{machine} leaves{back}"));
+            }
+        }
+    }
+
+    /// Whoever serves on the addresses of a set that will go in a moment is told.
+    fn is_going(&self, head: IpAddr) {
+        let (Some(going), Some((_, holding))) = (&self.going, self.holdings.by_ip(head)) else {
+            return;
+        };
+        let ips: Vec<IpAddr> = holding.set.addresses.iter().map(|address| address.ip).collect();
+        going(&ips);
+    }
+
+    pub(super) fn machine_of(&self, id: base::MachineId) -> String {
+        self.machines.get(&id).cloned().unwrap_or_else(|| "another machine of the cluster".into())
+    }
+
+    /// As the original wrote it to the system's log.
+    pub(super) fn tell_historically(&self, what: &str, set: &config::Set) {
+        for address in &set.addresses {
+            let (interface, ip) = (self.interface_of(address), address.ip);
+            match ip {
+                IpAddr::V4(_) => {
+                    let mask = std::net::Ipv4Addr::from_bits(
+                        u32::MAX.checked_shl(32 - u32::from(address.prefix)).unwrap_or(0),
+                    );
+                    tracing::info!("{what}: {interface}:{ip}/{mask}");
+                }
+                IpAddr::V6(_) => tracing::info!("{what}: {interface}:{ip}/{}", address.prefix),
+            }
+        }
+    }
+
+    fn interface_of(&self, address: &config::Address) -> String {
+        match self.places.of(address, &self.managed) {
+            Place::On(index) => {
+                self.places.link(index).map(|link| link.name.clone()).unwrap_or_default()
+            }
+            Place::NotNow(_) => address.interface.clone().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn group_name(&self) -> String {
+        String::from_utf8_lossy(self.group.as_bytes()).into_owned()
+    }
+
+    /// How everything is.
+    pub(super) fn report(&self, now: Instant) -> Report {
+        let verdict = self.health.verdict();
+        let mut counters = self.counters.clone();
+        (counters.announced, counters.told) = self.air.sent;
+        counters.unsent = self.air.unsent;
+        counters.conflicts = self.air.conflicts();
+        let name = |set: &config::Set| SetName {
+            name: set.name.clone(),
+            addresses: set
+                .addresses
+                .iter()
+                .map(|one| (self.interface_of(one), one.ip, one.prefix))
+                .collect(),
+        };
+        Report {
+            status: self.vip.status(now),
+            names: self.sets.iter().map(|(key, set)| (*key, name(set))).collect(),
+            order: self.config.sets.iter().filter_map(|set| Some(core_set(set)?.key())).collect(),
+            held: self.holdings.sets.values().map(|holding| holding.set.head()).collect(),
+            away: self.away,
+            unable: self.unable.clone(),
+            bus: self.bus.clone(),
+            health: (verdict.healthy, verdict.why),
+            checks: self.health.state().cloned().collect(),
+            counters,
+            decisions: self.decisions.last.clone(),
+            guarded: self.guardian.is_some(),
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! The kernel's thread: addresses are added, renewed and taken off here, and nowhere else.
+//!
+//! The kernel may take seconds for some hundred IPv6 addresses. So all of it is done in small parts, and between two parts
+//! what is more urgent goes first: taking off, then adding IPv4, then renewing, then adding IPv6, then looking.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use base::Instant;
+use tokio::sync::mpsc::UnboundedSender;
+use vip::lease::{Lease, Todo, Worth};
+
+use super::basis::Shared;
+use super::clock;
+use crate::kernel::{self, Address, Connections, Held, Kernel, Link, Neighbour, Reset, batches};
+
+/// With nothing to do it looks so often whether it has become time to renew.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How long the connections of addresses that go may take to be reset; those that are left hear of it when they next send.
+const RESETTING: Duration = Duration::from_millis(50);
+
+/// How an address is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// May be the source of our own connections.
+    pub(super) source: bool,
+    /// Only with a majority.
+    pub(super) quorum: bool,
+}
+
+/// What is asked of it.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Put these on their interfaces, and renew them from then on.
+    Add(Vec<(Address, Terms)>),
+    /// Do not answer any more for these, of version 6, but serve who is connected to them. They are taken off later.
+    ///
+    /// Another machine answers for them already, and of two advertisements a neighbour believes the last one, even if its
+    /// connection was begun with the first. So they go to the loopback interface, for which neighbours are not answered.
+    Aside(Vec<Address>),
+    /// Take these off, after what is connected to them was reset.
+    Remove(Vec<Address>),
+    /// Tell the interfaces with their addresses.
+    Links,
+    /// Tell the neighbours.
+    Neighbours,
+    /// Take off all that is ours, and end.
+    End,
+    /// Leave everything there for so long, and end.
+    HandOver(NonZeroU32),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// Each with what the kernel said against it.
+    Added(Vec<(Address, Result<(), String>)>),
+    /// They are off.
+    Removed(Vec<Address>),
+    /// So many connections were reset.
+    Reset(u64),
+    /// Renewed in so long a time.
+    Renewed { count: usize, took: Duration },
+    /// These could not be renewed.
+    NotRenewed(Vec<(Address, String)>),
+    /// The bus was not fresh all the time: these were taken off.
+    Gap(Vec<Address>),
+    /// The interfaces, and the addresses on them.
+    Links(Vec<Link>),
+    /// The neighbours.
+    Neighbours(Vec<Neighbour>),
+    /// Something else went wrong.
+    Trouble(String),
+    /// Renewals that were due and not allowed, and that came too late, so far.
+    Counters { missed: u64, late: u64 },
+}
+
+/// The thread's own.
+pub(super) struct Worker {
+    kernel: Kernel,
+    connections: Option<Connections>,
+    lease: Lease,
+    seconds: NonZeroU32,
+    shared: Arc<Shared>,
+    held: BTreeMap<Address, Terms>,
+    adding_v4: VecDeque<(Address, Terms)>,
+    adding_v6: VecDeque<(Address, Terms)>,
+    removing: VecDeque<Address>,
+    setting_aside: Vec<Address>,
+    /// Those that are on the loopback interface now.
+    aside: BTreeSet<IpAddr>,
+    /// Of the round of renewals that is under way.
+    renewing: VecDeque<Vec<Address>>,
+    round: Option<Instant>,
+    renewed: usize,
+    looks: BTreeSet<Look>,
+    ends: bool,
+    /// The lease that is left behind, if anything is to be left.
+    leaves: Option<NonZeroU32>,
+    to: UnboundedSender<Done>,
+}
+
+/// The loopback interface has the number 1 in every network namespace.
+fn on_loopback(ip: IpAddr) -> Address {
+    Address { ip, prefix: if ip.is_ipv4() { 32 } else { 128 }, interface: 1 }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Look {
+    Links,
+    Neighbours,
+}
+
+impl Worker {
+    pub(super) fn new(
+        valid: Duration,
+        fresh: Duration,
+        shared: Arc<Shared>,
+        to: UnboundedSender<Done>,
+    ) -> Result<Self, kernel::Error> {
+        let seconds = u32::try_from(valid.as_secs()).ok().and_then(NonZeroU32::new);
+        Ok(Self {
+            kernel: Kernel::open()?,
+            connections: Connections::open().ok(),
+            lease: Lease::new(valid, fresh, clock::now()),
+            seconds: seconds.unwrap_or(NonZeroU32::MIN),
+            shared,
+            held: BTreeMap::new(),
+            adding_v4: VecDeque::new(),
+            adding_v6: VecDeque::new(),
+            removing: VecDeque::new(),
+            setting_aside: Vec::new(),
+            aside: BTreeSet::new(),
+            renewing: VecDeque::new(),
+            round: None,
+            renewed: 0,
+            looks: BTreeSet::new(),
+            ends: false,
+            leaves: None,
+            to,
+        })
+    }
+
+    /// Takes off what another run of this program has left behind.
+    pub(super) fn remove_leftovers(
+        &mut self,
+        wanted: &BTreeSet<IpAddr>,
+        adopted: &BTreeSet<Address>,
+    ) -> Result<Vec<Address>, kernel::Error> {
+        let ours = |held: &Held| {
+            held.is_ours() || held.valid.is_some() && wanted.contains(&held.address.ip)
+        };
+        let left = self.kernel.list()?.into_iter().filter(ours).map(|held| held.address);
+        let left: Vec<Address> = left.filter(|address| !adopted.contains(address)).collect();
+        if !left.is_empty() {
+            self.kernel.delete(&left)?;
+        }
+        Ok(left)
+    }
+
+    /// Works until it is told to end, or nobody is there any more to tell it anything.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        if let Err(error) = kernel::capabilities::drop_to_net_admin_and_raw(false) {
+            self.tell(Done::Trouble(error.to_string()));
+        }
+        loop {
+            if !self.take(jobs) {
+                break;
+            }
+            self.step();
+        }
+        if let Some(seconds) = self.leaves {
+            self.leave_behind(seconds);
+            return;
+        }
+        let all: Vec<Address> = self.held.keys().copied().collect();
+        self.removing.extend(all);
+        let aside: Vec<IpAddr> = self.aside.iter().copied().collect();
+        self.end_aside(aside.iter());
+        self.adding_v4.clear();
+        self.adding_v6.clear();
+        while !self.removing.is_empty() {
+            self.remove();
+        }
+    }
+
+    /// The last renewal, for the time in which nobody renews anything.
+    fn leave_behind(&mut self, seconds: NonZeroU32) {
+        for source in [false, true] {
+            let some = self.held.iter().filter(|(_, terms)| terms.source == source);
+            let some: Vec<Address> = some.map(|(address, _)| *address).collect();
+            if !some.is_empty()
+                && let Err(error) = self.kernel.add(&some, kernel::Lease { seconds, source })
+            {
+                self.tell(Done::Trouble(error.to_string()));
+            }
+        }
+    }
+
+    /// Goes on with what another image of this program has left, with the usual lease.
+    pub(super) fn adopt(&mut self, address: Address, terms: Terms) {
+        self.held.insert(address, terms);
+    }
+
+    /// The addresses that are there and bear our mark.
+    pub(super) fn ours(&mut self) -> Result<BTreeSet<Address>, kernel::Error> {
+        let all = self.kernel.list()?.into_iter();
+        Ok(all.filter(Held::is_ours).map(|held| held.address).collect())
+    }
+
+    fn has_work(&self) -> bool {
+        !(self.removing.is_empty()
+            && self.setting_aside.is_empty()
+            && self.adding_v4.is_empty()
+            && self.adding_v6.is_empty()
+            && self.renewing.is_empty()
+            && self.looks.is_empty())
+    }
+
+    /// Takes all jobs; waits for one if there is nothing to do. False at the end.
+    fn take(&mut self, jobs: &Receiver<Job>) -> bool {
+        if !self.has_work() {
+            let due = self.lease.next_timeout().since(clock::now());
+            let wait = if self.held.is_empty() { IDLE } else { due };
+            match jobs.recv_timeout(wait) {
+                Ok(job) => self.enter(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        loop {
+            match jobs.try_recv() {
+                Ok(job) => self.enter(job),
+                Err(TryRecvError::Empty) => return !self.ends,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn enter(&mut self, job: Job) {
+        match job {
+            Job::Add(all) => {
+                let comes = |one: &Address| all.iter().any(|(address, _)| address == one);
+                self.removing.retain(|one| !comes(one));
+                self.setting_aside.retain(|one| !comes(one));
+                for one in all {
+                    let queue =
+                        if one.0.ip.is_ipv4() { &mut self.adding_v4 } else { &mut self.adding_v6 };
+                    queue.push_back(one);
+                }
+            }
+            Job::Aside(all) => self.setting_aside.extend(all),
+            Job::Remove(all) => {
+                let waits = |one: &(Address, Terms)| !all.contains(&one.0);
+                self.adding_v4.retain(waits);
+                self.adding_v6.retain(waits);
+                self.removing.extend(all);
+            }
+            Job::Links => drop(self.looks.insert(Look::Links)),
+            Job::Neighbours => drop(self.looks.insert(Look::Neighbours)),
+            Job::End => self.ends = true,
+            Job::HandOver(seconds) => {
+                self.leaves = Some(seconds);
+                self.ends = true;
+            }
+        }
+    }
+
+    /// The most urgent part of what there is to do.
+    fn step(&mut self) {
+        if !self.removing.is_empty() {
+            self.remove();
+        } else if !self.setting_aside.is_empty() {
+            self.set_aside();
+        } else if !self.adding_v4.is_empty() {
+            self.add(true);
+        } else if self.renews() {
+            self.renew();
+        } else if !self.adding_v6.is_empty() {
+            self.add(false);
+        } else if let Some(look) = self.looks.pop_first() {
+            self.look(look);
+        }
+    }
+
+    fn tell(&self, done: Done) {
+        // Nobody hears it any more only when everything ends.
+        let _ = self.to.send(done);
+    }
+
+    fn add(&mut self, v4: bool) {
+        let (queue, most) = if v4 { (&mut self.adding_v4, 100) } else { (&mut self.adding_v6, 50) };
+        let part: Vec<(Address, Terms)> = queue.drain(..queue.len().min(most)).collect();
+        let mut outcomes: Vec<(Address, Result<(), String>)> = Vec::new();
+        for (source, quorum) in [(false, false), (true, false), (false, true), (true, true)] {
+            let terms = Terms { source, quorum };
+            let some: Vec<Address> =
+                part.iter().filter(|(_, of)| *of == terms).map(|(address, _)| *address).collect();
+            if some.is_empty() {
+                continue;
+            }
+            if quorum && !self.may_hold_under_quorum() {
+                let why = "the bus is not fresh enough for a set under quorum".to_owned();
+                outcomes.extend(some.into_iter().map(|address| (address, Err(why.clone()))));
+                continue;
+            }
+            let lease = kernel::Lease { seconds: self.seconds, source };
+            match self.kernel.add(&some, lease) {
+                Ok(results) => {
+                    for (address, result) in some.into_iter().zip(results) {
+                        if result.is_ok() {
+                            self.held.insert(address, terms);
+                        }
+                        outcomes.push((address, result.map_err(|error| error.to_string())));
+                    }
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    // Nothing is known of them: off is safe.
+                    let _ = self.kernel.delete(&some);
+                    outcomes.extend(some.into_iter().map(|address| (address, Err(why.clone()))));
+                }
+            }
+            if quorum && !self.may_hold_under_quorum() {
+                self.removing
+                    .extend(part.iter().filter(|(_, of)| of.quorum).map(|(address, _)| *address));
+            }
+        }
+        if !v4 {
+            let ips: Vec<IpAddr> = part.iter().map(|(address, _)| address.ip).collect();
+            self.end_aside(ips.iter());
+        }
+        if self.round.is_none()
+            && self.held.len() == outcomes.iter().filter(|(_, ok)| ok.is_ok()).count()
+        {
+            // The first ones: the time to renew them begins now.
+            self.lease.rest(clock::now() + self.lease.interval());
+        }
+        self.tell(Done::Added(outcomes));
+    }
+
+    fn may_hold_under_quorum(&self) -> bool {
+        let (basis, quorum, bus) = self.shared.read();
+        quorum && self.lease.allows(clock::now(), basis, bus)
+    }
+
+    /// Onto the loopback interface first, so that nothing that comes finds nobody.
+    fn set_aside(&mut self) {
+        let all = std::mem::take(&mut self.setting_aside);
+        let there: Vec<Address> = all.iter().map(|one| on_loopback(one.ip)).collect();
+        // What nobody takes off runs out by itself.
+        let lease = kernel::Lease { seconds: self.seconds, source: false };
+        let Ok(results) = self.kernel.add(&there, lease) else { return };
+        let taken = all.into_iter().zip(results).filter(|(_, result)| result.is_ok());
+        let taken: Vec<Address> = taken.map(|(address, _)| address).collect();
+        self.aside.extend(taken.iter().map(|address| address.ip));
+        self.held.retain(|address, _| !taken.contains(address));
+        for family in &mut self.renewing {
+            family.retain(|address| !taken.contains(address));
+        }
+        if let Err(error) = self.kernel.delete(&taken) {
+            self.tell(Done::Trouble(error.to_string()));
+        }
+    }
+
+    /// Takes off what was set aside of these.
+    fn end_aside<'a>(&mut self, ips: impl Iterator<Item = &'a IpAddr>) {
+        let there: Vec<Address> =
+            ips.filter(|ip| self.aside.remove(*ip)).map(|ip| on_loopback(*ip)).collect();
+        if !there.is_empty()
+            && let Err(error) = self.kernel.delete(&there)
+        {
+            self.tell(Done::Trouble(error.to_string()));
+        }
+    }
+
+    fn remove(&mut self) {
+        let part: Vec<Address> = self.removing.drain(..self.removing.len().min(200)).collect();
+        // First the connections: a reset needs the address that it comes from.
+        let ips: BTreeSet<IpAddr> = part.iter().map(|address| address.ip).collect();
+        if let Some(connections) = &mut self.connections {
+            match connections.reset(&ips, RESETTING) {
+                Ok(Reset::Done(count) | Reset::Partly { reset: count, .. }) if count > 0 => {
+                    self.tell(Done::Reset(count as u64));
+                }
+                Ok(_) => {}
+                Err(error) => self.tell(Done::Trouble(error.to_string())),
+            }
+        }
+        self.held.retain(|address, _| !part.contains(address));
+        match self.kernel.delete(&part) {
+            Ok(results) => {
+                for result in results.into_iter().filter_map(Result::err) {
+                    self.tell(Done::Trouble(result.to_string()));
+                }
+            }
+            Err(error) => self.tell(Done::Trouble(error.to_string())),
+        }
+        self.end_aside(ips.iter());
+        for family in &mut self.renewing {
+            family.retain(|address| !part.contains(address));
+        }
+        self.tell(Done::Removed(part));
+    }
+
+    /// Whether a part is to be renewed now.
+    fn renews(&mut self) -> bool {
+        if !self.renewing.is_empty() {
+            return true;
+        }
+        if self.held.is_empty() {
+            return false;
+        }
+        let (basis, _, bus) = self.shared.read();
+        let now = clock::now();
+        if self.lease.poll(now, basis, bus) == Todo::Nothing {
+            return false;
+        }
+        self.round = Some(now);
+        self.renewed = 0;
+        let all: Vec<Address> = self.held.keys().copied().collect();
+        self.renewing = batches(&all).collect();
+        !self.renewing.is_empty()
+    }
+
+    /// Renews one part, with the bus asked before and after.
+    fn renew(&mut self) {
+        let Some(mut part) = self.renewing.pop_front() else { return };
+        part.retain(|address| self.held.contains_key(address));
+        let (basis, quorum, bus) = self.shared.read();
+        let begun = clock::now();
+        if !self.lease.allows(begun, basis, bus) {
+            // It grew old in the middle of the round: the rest comes with the next one.
+            self.renewing.clear();
+            self.round = None;
+            return;
+        }
+        self.lease.begin(bus.since);
+        if !quorum {
+            part.retain(|address| self.held.get(address).is_some_and(|terms| !terms.quorum));
+        }
+        let mut refused = Vec::new();
+        for source in [false, true] {
+            let some: Vec<Address> = part
+                .iter()
+                .filter(|address| {
+                    self.held.get(address).is_some_and(|terms| terms.source == source)
+                })
+                .copied()
+                .collect();
+            if some.is_empty() {
+                continue;
+            }
+            match self.kernel.add(&some, kernel::Lease { seconds: self.seconds, source }) {
+                Ok(results) => {
+                    let wrong = some.into_iter().zip(results);
+                    refused.extend(wrong.filter_map(|(address, result)| {
+                        Some((address, result.err()?.to_string()))
+                    }));
+                }
+                Err(error) => {
+                    refused.extend(some.into_iter().map(|address| (address, error.to_string())))
+                }
+            }
+        }
+        let (basis, still, bus) = self.shared.read();
+        let after = clock::now();
+        if self.lease.renewed(begun, after, basis, bus) == Worth::Gap || quorum && !still {
+            self.renewing.clear();
+            self.round = None;
+            let all: Vec<Address> = self.held.keys().copied().collect();
+            self.held.clear();
+            let _ = self.kernel.delete(&all);
+            self.tell(Done::Gap(all));
+            return;
+        }
+        self.renewed += part.len();
+        if !refused.is_empty() {
+            self.tell(Done::NotRenewed(refused));
+        }
+        if self.renewing.is_empty() {
+            let took = self.round.take().map_or(Duration::ZERO, |round| after.since(round));
+            self.tell(Done::Renewed { count: self.renewed, took });
+            let (missed, late) = self.lease.counters();
+            self.tell(Done::Counters { missed, late });
+        }
+    }
+
+    fn look(&mut self, look: Look) {
+        let told = match look {
+            Look::Links => self.kernel.links().map(Done::Links),
+            Look::Neighbours => self.kernel.neighbours().map(Done::Neighbours),
+        };
+        self.tell(told.unwrap_or_else(|error| Done::Trouble(error.to_string())));
+    }
+}
