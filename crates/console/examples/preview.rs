@@ -1,6 +1,6 @@
 //! Shows the pages with the figures of a cluster that does not exist: `cargo run -p console --example
 //! preview -- 127.0.0.1:8099`, then open `http://127.0.0.1:8099/backhand/`. `--past N` lets N samples
-//! pass first, so that the sparklines have a past.
+//! pass first, so that the sparklines have a past. A third argument such as `2x3` asks for so many machines with so many addresses each.
 
 #[path = "../tests/sample/mod.rs"]
 mod sample;
@@ -22,7 +22,14 @@ fn main() -> std::io::Result<()> {
         _ => Duration::from_secs(1),
     };
     let console = Console::start(Config { interval, ..Config::default() })?;
-    console.watch(sample::Sample::new(7));
+    let mut sample = sample::Sample::new(7);
+    let wish = args.next().unwrap_or_default();
+    if let Some((Ok(machines @ 2..=6), Ok(each @ 2..))) =
+        wish.split_once('x').map(|(machines, each)| (machines.parse(), each.parse()))
+    {
+        sample.addresses = (machines, each);
+    }
+    console.watch(sample);
     println!("http://{address}/backhand/");
     for stream in TcpListener::bind(address)?.incoming() {
         let (stream, console) = (stream?, Arc::clone(&console));

@@ -59,7 +59,19 @@ fn a_stream_begins_with_everything_and_goes_on_with_what_changed() {
     let console = console(Sample::new(5));
     let mut chunks = stream(&console);
     let first = next(&mut chunks);
-    let names = ["banner", "bus", "decisions", "machines", "routes", "tiles", "totals", "warnings"];
+    let names = [
+        "address-decisions",
+        "address-list",
+        "addresses",
+        "banner",
+        "bus",
+        "decisions",
+        "machines",
+        "routes",
+        "tiles",
+        "totals",
+        "warnings",
+    ];
     assert_eq!(first.keys().collect::<Vec<_>>(), names);
     for (id, html) in &first {
         assert!(html.contains(&format!(" id=\"{id}\"")), "{id} has no element of its own: {html}");

@@ -339,3 +339,49 @@ fn a_machine_with_a_bus_shows_how_it_is_and_that_it_ended() {
             && status["warnings"].to_string().contains("Bus: The bus daemon has ended")
     });
 }
+
+#[test]
+fn a_machine_with_addresses_shows_that_the_bus_is_away_and_that_they_ended() {
+    let machine = Machine::start("vip", free_ports(), free_ports());
+    // Nothing of the kernel, so that anybody may run this.
+    let text = "daemon = \"/nonexistent/bus\"\n[[set]]\nname = \"role\"\naddresses = [\"192.0.2.7\"]\n\
+        kernel = false\n[guardian]\nenabled = false\n";
+    let section: addresses::config::AddressesSection = toml::from_str(text).unwrap();
+    let around = addresses::config::Around { machine: "vip", bus: false };
+    let config = section.check(&around).unwrap();
+    let setup = addresses::service::Setup {
+        legacy: None,
+        endpoint: config.daemon.clone().unwrap(),
+        config,
+        pulse: None,
+        seek: None,
+        balancer: None,
+        going: None,
+    };
+    let (handle, thread) = addresses::service::start(setup).unwrap();
+    let view = machine.running.as_ref().unwrap().view();
+    let live = console::gather::Live::new(machine.resources.clone(), view, &machine.config);
+    machine.console.watch(live.with_addresses(Some(handle.clone())));
+
+    let status = machine.until("it answers", |status| status["addresses"]["answers"] == true);
+    assert_eq!(status["addresses"]["on_bus"], false);
+    assert_eq!(status["addresses"]["stage"], "away");
+    assert_eq!(status["addresses"]["guarded"], false);
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("Addresses: the bus cannot be reached"), "{warnings}");
+    let families = openmetrics::parse(&machine.get("/metrics").1);
+    let of = |name: &str| families[name].samples[0].2;
+    assert_eq!(
+        (of("backhand_addresses_answers"), of("backhand_addresses_on_bus")),
+        (1.0, 0.0),
+        "{families:?}"
+    );
+    handle.end();
+    thread.join().unwrap();
+    machine.until("it is over", |status| {
+        status["addresses"]["answers"] == false
+            && status["warnings"]
+                .to_string()
+                .contains("Addresses: The service of the addresses has ended")
+    });
+}

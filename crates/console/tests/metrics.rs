@@ -53,6 +53,25 @@ fn the_exposition_is_strict_openmetrics() {
         ("backhand_bus_backlog_bytes", "gauge"),
         ("backhand_bus_datagrams", "counter"),
         ("backhand_bus_datagrams_dropped", "counter"),
+        ("backhand_addresses_stage", "stateset"),
+        ("backhand_addresses_mature", "gauge"),
+        ("backhand_addresses_healthy", "gauge"),
+        ("backhand_addresses_quorum", "gauge"),
+        ("backhand_addresses_members", "gauge"),
+        ("backhand_addresses_sets", "gauge"),
+        ("backhand_addresses_owned", "gauge"),
+        ("backhand_addresses_moves", "counter"),
+        ("backhand_addresses_announcements", "counter"),
+        ("backhand_addresses_conflicts", "counter"),
+        ("backhand_addresses_renewals_late", "counter"),
+        ("backhand_addresses_renewals_missed", "counter"),
+        ("backhand_addresses_gaps", "counter"),
+        ("backhand_addresses_connections_reset", "counter"),
+        ("backhand_addresses_put_back", "counter"),
+        ("backhand_addresses_fenced", "counter"),
+        ("backhand_addresses_hook_runs", "counter"),
+        ("backhand_addresses_hook_failures", "counter"),
+        ("backhand_addresses_hook_seconds", "counter"),
     ] {
         let family = families.get(name).unwrap_or_else(|| panic!("no {name}"));
         assert_eq!(family.kind, kind, "{name}");
@@ -89,6 +108,30 @@ fn clients_of_the_bus_have_no_series_of_their_own() {
     let families = parse(&get(&console(Fixed(view)), "/metrics").body);
     for (name, family) in families.iter().filter(|(name, _)| name.starts_with("backhand_bus")) {
         assert!(family.samples.len() <= 8, "{name} has {} series", family.samples.len());
+    }
+}
+
+#[test]
+fn addresses_are_counted_and_have_no_series_of_their_own() {
+    let mut view = Sample::new(9).view(false);
+    let machines = ["birch", "cedar", "elm", "hazel", "maple", "rowan"];
+    view.addresses = Some(sample::addresses::addresses(&machines, 100, 1));
+    let families = parse(&get(&console(Fixed(view)), "/metrics").body);
+    let of = |family: &str, label: &str, is: &str| {
+        let mut all = families[family].samples.iter();
+        all.find(|(_, labels, _)| labels.get(label).is_some_and(|value| value == is))
+            .map(|(_, _, value)| *value)
+    };
+    assert_eq!(of("backhand_addresses_sets", "which", "here"), Some(100.0));
+    assert_eq!(of("backhand_addresses_sets", "which", "nowhere"), Some(1.0));
+    assert_eq!(of("backhand_addresses_moves", "reason", "lost"), Some(3.0));
+    assert_eq!(
+        of("backhand_addresses_hook_seconds", "hook", "/etc/backhand/promote main"),
+        Some(3.25)
+    );
+    for (name, family) in families.iter().filter(|(name, _)| name.starts_with("backhand_addresses"))
+    {
+        assert!(family.samples.len() <= 6, "{name} has {} series", family.samples.len());
     }
 }
 

@@ -53,6 +53,28 @@ fn hostile(evil: &str) -> StatusView {
         }
         bus
     });
+    view.addresses = view.addresses.map(|mut a| {
+        (a.machine, a.stage, a.bus, a.health) = (evil(), evil(), evil(), evil());
+        a.healthy = false;
+        for member in &mut a.members {
+            (member.machine, member.member) = (evil(), evil());
+        }
+        for set in &mut a.sets {
+            (set.name, set.head, set.reason) = (Some(evil()), evil(), evil());
+            (set.addresses, set.unable) = (vec![evil()], Some(evil()));
+            (set.blocked_by, set.not_at) = (Some(evil()), vec![(0, evil())]);
+        }
+        for decision in &mut a.decisions {
+            (decision.what, decision.head) = (evil(), Some(evil()));
+        }
+        for check in &mut a.checks {
+            (check.name, check.standing, check.trouble) = (evil(), evil(), Some(evil()));
+        }
+        for hook in &mut a.counters.hooks {
+            hook.name = evil();
+        }
+        a
+    });
     let step = Step {
         function: evil(),
         left: vec![Ranked { name: evil(), figure: Some(1.0) }],
@@ -184,6 +206,60 @@ fn the_bus_is_shown_where_there_is_one_and_nowhere_else() {
 }
 
 #[test]
+fn the_addresses_are_shown_by_machine_with_why_and_what_is_wrong() {
+    let page = get(&console(Sample::new(3)), "/backhand/").body;
+    let words = text(&tokens(&page));
+    for shown in [
+        "takes part",
+        "21",
+        " in ",
+        " · a majority is here",
+        "drained",
+        "unhealthy",
+        "not mature",
+        "silent",
+        "192.0.2.12",
+        " → ",
+        "pinned",
+        "Nobody",
+        "eth1:198.51.100.7/32",
+        "a lost holder may answer for another 2.7 s",
+        "not possible here: there is no interface eth1",
+        "cannot be at birch (unable)",
+        "held only by a majority",
+        "192.0.2.11 went from hazel to cedar (lost)",
+        "/etc/backhand/promote main",
+        "of these, defended",
+    ] {
+        assert!(words.contains(shown), "{shown}");
+    }
+    let mut view = Sample::new(3).view(true);
+    view.addresses = None;
+    let console = console(Fixed(view));
+    let page = get(&console, "/backhand/").body;
+    assert!(!page.contains("addresses-title"));
+    let json: serde_json::Value =
+        serde_json::from_str(&get(&console, "/backhand/status.json").body).unwrap();
+    assert!(json["addresses"].is_null());
+    assert!(!get(&console, "/metrics").body.contains("backhand_addresses"));
+}
+
+#[test]
+fn many_addresses_are_folded_up_and_few_are_not() {
+    let folded = |machines: &[&str], each| {
+        let mut view = Sample::new(3).view(true);
+        view.addresses = Some(sample::addresses::addresses(machines, each, 1));
+        let page = get(&console(Fixed(view)), "/backhand/").body;
+        assert_balanced(&tokens(&page));
+        assert!(page.len() < 1 << 20, "{} bytes", page.len());
+        page.contains("class=\"fold\"")
+    };
+    assert!(!folded(&["birch", "cedar", "elm", "hazel"], 3));
+    assert!(folded(&["birch", "cedar", "elm", "hazel", "maple", "rowan"], 50));
+    assert!(folded(&["birch", "cedar", "elm", "hazel"], 1_000));
+}
+
+#[test]
 fn ids_are_unique_and_every_reference_has_its_target() {
     let page = get(&console(Sample::new(3)), "/backhand/").body;
     let tokens = tokens(&page);
@@ -204,12 +280,12 @@ fn a_row_of_the_matrix_keeps_the_meaning_of_a_table_as_a_card() {
     let tokens = tokens(&page);
     let roles = attribute(&tokens, "role");
     let count = |role: &str| roles.iter().filter(|(_, r)| *r == role).count();
-    // Machines, routes, the daemons of the bus, clients that are behind.
-    assert_eq!(count("table"), 2 + 2);
-    assert_eq!(count("row"), 4 + 6 + 3 + 5 + 1);
-    assert_eq!(count("rowheader"), 6 + 3 + 5 + 1);
+    // Machines, routes, addresses, the daemons of the bus, clients that are behind.
+    assert_eq!(count("table"), 3 + 2);
+    assert_eq!(count("row"), 5 + 6 + 3 + 19 + 5 + 1);
+    assert_eq!(count("rowheader"), 6 + 3 + 19 + 5 + 1);
     let labels = attribute(&tokens, "data-label");
-    assert_eq!(labels.len(), 6 * 9 + 3 * 4 + 5 * 4 + 2);
+    assert_eq!(labels.len(), 6 * 9 + 3 * 4 + 19 * 3 + 5 * 4 + 2);
     assert!(labels.iter().all(|(element, label)| *element == "td" && !label.is_empty()));
 }
 
@@ -355,7 +431,7 @@ fn the_largest_cluster_is_shown_whole() {
     assert_balanced(&tokens);
     assert_eq!(
         attribute(&tokens, "role").iter().filter(|(_, role)| *role == "rowheader").count(),
-        1024 + 3 + 5 + 1
+        1024 + 3 + 19 + 5 + 1
     );
     assert!(page.len() < 4 << 20, "{} bytes", page.len());
     assert_eq!(get(&console, "/metrics").status, 200);

@@ -2,8 +2,10 @@
 //!
 //! Everything is read, nothing is asked of a worker or of control: the matrix is atomics and a snapshot, the
 //! counters are atomics. The only word said is that somebody looks, which turns explaining on for
-//! a few seconds. Only the bus daemon is asked, since all it has lives on its thread; it is waited for a bounded time.
+//! a few seconds. Only the bus daemon and the addresses are asked, since all they have lives on their threads; each is waited for a
+//! bounded time.
 
+mod addresses;
 mod bus;
 mod decisions;
 mod machines;
@@ -38,6 +40,7 @@ pub struct Live {
     workers: u64,
     started: Instant,
     bus: bus::Bus,
+    addresses: addresses::Addresses,
 }
 
 impl Live {
@@ -65,13 +68,21 @@ impl Live {
         });
         let workers = config.http.workers as u64;
         let bus = bus::Bus::default();
-        Self { resources, balancer, routes: routes.collect(), workers, started, bus }
+        let addresses = addresses::Addresses::default();
+        Self { resources, balancer, routes: routes.collect(), workers, started, bus, addresses }
     }
 
     /// Looks at the bus daemon of this machine as well.
     #[must_use]
     pub fn with_bus(mut self, observer: Option<spread_daemon::Observer>) -> Self {
         self.bus = bus::Bus::new(observer);
+        self
+    }
+
+    /// Looks at the addresses of this machine as well.
+    #[must_use]
+    pub fn with_addresses(mut self, handle: Option<::addresses::service::Handle>) -> Self {
+        self.addresses = addresses::Addresses::new(handle);
         self
     }
 
@@ -119,6 +130,7 @@ impl Live {
             );
         }
         warnings.extend(bus::warnings(view));
+        warnings.extend(addresses::warnings(view));
         let mut seen = HashMap::new();
         for machine in &view.machines {
             if seen.insert(machine.name.as_str(), ()).is_some() {
@@ -175,6 +187,7 @@ impl Source for Live {
             view.decisions = decisions::rows(&explained, &snapshot, now);
         }
         view.bus = self.bus.view(view.draining);
+        view.addresses = self.addresses.view(view.draining);
         view.warnings = self.warnings(&view);
         view
     }

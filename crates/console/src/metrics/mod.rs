@@ -4,6 +4,7 @@
 //! requests in flight, turnaround). Facts about a machine's hardware are reported by that machine alone,
 //! or a cluster of a thousand would be scraped a million times.
 
+mod addresses;
 mod bus;
 mod families;
 mod text;
@@ -24,5 +25,6 @@ pub(crate) fn exposition(view: &StatusView) -> String {
     let mut text = text::Text::default();
     families::write(view, &mut text);
     bus::write(view.bus.as_ref(), &mut text);
+    addresses::write(view.addresses.as_ref(), &mut text);
     text.finish()
 }

@@ -66,15 +66,18 @@ pub(super) struct Family<'a> {
 impl Family<'_> {
     /// One sample with a whole number.
     pub(super) fn count(&mut self, labels: Labels<'_>, value: u64) -> &mut Self {
-        let suffix = if self.kind == Kind::Counter { "_total" } else { "" };
-        self.sample(suffix, labels, &value.to_string());
+        self.sample(self.suffix(), labels, &value.to_string());
         self
     }
 
-    /// One sample of a gauge with a fraction.
+    /// One sample with a fraction.
     pub(super) fn number(&mut self, labels: Labels<'_>, value: f64) -> &mut Self {
-        self.sample("", labels, &float(value));
+        self.sample(self.suffix(), labels, &float(value));
         self
+    }
+
+    fn suffix(&self) -> &'static str {
+        if self.kind == Kind::Counter { "_total" } else { "" }
     }
 
     /// The one sample of an info.

@@ -126,7 +126,8 @@ fn refused(bus: &BusView) -> u64 {
     ["forged", "replayed", "refused"].iter().map(|why| bus.counters.refused.of(why)).sum()
 }
 
-fn group(name: &str, first: &Markup, rows: &[(&str, String)]) -> Markup {
+/// A card of figures, with something before them.
+pub(super) fn group(name: &str, first: &Markup, rows: &[(&str, String)]) -> Markup {
     html! {
         div.group {
             h3 { (name) }
@@ -155,7 +156,7 @@ fn daemons(bus: &BusView) -> Markup {
     }
 }
 
-fn head(name: &str, more: &str) -> Markup {
+pub(super) fn head(name: &str, more: &str) -> Markup {
     html! {
         th scope="col" role="columnheader" { (name) small { (more) } }
     }
@@ -194,7 +195,7 @@ fn row(d: &BusDaemon) -> Markup {
     }
 }
 
-fn cell(label: &str, figure: &Markup, more: &Markup) -> Markup {
+pub(super) fn cell(label: &str, figure: &Markup, more: &Markup) -> Markup {
     html! {
         td role="cell" data-label=(label) {
             span { (figure) }

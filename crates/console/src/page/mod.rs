@@ -6,6 +6,7 @@
 //! All text passes through maud, which escapes it; nothing here is ever marked as already escaped. The
 //! content security policy forbids inline script and style, so even an escape that failed could not run.
 
+mod addresses;
 mod banner;
 mod bus;
 mod decisions;
@@ -50,6 +51,7 @@ pub(crate) fn whole(view: &StatusView, config: &Config, still: bool) -> Markup {
                 h2 id="routes-title" { "Routes" }
                 (routes::table(view))
             }
+            (addresses::section(view))
             (bus::section(view))
             section aria-labelledby="decisions-title" {
                 h2 id="decisions-title" { "Recent decisions" }
@@ -103,6 +105,11 @@ pub(crate) fn parts(view: &StatusView) -> BTreeMap<&'static str, String> {
         ("decisions", render(decisions::list(view))),
         ("totals", render(totals::totals(view))),
     ]);
+    if let Some(addresses) = &view.addresses {
+        parts.insert("addresses", render(addresses::map(addresses)));
+        parts.insert("address-list", render(addresses::list(addresses)));
+        parts.insert("address-decisions", render(addresses::decisions(addresses)));
+    }
     if view.bus.is_some() {
         parts.insert("bus", render(bus::part(view)));
     }

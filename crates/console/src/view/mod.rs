@@ -4,11 +4,16 @@
 //! not known is absent (`null`), never zero. Text comes from the network and is not yet escaped: every
 //! renderer does that.
 
+mod addresses;
 mod bus;
 mod decision;
 mod machine;
 mod totals;
 
+pub use addresses::{
+    AddressCheck, AddressCounters, AddressDecision, AddressHook, AddressMember, AddressSet,
+    AddressesView,
+};
 pub use bus::{BusCounters, BusDaemon, BusQueues, BusSession, BusView, Counted};
 pub use decision::{Appraisal, DecisionRow, Outcome, Ranked, Step, Struck};
 pub use machine::{MachineRow, Pressure, Tone};
@@ -42,6 +47,8 @@ pub struct StatusView {
     pub decisions: Vec<DecisionRow>,
     /// The bus daemon; absent if this machine has none.
     pub bus: Option<BusView>,
+    /// The addresses that move between machines; absent if this machine has none.
+    pub addresses: Option<AddressesView>,
     /// What has been counted since the start.
     pub totals: Totals,
     /// The last minute of this machine as an entry.

@@ -1,6 +1,7 @@
 //! A cluster that does not exist, alive enough to look at and to test the pages with.
 #![allow(dead_code)] // Each test and the preview use a part of it.
 
+pub(crate) mod addresses;
 mod bus;
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ pub(crate) struct Sample {
     age: Histogram,
     looks: u64,
     requests: u64,
+    /// Machines with addresses, and how many at each.
+    pub(crate) addresses: (usize, usize),
 }
 
 const NAMES: [&str; 6] = ["birch", "cedar", "elm", "hazel", "maple", "rowan"];
@@ -35,6 +38,7 @@ impl Sample {
             age: Histogram::new(),
             looks: 0,
             requests: 0,
+            addresses: (NAMES.len(), 3),
         }
     }
 
@@ -122,6 +126,11 @@ impl console::Source for Sample {
             routes: routes(&self.routes),
             decisions: decisions(self.looks),
             bus: Some(bus::bus(self.looks)),
+            addresses: Some(addresses::addresses(
+                &NAMES[..self.addresses.0],
+                self.addresses.1,
+                self.looks,
+            )),
             information_age: self.age.snapshot(),
             ..StatusView::default()
         };
