@@ -23,7 +23,7 @@ pub(crate) enum Command {
     /// Run this machine's part of the cluster until told to stop
     ///
     /// SIGTERM or Ctrl-C drains: no new connection is accepted, requests in progress end, then the program does. A second one
-    /// stops at once. SIGHUP reopens the access log and takes keys and limits of `[bus]` again.
+    /// stops at once. SIGHUP reopens the access log, and takes keys and limits of `[bus]` and the section `[addresses]` again.
     Run(RunArgs),
     /// Read a configuration, report every mistake in it, and print what it means
     Check(CheckArgs),
@@ -33,9 +33,20 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// The daemon of the bus and its tools, each with the flags of its historical namesake
     ///
-    /// A link to this program with a historical name (spread, spuser, spmonitor, spflooder, spsend, sprecv) is that program.
+    /// A link to this program with a historical name (spread, spuser, spmonitor, spflooder, spsend, sprecv) is that program. So are wackamole and wackatrl.
     #[command(subcommand)]
     Bus(BusCommand),
+    /// See which machine has which address and why, and steer it
+    ///
+    /// Asks the service of this machine, which `backhand run` with `[addresses]` or `wackamole` is. Exit status 0 done, 1 could not,
+    /// 2 a mistake in the command line.
+    Vip(VipArgs),
+    /// Hold the addresses of a wackamole.conf, attached to the daemon of the bus that it names (wackamole)
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Wackamole(ToolArgs),
+    /// Ask and steer a wackamole of this machine (wackatrl)
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Wackatrl(ToolArgs),
     /// Remove objects from the caches of all machines, and wait until each has answered
     ///
     /// Exit status 0 only if every member of the group has removed everything; who did not is named.
@@ -71,6 +82,84 @@ pub(crate) enum BusCommand {
     /// Count which datagrams of `send` do not come (sprecv)
     #[command(disable_help_flag = true, disable_version_flag = true)]
     Recv(ToolArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VipArgs {
+    #[command(flatten)]
+    pub(crate) at: VipSocket,
+    /// Print JSON: one object, or one a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: VipCommand,
+}
+
+// Which service is asked. What a doc comment said here would replace what the command says.
+#[derive(Debug, Args)]
+pub(crate) struct VipSocket {
+    /// The control socket of the service [default: addresses.socket of the configuration, else /run/backhand/addresses.sock]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) socket: Option<PathBuf>,
+    /// The configuration that names the socket [default: ./backhand.toml, else /etc/backhand/backhand.toml]
+    #[arg(short, long, value_name = "FILE", global = true, conflicts_with = "socket")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What can be asked of the addresses. SET is a name or an address; MACHINE a name, as `list` shows them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum VipCommand {
+    /// Show every set of addresses: where it is, since when, and why
+    List,
+    /// Say why an address is where it is, what every machine is for it, and what would move it
+    Explain {
+        /// A name or an address; all if left out
+        set: Option<String>,
+    },
+    /// Let a machine hold nothing any more, for maintenance: its addresses go to others, each before it leaves here
+    ///
+    /// It lasts until `undrain` or until the machine's program is started again. Without another machine that can have them, addresses
+    /// stay where they are.
+    Drain {
+        /// A machine's name; this one if left out
+        machine: Option<String>,
+        #[command(flatten)]
+        wait: VipWait,
+    },
+    /// Let a machine take part again
+    Undrain {
+        /// A machine's name; this one if left out
+        machine: Option<String>,
+        #[command(flatten)]
+        wait: VipWait,
+    },
+    /// Move a set of addresses to a machine, where balance leaves it
+    Move {
+        /// A name or an address
+        set: String,
+        /// A machine's name
+        machine: String,
+        #[command(flatten)]
+        wait: VipWait,
+    },
+    /// Print decisions as they happen, with their numbers
+    ///
+    /// A gap between numbers says that some were forgotten before they could be told.
+    Watch {
+        /// Begin with what is remembered of decisions after this number; 0 for all [default: only what happens from now on]
+        #[arg(long, value_name = "NUMBER")]
+        after: Option<u64>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VipWait {
+    /// Give the order, and do not wait until it is carried out
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Seconds to wait until it is carried out
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The program `backhand`: command line, one configuration, supervision, the demonstration.
 
+mod addresses;
 mod check;
 mod cli;
 mod config;
@@ -11,6 +12,9 @@ mod run;
 mod signals;
 mod spread;
 mod tools;
+mod upgrade;
+mod vip;
+mod wackamole;
 
 use std::process::ExitCode;
 
@@ -24,11 +28,17 @@ pub(crate) const MISTAKE: u8 = 2;
 fn main() -> ExitCode {
     // The demonstration's helpers are this same binary started again: nothing may come before this.
     lab::init();
+    // As are the guardian of the addresses and what runs their modules.
+    ::addresses::guardian::init();
+    ::addresses::hooks::init();
     if let Some(words) = spread::words() {
         return finish(spread::run(words));
     }
     if let Some(status) = tools::historical() {
         return status;
+    }
+    if let Some(status) = wackamole::historical() {
+        return finish(status);
     }
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args.file),
@@ -36,6 +46,9 @@ fn main() -> ExitCode {
         Command::Key => key::print(),
         Command::Demo(args) => demo::run(&args),
         Command::Bus(command) => tools::run(command),
+        Command::Vip(args) => vip::run(&args),
+        Command::Wackamole(args) => wackamole::daemon("backhand wackamole", &args.words),
+        Command::Wackatrl(args) => wackamole::control("backhand wackatrl", &args.words),
         Command::Purge(args) => tools::purge(args),
         Command::Purged(args) => tools::purged(args),
     };

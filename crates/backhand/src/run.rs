@@ -5,10 +5,13 @@
 //! are told that this machine drains, clients are served to the end, and only then does the announcing stop. The bus is left at once:
 //! what is owned there is to go to others before this machine stops serving, and its clients have no request to be finished.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
+use addresses::service::Legacy;
 use anyhow::{Context, Result};
 use balancer::{Balancer, Running, Sockets};
 use console::Console;
@@ -16,9 +19,11 @@ use resources::{Handle, Service, Setup};
 use tracing::{info, warn};
 
 use crate::MISTAKE;
+use crate::addresses::{Addresses, OwnBus};
 use crate::cli::FileArg;
 use crate::config::Config;
 use crate::signals::{self, Ask};
+use crate::upgrade;
 
 /// Runs until SIGTERM or SIGINT, then drains.
 pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
@@ -40,10 +45,30 @@ pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
     for sentence in config.assumed() {
         info!("assumed: {sentence}");
     }
+    let lasts = config.balancer.http.drain_timeout + upgrade::BEGINNING;
     let machine = Machine::start(config, file)?;
-    let end = machine.serve(&told);
-    machine.end(tell, &told);
-    Ok(end)
+    match machine.serve(file, &told) {
+        Then::End(status) => {
+            machine.end(tell, &told, None);
+            Ok(status)
+        }
+        Then::Become(binary) => {
+            let legacy = machine.end(tell, &told, Some(lasts));
+            info!(binary = %binary.display(), "becoming the next image");
+            crate::logging::finish();
+            // What is handed over is open until then.
+            let error = upgrade::become_it(&binary, legacy.as_ref().map(Legacy::words).as_deref());
+            drop(legacy);
+            Err(error)
+        }
+    }
+}
+
+/// What follows on serving.
+enum Then {
+    End(ExitCode),
+    /// The binary at this path takes over.
+    Become(PathBuf),
 }
 
 /// What wakes the main thread.
@@ -55,7 +80,7 @@ enum Word {
 fn listen_for_signals() -> Result<(Sender<Word>, Receiver<Word>)> {
     let (tell, told) = channel();
     let to = tell.clone();
-    signals::each(move |ask| {
+    signals::each_and_upgrade(move |ask| {
         // The receiver lives as long as the program runs; after that nobody needs to know.
         let _ = to.send(Word::Ask(ask));
     })?;
@@ -68,6 +93,7 @@ struct Machine {
     balancer: Running,
     console: Arc<Console>,
     bus: Option<Bus>,
+    addresses: Option<Addresses>,
 }
 
 /// The bus daemon on its thread.
@@ -123,6 +149,31 @@ fn reread(file: &FileArg) -> spread_daemon::Reread {
     })
 }
 
+/// Takes the section of the addresses anew.
+fn reread_addresses(running: Option<&Addresses>, file: &FileArg) {
+    let config = match Config::load(file.config.as_deref()) {
+        Ok(config) => config.addresses,
+        Err(mistakes) => {
+            if running.is_some() {
+                warn!("the addresses stay as they are: the configuration has mistakes\n{mistakes}");
+            }
+            return;
+        }
+    };
+    match (running, config) {
+        (Some(running), Some(config)) => running.handle.reload(config),
+        (Some(_), None) => {
+            warn!(
+                "the section [addresses] is gone; the addresses stay as they were: going without needs a start"
+            );
+        }
+        (None, Some(_)) => {
+            warn!("there is a section [addresses] now; it needs a start to be in force")
+        }
+        (None, None) => {}
+    }
+}
+
 impl Machine {
     fn start(config: Config, file: &FileArg) -> Result<Self> {
         balancer::sockets::raise_fd_limit();
@@ -133,7 +184,7 @@ impl Machine {
             peer_port: sockets.peer_address().map_or(0, |peer| peer.port()),
             ..Setup::default()
         };
-        let addresses = sockets.addresses().to_vec();
+        let serving = sockets.addresses().to_vec();
         // Until everything else runs it only holds its sockets, which go with it if something cannot be started.
         let daemon = config.bus.map(spread_daemon::Daemon::open).transpose()?;
         let resources = Service::start(&config.resources, setup)?;
@@ -141,17 +192,23 @@ impl Machine {
         let pages: Arc<dyn balancer::Pages> = console.clone();
         let settings = Arc::new(config.balancer);
         let balancer = Balancer::start(settings.clone(), sockets, resources.clone(), pages)?;
+        let own = daemon.as_ref().and_then(OwnBus::of);
         let bus = daemon.map(|daemon| Bus::start(daemon, file)).transpose()?;
+        // Last: addresses come only to a machine that serves.
+        let addresses =
+            config.addresses.map(|config| Addresses::start(config, own, &balancer)).transpose()?;
         let live = console::gather::Live::new(resources.clone(), balancer.view(), &settings);
-        console.watch(live.with_bus(bus.as_ref().map(|bus| bus.observer.clone())));
-        for address in addresses {
+        let live = live.with_bus(bus.as_ref().map(|bus| bus.observer.clone()));
+        let handle = addresses.as_ref().map(|addresses| addresses.handle.clone());
+        console.watch(live.with_addresses(handle));
+        for address in serving {
             info!(%address, "serving");
         }
-        Ok(Self { resources, balancer, console, bus })
+        Ok(Self { resources, balancer, console, bus, addresses })
     }
 
     /// Waits for the word to end; does what else is asked meanwhile.
-    fn serve(&self, told: &Receiver<Word>) -> ExitCode {
+    fn serve(&self, file: &FileArg, told: &Receiver<Word>) -> Then {
         loop {
             match told.recv() {
                 Ok(Word::Ask(Ask::Reopen)) => {
@@ -160,18 +217,38 @@ impl Machine {
                     if let Some(bus) = &self.bus {
                         bus.reloader.reread(&bus.read);
                     }
+                    reread_addresses(self.addresses.as_ref(), file);
                 }
-                Ok(Word::Ask(Ask::End)) => return ExitCode::SUCCESS,
+                Ok(Word::Ask(Ask::Upgrade)) => match upgrade::prepare(file) {
+                    Ok(binary) => return Then::Become(binary),
+                    Err(error) => warn!("not upgraded: {error:#}"),
+                },
+                Ok(Word::Ask(Ask::End)) => return Then::End(ExitCode::SUCCESS),
                 Ok(Word::Drained) => {}
-                Err(_) => return ExitCode::FAILURE,
+                Err(_) => return Then::End(ExitCode::FAILURE),
             }
         }
     }
 
-    /// Drains; a second word to end cuts it short.
-    fn end(self, tell: Sender<Word>, told: &Receiver<Word>) {
+    /// Drains; a second word to end cuts it short. With `lasts`, addresses that nobody can take stay for so long.
+    fn end(
+        self,
+        tell: Sender<Word>,
+        told: &Receiver<Word>,
+        lasts: Option<Duration>,
+    ) -> Option<Legacy> {
         info!("draining; a second signal ends at once");
-        let Self { resources, balancer, console, bus } = self;
+        let Self { resources, balancer, console, bus, addresses } = self;
+        let mut legacy = None;
+        // New clients go to other machines from now on; those that are here are served to the end.
+        match (addresses, lasts) {
+            (Some(addresses), Some(lasts)) => legacy = addresses.hand_over(lasts),
+            (Some(addresses), None) => {
+                addresses.leave();
+                addresses.end();
+            }
+            (None, _) => {}
+        }
         if let Some(bus) = &bus {
             info!("leaving the bus at once; clients of the web server are served to the end");
             bus.stopper.stop();
@@ -187,11 +264,11 @@ impl Machine {
             if let Some(bus) = bus {
                 bus.wait();
             }
-            return;
+            return legacy;
         }
         loop {
             match told.recv() {
-                Ok(Word::Ask(Ask::Reopen)) => {}
+                Ok(Word::Ask(Ask::Reopen | Ask::Upgrade)) => {}
                 Ok(Word::Drained) => break,
                 Ok(Word::Ask(Ask::End)) | Err(_) => {
                     warn!("told again to end: cutting what is in progress");
@@ -206,5 +283,6 @@ impl Machine {
             bus.wait();
         }
         info!("ended");
+        legacy
     }
 }

@@ -6,14 +6,44 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What a user or a supervisor asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// SIGINT or SIGTERM: come to an end.
+    /// SIGINT or SIGTERM, with [`each_and_quit`] also SIGQUIT: come to an end.
     End,
     /// SIGHUP: reopen files. See [`on_end`] for what it means where there are none.
     Reopen,
+    /// SIGUSR2: become the binary that is there now.
+    Upgrade,
 }
 
 /// Calls `tell` for each signal, for as long as the program runs.
-pub(crate) fn each(mut tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
+pub(crate) fn each(tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
+    listening(&[], tell)
+}
+
+/// The same with SIGQUIT, which otherwise is the system's affair.
+pub(crate) fn each_and_quit(tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
+    listening(&[Also::Quit], tell)
+}
+
+/// The same with SIGUSR2, which ends other programs.
+pub(crate) fn each_and_upgrade(tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
+    listening(&[Also::Upgrade], tell)
+}
+
+/// Signals that only some programs listen to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Also {
+    Quit,
+    Upgrade,
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn listening(also: &[Also], mut tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
     // The runtime takes two descriptors for signals when they are first asked for, and panics if there are none left.
     let room = std::os::unix::net::UnixStream::pair();
     let room = room.context(
@@ -30,13 +60,18 @@ pub(crate) fn each(mut tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
     };
     let (mut int, mut term) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let mut hup = listen(SignalKind::hangup())?;
+    let extra = |which, kind| also.contains(&which).then(|| listen(kind)).transpose();
+    let mut quit = extra(Also::Quit, SignalKind::quit())?;
+    let mut usr2 = extra(Also::Upgrade, SignalKind::user_defined2())?;
     let wait = move || {
         runtime.block_on(async {
             loop {
                 tell(tokio::select! {
                     _ = int.recv() => Ask::End,
                     _ = term.recv() => Ask::End,
+                    _ = next(&mut quit) => Ask::End,
                     _ = hup.recv() => Ask::Reopen,
+                    _ = next(&mut usr2) => Ask::Upgrade,
                 });
             }
         });

@@ -101,6 +101,7 @@ pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode>
     signals::each(move |ask| match ask {
         Ask::End => stopper.stop(),
         Ask::Reopen => reloader.reread(&read),
+        Ask::Upgrade => {}
     })?;
     daemon.run().context("the daemon cannot go on")?;
     info!("Spread daemon exiting normally!");

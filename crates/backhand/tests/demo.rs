@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,15 +20,15 @@ fn demo(place: &Path) -> Child {
 }
 
 fn demo_with(place: &Path, arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_backhand"))
-        .args(["demo", "--loopback", "--machines", "2"])
-        .args(arguments)
-        .env("TMPDIR", place)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    let start = ["--loopback", "--machines", "2"];
+    command(place, &[&start, arguments].concat()).spawn().unwrap()
+}
+
+fn command(place: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backhand"));
+    command.arg("demo").args(arguments).env("TMPDIR", place);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 fn folders(place: &Path) -> Vec<PathBuf> {
@@ -91,6 +92,87 @@ fn a_story_that_was_cut_short_is_no_success() {
     let status = until("it ends", || demo.try_wait().unwrap());
     assert!(!status.success());
     assert_eq!(said.last().unwrap().unwrap(), "It was stopped before its end.");
+}
+
+/// What is behind the last word of the first line with this in it.
+fn told(lines: &mut impl Iterator<Item = std::io::Result<String>>, word: &str) -> String {
+    let line = lines.map(Result::unwrap).find(|line| line.contains(word));
+    line.unwrap_or_else(|| panic!("it ended before it said {word}"))
+}
+
+/// Asks for something at a URL on 127.0.0.1, with further fields and a body; the answer.
+fn ask(method: &str, url: &str, fields: &str, body: &str) -> String {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn its_control_page_shows_the_machines_and_takes_no_order_while_it_tells_its_story() {
+    let place = tempfile::tempdir().unwrap();
+    let mut demo = demo_with(place.path(), &["--port", "0"]);
+    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
+    assert!(told(&mut said, "Addresses that move").contains("need network namespaces"));
+    let control = told(&mut said, "  control  ");
+    let control = control.rsplit(' ').next().unwrap();
+    told(&mut said, "a client sends");
+    let page = ask("GET", control, "", "");
+    for shown in ["m1", "m2", "Freeze it", "disabled", "need network namespaces"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    assert!(!page.contains("Pull its cable"), "there is none: {page}");
+    let order = format!("{control}do");
+    let host = control.split('/').nth(2).unwrap();
+    let own = format!("Origin: http://{host}\r\n");
+    let refused = [("", "403"), ("Origin: http://evil.example\r\n", "403"), (own.as_str(), "409")];
+    for (origin, status) in refused {
+        let answer = ask("POST", &order, origin, "machine=0&what=kill");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}: {answer}");
+    }
+    signal(&demo, Signal::INT);
+    assert_eq!(ended(demo), "");
+}
+
+#[test]
+fn its_addresses_are_answered_for_where_namespaces_are_allowed() {
+    let place = tempfile::tempdir().unwrap();
+    let mut demo = command(place.path(), &["--port", "0"]).spawn().unwrap();
+    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let machines = told(&mut said, " machines: ");
+    if machines.contains("loopback") {
+        eprintln!("not tried: {machines}");
+        signal(&demo, Signal::INT);
+        ended(demo);
+        return;
+    }
+    assert!(told(&mut said, "addresses for clients").contains("10.77.0.101 to 10.77.0.104"));
+    let status = told(&mut said, "  status  ");
+    let control = told(&mut said, "  control  ");
+    let owners = told(&mut said, "every address is answered for");
+    for shown in [".101", ".102", ".103", ".104", "m1", "m2", "m3"] {
+        assert!(owners.contains(shown), "{owners}");
+    }
+    let page = ask("GET", control.rsplit(' ').next().unwrap(), "", "");
+    assert!(page.contains("10.77.0.104") && page.contains("Pull its cable"), "{page}");
+    let url = format!("{}status.json", status.rsplit(' ').next().unwrap());
+    let answer = ask("GET", &url, "", "");
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let json: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(json["addresses"]["stage"], "running");
+    assert_eq!(json["addresses"]["sets"].as_array().unwrap().len(), 4);
+    assert_eq!(json["addresses"]["members"].as_array().unwrap().len(), 3);
+    signal(&demo, Signal::INT);
+    assert_eq!(ended(demo), "");
+    assert_eq!(folders(place.path()), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! the file without them, mistakes of meaning, as far as they do not merely follow from the former. Only what is no TOML at all
 //! ends the judging before it begins.
 
+pub(crate) mod addresses;
 mod bus;
 mod follows;
 mod place;
@@ -34,6 +35,7 @@ struct File {
     access_log: balancer::config::AccessLogSection,
     status: console::Status,
     bus: Option<spread_daemon::config::BusSection>,
+    addresses: Option<::addresses::config::AddressesSection>,
     log: Log,
 }
 
@@ -45,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) console: console::Config,
     /// The bus daemon, if there is to be one.
     pub(crate) bus: Option<spread_daemon::config::DaemonConfig>,
+    /// The addresses to hold, if there are any.
+    pub(crate) addresses: Option<::addresses::config::Config>,
     pub(crate) log: Log,
     /// Where it came from, or that it is the built-in one.
     pub(crate) source: String,
@@ -104,6 +108,12 @@ impl Config {
         let accept = resources.as_ref().map(|r| r.accept.clone()).unwrap_or_default();
         let console = keep(console::Config::check(&file.status, &accept), &mut problems);
         let bus = bus::check(file.bus.as_ref(), &file.cluster, resources.as_ref(), &mut problems);
+        let addresses = addresses::check(
+            file.addresses.as_ref(),
+            &file.cluster,
+            file.bus.is_some(),
+            &mut problems,
+        );
         if let Err(message) = file.log.filter() {
             let remedy =
                 "write error, warn, info, debug, trace or off, or parts as in info,resources=debug";
@@ -114,7 +124,7 @@ impl Config {
                 if problems.is_empty() && misread.is_empty() =>
             {
                 let (log, source, text) = (file.log, name.into(), text.into());
-                Ok(Self { resources, balancer, console, bus, log, source, text })
+                Ok(Self { resources, balancer, console, bus, addresses, log, source, text })
             }
             _ => Err(mistakes(&follows::together(text, misread, problems))),
         }
@@ -146,7 +156,14 @@ impl Config {
     /// What the file leaves open and is therefore assumed, one sentence each.
     pub(crate) fn assumed(&self) -> impl Iterator<Item = &str> {
         let bus = self.bus.iter().flat_map(|bus| &bus.assumed);
-        self.resources.assumed.iter().chain(&self.balancer.assumed).chain(bus).map(String::as_str)
+        let addresses = self.addresses.iter().flat_map(|addresses| &addresses.assumed);
+        self.resources
+            .assumed
+            .iter()
+            .chain(&self.balancer.assumed)
+            .chain(bus)
+            .chain(addresses)
+            .map(String::as_str)
     }
 }
 

@@ -99,10 +99,10 @@ impl Bus {
         Some(start.elapsed())
     }
 
-    /// Who sees whom, in words: `m1 and m3 see m1 m3; m2 sees m2`. The machine that is away is not asked, unless it can answer.
-    pub(crate) fn views(&self, away: Option<usize>) -> String {
+    /// Who sees whom, in words: `m1 and m3 see m1 m3; m2 sees m2`. Machines that cannot say anything are not asked.
+    pub(crate) fn views(&self, silent: &[usize]) -> String {
         let mut parts: Vec<(Vec<String>, Vec<String>)> = Vec::new();
-        for (_, seat) in self.seats.iter().enumerate().filter(|(at, _)| Some(*at) != away) {
+        for (_, seat) in self.seats.iter().enumerate().filter(|(at, _)| !silent.contains(at)) {
             let view = seat.seen().view.clone();
             match parts.iter_mut().find(|(_, seen)| *seen == view) {
                 Some((who, _)) => who.push(seat.name.clone()),
@@ -117,15 +117,15 @@ impl Bus {
         parts.iter().map(sentence).collect::<Vec<_>>().join("; ")
     }
 
-    /// The last second in a few words: who sees whom, the token's time, messages. The silent machine is not asked.
-    pub(crate) fn second(&mut self, silent: Option<usize>) -> String {
+    /// The last second in a few words: who sees whom, the token's time, messages. The silent machines are not asked.
+    pub(crate) fn second(&mut self, silent: &[usize]) -> String {
         let (then, before) = std::mem::replace(&mut self.before, (Instant::now(), Vec::new()));
         let seconds = then.elapsed().as_secs_f64().max(0.001);
         let received: Vec<u64> = self.seats.iter().map(|seat| seat.seen().received).collect();
         let most = received.iter().zip(&before).map(|(now, then)| now.saturating_sub(*then)).max();
         self.before.1 = received;
         let mut views: Vec<(usize, Vec<String>)> = Vec::new();
-        for (at, seat) in self.seats.iter().enumerate().filter(|(at, _)| Some(*at) != silent) {
+        for (at, seat) in self.seats.iter().enumerate().filter(|(at, _)| !silent.contains(at)) {
             let view = seat.seen().view.clone();
             if !views.iter().any(|(_, known)| *known == view) {
                 views.push((at, view));
@@ -189,7 +189,8 @@ impl Drop for Bus {
     }
 }
 
-fn and(names: &[String]) -> String {
+/// `m1`, `m1 and m2`, `m1, m2 and m3`.
+pub(crate) fn and(names: &[String]) -> String {
     match names {
         [first, middle @ .., last] if !middle.is_empty() => {
             format!("{first}, {} and {last}", middle.join(", "))
@@ -253,8 +254,8 @@ mod tests {
         let seats = vec![seat("m1", &["m1", "m3"]), seat("m2", &["m2"]), seat("m3", &["m1", "m3"])];
         let end = Arc::new(AtomicBool::new(false));
         let bus = Bus { seats, threads: Vec::new(), end, before: (Instant::now(), Vec::new()) };
-        assert_eq!(bus.views(None), "m1 and m3 see m1 m3; m2 sees m2 alone");
-        assert_eq!(bus.views(Some(1)), "m1 and m3 see m1 m3");
+        assert_eq!(bus.views(&[]), "m1 and m3 see m1 m3; m2 sees m2 alone");
+        assert_eq!(bus.views(&[1]), "m1 and m3 see m1 m3");
         let stop = AtomicBool::new(false);
         assert!(bus.wait(&[vec![0, 2], vec![1]], Duration::ZERO, &stop).is_some());
         assert!(bus.wait(&[vec![0, 1, 2]], Duration::ZERO, &stop).is_none());

@@ -1,7 +1,7 @@
 //! The machines of the demonstration: each is `backhand run` with a file of its own, in a namespace of its own.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,15 +11,20 @@ use anyhow::{Context, Result, bail};
 use lab::{CgroupWish, Cut, Kind, Lab, LabConfig, Output, Process, Spawn, Wish};
 
 use super::exchange;
-use super::files::{Files, PORT};
+use super::files::{Around, Files, PORT};
 
 /// How long the machines may take until each knows all others. Much more than they need; a bound, not a wait.
 const GATHERING: Duration = Duration::from_secs(20);
+
+/// The most public addresses.
+const PUBLIC_MAX: usize = 8;
 
 /// One machine and its process, if that runs.
 struct Member {
     config: PathBuf,
     process: Option<Process>,
+    /// What was done to it and not undone.
+    harm: Option<Harm>,
 }
 
 /// What can happen to a machine.
@@ -49,6 +54,8 @@ pub(crate) struct Cluster {
     lab: Arc<Lab>,
     folder: PathBuf,
     members: Vec<Member>,
+    /// The addresses that move between the machines; none without namespaces.
+    public: Vec<IpAddr>,
     /// Set when the user has had enough.
     stop: Arc<AtomicBool>,
 }
@@ -73,14 +80,18 @@ impl Cluster {
             Kind::Loopback => ("127.0.0.0/8", &addresses[..]),
             _ => ("10.77.0.0/24", &[][..]),
         };
+        let public = if lab.kind().has_cables() { public(machines) } else { Vec::new() };
         let members = (0..machines)
             .map(|i| {
                 let machine = lab.machine(i);
-                let config = files.machine(machine.name(), machine.address(), network, unicast)?;
-                Ok(Member { config, process: None })
+                let address = machine.address();
+                let around = Around { address, network, unicast, public: &public };
+                let config = files.machine(machine.name(), &around)?;
+                Ok(Member { config, process: None, harm: None })
             })
             .collect::<Result<_>>()?;
-        let mut cluster = Self { lab: Arc::new(lab), folder: files.folder.clone(), members, stop };
+        let folder = files.folder.clone();
+        let mut cluster = Self { lab: Arc::new(lab), folder, members, public, stop };
         (0..machines).try_for_each(|i| cluster.bring_back(i))?;
         Ok(cluster)
     }
@@ -108,6 +119,16 @@ impl Cluster {
     /// Where a machine's configuration stands.
     pub(crate) fn config(&self, i: usize) -> &PathBuf {
         &self.members[i].config
+    }
+
+    /// Where clients are sent that know the cluster by its public addresses; empty where there are none.
+    pub(crate) fn public(&self) -> Vec<SocketAddr> {
+        self.public.iter().map(|ip| (*ip, PORT).into()).collect()
+    }
+
+    /// What was done to machine `i` and not undone.
+    pub(crate) fn suffers(&self, i: usize) -> Option<Harm> {
+        self.members[i].harm
     }
 
     /// Where clients enter at machine `i`.
@@ -138,16 +159,19 @@ impl Cluster {
             Harm::Freeze => self.running(i)?.stop()?,
             Harm::Cut => self.lab.machine(i).cut(Cut::Carrier)?,
         }
+        self.members[i].harm = Some(harm);
         Ok(())
     }
 
-    /// Undoes it.
-    pub(crate) fn undo(&mut self, i: usize, harm: Harm) -> Result<()> {
-        match harm {
-            Harm::Kill => self.bring_back(i)?,
-            Harm::Freeze => self.running(i)?.cont()?,
-            Harm::Cut => self.lab.machine(i).heal()?,
+    /// Undoes whatever was done to machine `i`.
+    pub(crate) fn undo(&mut self, i: usize) -> Result<()> {
+        match self.members[i].harm {
+            Some(Harm::Kill) => self.bring_back(i)?,
+            Some(Harm::Freeze) => self.running(i)?.cont()?,
+            Some(Harm::Cut) => self.lab.machine(i).heal()?,
+            None => {}
         }
+        self.members[i].harm = None;
         Ok(())
     }
 
@@ -204,6 +228,12 @@ impl Cluster {
         let lines: Vec<&str> = text.lines().rev().take(8).collect();
         lines.iter().rev().fold(String::from(" It said last:"), |all, line| all + "\n    " + line)
     }
+}
+
+/// One address more than machines, so that they cannot be shared evenly, from 10.77.0.101 on, where no machine is.
+fn public(machines: usize) -> Vec<IpAddr> {
+    let address = |n| Ipv4Addr::new(10, 77, 0, 101 + n as u8).into();
+    (0..(machines + 1).min(PUBLIC_MAX)).map(address).collect()
 }
 
 impl Drop for Cluster {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -17,10 +17,25 @@ macro_rules! site {
     };
 }
 /// The files of the small site, as they stand in the source tree.
-const SITE: [(&str, &str); 7] =
-    site!["index.html" "style.css" "dots.js" "court.svg" "ball.svg" "dots/a" "dots/b"];
+const SITE: [(&str, &str); 8] =
+    site!["index.html" "style.css" "dots.js" "court.svg" "ball.svg" "dots/a" "dots/b" "here"];
 /// What in them stands for the name of the machine, so that a page says who served it also without JavaScript.
 const MACHINE: &str = "{{machine}}";
+
+/// What the probes ask for: each machine answers it itself, so that the answer says who has the address.
+pub(crate) const PROBED: &str = "/here";
+
+/// Where a machine of the demonstration is, and how it meets the others.
+pub(crate) struct Around<'a> {
+    /// Its address.
+    pub(crate) address: IpAddr,
+    /// The network in which all are.
+    pub(crate) network: &'a str,
+    /// The others, told to by name where no multicast is to be had.
+    pub(crate) unicast: &'a [IpAddr],
+    /// The addresses that move between the machines.
+    pub(crate) public: &'a [IpAddr],
+}
 
 /// The demonstration's folder.
 pub(crate) struct Files {
@@ -39,14 +54,9 @@ impl Files {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Writes site and configuration of one machine, and says where the latter is. `others` are told to by name where no multicast is to be had.
-    pub(crate) fn machine(
-        &self,
-        name: &str,
-        address: IpAddr,
-        network: &str,
-        unicast: &[IpAddr],
-    ) -> Result<PathBuf> {
+    /// Writes site and configuration of one machine, and says where the latter is.
+    pub(crate) fn machine(&self, name: &str, around: &Around<'_>) -> Result<PathBuf> {
+        let Around { address, network, unicast, public } = around;
         let folder = self.folder.join(name);
         fs::create_dir(&folder)?;
         write_site(&folder.join("site"), name)?;
@@ -66,27 +76,45 @@ impl Files {
             let seeds = list.join(", ");
             format!("segment = \"none\"\nseeds = [{seeds}]\ndangerous_monitor = true\n")
         };
+        // Where addresses come and go it listens on whatever it has.
+        let serves = if public.is_empty() { *address } else { Ipv4Addr::UNSPECIFIED.into() };
         let text = format!(
             "# One machine of the demonstration. This is all that it is told.\n\n\
              [cluster]\nname = \"{name}\"\nkey_file = {key}\naccept = [\"{network}\"]\nstate_dir = {state}\n\n\
              [announce]\naddress = \"{address}\"\n{targets}\n\
-             [http]\nlisten = [\"{address}:{PORT}\"]\nserved_by = true\n\n\
-                          [local]\ndirectory = {site}\n\n\
+             [http]\nlisten = [\"{serves}:{PORT}\"]\nserved_by = true\n\n\
+             [local]\ndirectory = {site}\n\n\
              # The site's page draws a dot for each request below /dots/: these go to any machine, so that all are seen.\n\
              [[route]]\nname = \"dots\"\npath = \"/dots/\"\nchain = [\"byAge 3\", \"byRandom\"]\n\n\
+             # The probe asks each address who has it.\n\
+             [[route]]\nname = \"here\"\npath = \"{PROBED}\"\nchain = [\"byHostname ^{name}$\"]\n\n\
              [bus]\naddress = \"{address}\"\nlisten = []\nsocket = {socket}\n{meeting}\n\
-             [access_log]\nto = {log}\n\n\
+             {moving}[access_log]\nto = {log}\n\n\
              [status]\nallow = [\"0.0.0.0/0\", \"::/0\"]\n",
             key = quoted(&self.folder.join("cluster.key")),
             state = quoted(&folder.join("state")),
             site = quoted(&folder.join("site")),
             socket = quoted(&folder.join(super::bus::SOCKET)),
+            moving = moving(public),
             log = quoted(&folder.join("access.log")),
         );
         let file = folder.join("backhand.toml");
         fs::write(&file, text)?;
         Ok(file)
     }
+}
+
+/// The section of the addresses that move; nothing without any.
+fn moving(public: &[IpAddr]) -> String {
+    if public.is_empty() {
+        return String::new();
+    }
+    let list: Vec<String> = public.iter().map(|ip| format!("\"{ip}\"")).collect();
+    format!(
+        "# The addresses that clients are given. Each is always at exactly one living machine.\n\
+         [addresses]\nlist = [{}]\nmature = \"1s\"\nstop_within = \"1s\"\nbalance = {{ interval = \"1s\" }}\n\n",
+        list.join(", ")
+    )
 }
 
 /// A path as it is written in the configuration, whatever stands in it.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
+use super::board::Board;
 use super::tally::{Millis, Tally};
 
 /// Where the demonstration speaks.
@@ -16,12 +17,14 @@ pub(crate) struct Screen {
     moving: bool,
     /// Set when there is nobody to speak to.
     stop: Arc<AtomicBool>,
+    /// Where events are shown besides.
+    board: Arc<Board>,
 }
 
 impl Screen {
-    pub(crate) fn new(stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(stop: Arc<AtomicBool>, board: Arc<Board>) -> Self {
         let terminal = std::io::stdout().is_terminal();
-        Self { start: Instant::now(), terminal, moving: false, stop }
+        Self { start: Instant::now(), terminal, moving: false, stop, board }
     }
 
     fn write(&self, text: &str) {
@@ -47,6 +50,7 @@ impl Screen {
     /// A line with the seconds since the start.
     pub(crate) fn event(&mut self, text: &str) {
         let seconds = self.start.elapsed().as_secs_f64();
+        self.board.event(format!("{seconds:.1} s  {text}"));
         self.clear();
         if self.terminal {
             self.write(&format!("\x1b[1m{seconds:6.1} s  {text}\x1b[0m\n"));
@@ -55,10 +59,11 @@ impl Screen {
         }
     }
 
-    /// What happened in the last second: overwritten by the next such line on a terminal, kept otherwise.
-    pub(crate) fn second(&mut self, names: &[String], second: &Tally, bus: &str) {
+    /// What happened in the last second: overwritten by the next such line on a terminal, kept otherwise. `more` is said as
+    /// far as there is room for it, the first piece first.
+    pub(crate) fn second(&mut self, names: &[String], second: &Tally, more: &[String]) {
         let seconds = self.start.elapsed().as_secs_f64();
-        let line = bars(seconds, names, second, bus, self.width());
+        let line = bars(seconds, names, second, more, self.width());
         self.clear();
         if self.terminal {
             self.write(&line);
@@ -93,11 +98,11 @@ impl Drop for Screen {
 
 /// `   4.0 s  60/s   m1 ████ 20   m2 ████ 21   m3 ████ 19   slowest 3.1 ms`, with bars as long as there is room for,
 /// cut where even without them there is none.
-fn bars(seconds: f64, names: &[String], second: &Tally, bus: &str, columns: usize) -> String {
+fn bars(seconds: f64, names: &[String], second: &Tally, more: &[String], columns: usize) -> String {
     const LONGEST: usize = 12;
     let all = second.requests().max(1) as usize;
     let lost = second.lost + second.other_status;
-    let with = |longest: usize, bus: &str| {
+    let with = |longest: usize, pieces: usize| {
         let mut line = format!("{seconds:6.1} s  {:>4}/s ", second.requests());
         for name in names {
             let served = second.by_machine.get(name).copied().unwrap_or(0);
@@ -108,15 +113,15 @@ fn bars(seconds: f64, names: &[String], second: &Tally, bus: &str, columns: usiz
         if lost > 0 {
             line += &format!("  LOST {lost}");
         }
-        line + bus
+        line + &more[..pieces].concat()
     };
     // The last column stays free: some terminals go to the next line once it is written to.
     let room = columns.saturating_sub(1);
     let fits = |line: &String| line.chars().count() <= room;
-    // The bus is told where there is room for it, with shorter bars if need be.
-    let lengths = || (0..=LONGEST).rev();
-    let longest = lengths().map(|n| with(n, bus)).chain(lengths().map(|n| with(n, ""))).find(fits);
-    longest.unwrap_or_else(|| with(0, "").chars().take(room).collect())
+    // More is told where there is room for it, with shorter bars if need be.
+    let lengths = |pieces| (0..=LONGEST).rev().map(move |long| (long, pieces));
+    let mut all = (0..=more.len()).rev().flat_map(lengths).map(|(long, pieces)| with(long, pieces));
+    all.find(fits).unwrap_or_else(|| with(0, 0).chars().take(room).collect())
 }
 
 #[cfg(test)]
@@ -129,9 +134,10 @@ mod tests {
         second.by_machine.insert("m1".into(), 20);
         second.by_machine.insert("m2".into(), 10);
         let names = ["m1".into(), "m2".into(), "m3".into()];
-        let bus = "  bus m1+m2+m3  token 0.4 ms  60 msg/s";
-        let line = bars(4.0, &names, &second, bus, usize::MAX);
-        assert!(line.ends_with(bus), "{line}");
+        let more =
+            ["  at m1 .101  m2 .102".into(), "  bus m1+m2+m3  token 0.4 ms  60 msg/s".into()];
+        let line = bars(4.0, &names, &second, &more, usize::MAX);
+        assert!(line.ends_with(&more.concat()), "{line}");
         assert!(
             line.contains("30/s") && line.contains("m1 ████████") && line.contains("  20"),
             "{line}"
@@ -139,7 +145,7 @@ mod tests {
         assert!(line.contains("m3  "), "{line}");
         assert!(!line.contains("LOST"));
         for columns in [1, 40, 60, 80, 100] {
-            let line = bars(4.0, &names, &second, bus, columns);
+            let line = bars(4.0, &names, &second, &more, columns);
             assert!(line.chars().count() < columns, "{line}");
             assert_eq!(line.contains("slowest"), columns >= 60, "{line}");
         }

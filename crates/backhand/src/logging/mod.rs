@@ -93,6 +93,18 @@ pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
 
 /// The same, with the lines written to a file instead of standard error.
 pub(crate) fn start_in(log: &Log, file: Option<std::fs::File>) -> anyhow::Result<()> {
+    match file {
+        Some(file) => start_to(log, file),
+        None => start_on(log, io::stderr(), io::stderr().is_terminal()),
+    }
+}
+
+/// The same, with the lines written to something else, one with each call.
+pub(crate) fn start_to(log: &Log, target: impl Write + Send + 'static) -> anyhow::Result<()> {
+    start_on(log, target, false)
+}
+
+fn start_on(log: &Log, target: impl Write + Send + 'static, colours: bool) -> anyhow::Result<()> {
     let chosen = match std::env::var("BACKHAND_LOG") {
         Ok(text) => filter(&text).unwrap_or_else(|error| {
             say(&format!("backhand: BACKHAND_LOG={text:?} is ignored: {error}\n"));
@@ -100,11 +112,7 @@ pub(crate) fn start_in(log: &Log, file: Option<std::fs::File>) -> anyhow::Result
         }),
         Err(_) => log.filter().unwrap_or_default(),
     };
-    let in_file = file.is_some();
-    let lines = match file {
-        Some(file) => writer::Queue::start(file),
-        None => writer::Queue::start(io::stderr()),
-    };
+    let lines = writer::Queue::start(target);
     let lines = lines.context("no thread for the log")?;
     let lines = LINES.get_or_init(|| lines).clone();
     let builder = tracing_subscriber::fmt()
@@ -113,7 +121,7 @@ pub(crate) fn start_in(log: &Log, file: Option<std::fs::File>) -> anyhow::Result
         .log_internal_errors(false)
         .with_writer(lines);
     let _ = match log.format {
-        Format::Text => builder.with_ansi(!in_file && io::stderr().is_terminal()).try_init(),
+        Format::Text => builder.with_ansi(colours).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
     std::panic::set_hook(Box::new(panicked));

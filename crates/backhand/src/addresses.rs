@@ -1,0 +1,152 @@
+//! The addresses: what of this program their service is given, and how they end.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use addresses::config::Config;
+use addresses::control::{self, Control};
+use addresses::service::{self, Beat, Going, Handle, Left, Legacy, NoAnswer, Pulse, Setup};
+use anyhow::Context;
+use balancer::Running;
+use spread_client::Endpoint;
+use tracing::{info, warn};
+
+use crate::upgrade;
+
+/// A service that runs.
+pub(crate) struct Addresses {
+    pub(crate) handle: Handle,
+    control: Control,
+    thread: JoinHandle<()>,
+    stop_within: Duration,
+}
+
+/// What the daemon of this program gives to the addresses.
+pub(crate) struct OwnBus {
+    /// Where its clients connect.
+    pub(crate) endpoint: Endpoint,
+    pub(crate) pulse: spread_daemon::Pulse,
+    pub(crate) seeker: spread_daemon::Seeker,
+}
+
+impl OwnBus {
+    /// Of a daemon with its sockets open; `None` if no client can reach it from here.
+    pub(crate) fn of(daemon: &spread_daemon::Daemon) -> Option<Self> {
+        let by_file = daemon.socket_file().map(|file| Endpoint::Unix(file.to_owned()));
+        let by_port = || {
+            let at = daemon.addresses().first()?;
+            Some(Endpoint::Tcp { host: at.ip().to_string(), port: at.port() })
+        };
+        let endpoint = by_file.or_else(by_port)?;
+        Some(Self { endpoint, pulse: daemon.pulse(), seeker: daemon.seeker() })
+    }
+}
+
+impl Addresses {
+    /// Starts the service that the configuration asks for.
+    pub(crate) fn start(
+        config: Config,
+        own: Option<OwnBus>,
+        balancer: &Running,
+    ) -> anyhow::Result<Self> {
+        let (endpoint, pulse, seek) = match (&config.daemon, own) {
+            (Some(daemon), _) => (daemon.clone(), None, None),
+            (None, Some(own)) => {
+                let OwnBus { endpoint, pulse, seeker } = own;
+                let seek: Arc<dyn Fn() + Send + Sync> = Arc::new(move || seeker.seek());
+                (endpoint, Some(self::pulse(pulse)), Some(seek))
+            }
+            (None, None) => anyhow::bail!(
+                "the addresses cannot reach the bus: its daemon takes no clients on this machine; write bus.clients.socket, or addresses.daemon"
+            ),
+        };
+        let parter = balancer.parter();
+        let going: Going = Arc::new(move |ips| parter.part_from(ips));
+        let (balancer, going) = (Some(balancer.health()), Some(going));
+        let legacy = crate::upgrade::legacy();
+        Self::with(Setup { config, endpoint, pulse, seek, balancer, going, legacy })
+    }
+
+    /// Starts it with all that it needs, and its control sockets.
+    pub(crate) fn with(setup: Setup) -> anyhow::Result<Self> {
+        for sentence in &setup.config.warnings {
+            warn!("{sentence}");
+        }
+        let stop_within = setup.config.stop_within;
+        let sockets: Vec<_> =
+            setup.config.socket.iter().chain(&setup.config.control).cloned().collect();
+        let (handle, thread) = service::start(setup).context("the addresses")?;
+        let (control, troubles) = control::start(handle.clone(), &sockets);
+        for trouble in troubles {
+            // Addresses are served without it.
+            warn!("{trouble}; nobody can ask or command there");
+        }
+        Ok(Self { handle, control, thread, stop_within })
+    }
+
+    /// Others get what is held here; what nobody takes is let go.
+    pub(crate) fn leave(&self) {
+        match self.give_away(None) {
+            Ok(left) => tell(&left),
+            Err(error) => warn!(%error, "the addresses are let go without a word"),
+        }
+    }
+
+    /// The same before this program becomes its next image. What nobody could take stays here for it, for `lasts`.
+    pub(crate) fn hand_over(self, lasts: Duration) -> Option<Legacy> {
+        let legacy = match self.give_away(Some(upgrade::BACK_WITHIN)) {
+            Ok(Left::NobodyTook(heads)) => {
+                info!(
+                    ?heads,
+                    "nobody could take these addresses: they are kept for the next image"
+                );
+                // The programs of hooks may take half of the time.
+                self.handle.hand_over(lasts, lasts).unwrap_or_default()
+            }
+            Ok(left) => {
+                tell(&left);
+                None
+            }
+            Err(error) => {
+                warn!(%error, "the addresses are let go without a word");
+                None
+            }
+        };
+        self.end();
+        legacy
+    }
+
+    fn give_away(&self, back_within: Option<Duration>) -> Result<Left, NoAnswer> {
+        // Its own time is over first.
+        self.handle.leave(back_within, self.stop_within + Duration::from_secs(2))
+    }
+
+    /// Lets go of the rest and waits for the end.
+    pub(crate) fn end(self) {
+        let Self { handle, control, thread, .. } = self;
+        handle.end();
+        let ended = thread.join();
+        // Last: what it does until then can be watched.
+        drop(control);
+        if ended.is_err() {
+            warn!("the addresses did not end well; their leases run out by themselves");
+        }
+    }
+}
+
+fn tell(left: &Left) {
+    match left {
+        Left::GivenAway => info!("all addresses are with other machines"),
+        Left::NobodyTook(heads) => warn!(?heads, "nobody could take these addresses"),
+        Left::TimedOut(heads) => warn!(?heads, "nobody took these addresses in time"),
+    }
+}
+
+fn pulse(pulse: spread_daemon::Pulse) -> Pulse {
+    Arc::new(move || {
+        let beat = pulse.read()?;
+        let daemons = beat.daemons.iter().map(|name| name.as_str().to_owned()).collect();
+        Some(Beat { since: beat.since, daemons })
+    })
+}

@@ -1,0 +1,378 @@
+//! Orders that are waited for: `drain`, `undrain`, `move`.
+//!
+//! The table is followed from before the order is given, so nothing that follows from it is missed.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use addresses::control::client::Client;
+use addresses::control::{Answer, Ask, Can, SetRow, SetState, Table};
+use anyhow::{Result, anyhow};
+
+use crate::cli::VipWait;
+use crate::output::print;
+
+/// What is said of a machine that was told, as long as it does not say so itself.
+const NOT_TAKEN: &str = "has not taken the order yet";
+
+/// How far something is that was ordered.
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    /// It has happened.
+    Done(String),
+    /// These wait, each with what for.
+    Waits(Vec<(String, String)>),
+    /// It will not happen.
+    Failed(String),
+}
+
+/// Gives an order and waits until it is carried out.
+pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Result<ExitCode> {
+    let deadline = Instant::now() + Duration::from_secs(wait.timeout);
+    if wait.no_wait {
+        let machine = give(socket, ask)?;
+        print(&told(json, &machine, true, &format!("the order for {machine} is given"), &[])?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut follower = Client::connect(socket)?;
+    follower.ask(&Ask::List { follow: true })?;
+    let Some(first) = table(&mut follower, deadline)? else {
+        return Err(anyhow!("the service does not answer"));
+    };
+    let mut task = Task::new(ask, &first);
+    let (mut now, mut ordered) = (first, None);
+    let mut shown: Vec<(String, String)> = Vec::new();
+    loop {
+        if ordered.is_none() && task.may_begin(&now) {
+            ordered = Some(give(socket, ask)?);
+        }
+        let progress = task.look(&now, ordered.as_deref());
+        let machine = ordered.as_deref().unwrap_or_default();
+        let waiting = match progress {
+            Progress::Done(sentence) => {
+                print(&told(json, machine, true, &sentence, &[])?)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Progress::Failed(sentence) => return could_not(json, machine, &sentence, &[]),
+            Progress::Waits(waiting) => waiting,
+        };
+        // An order that was given a moment ago is on its way, which is nothing to tell.
+        for (what, why) in waiting.iter().filter(|one| one.1 != NOT_TAKEN && !shown.contains(one)) {
+            crate::logging::say(&format!("{what} {why}\n"));
+        }
+        shown = waiting;
+        match table(&mut follower, deadline)? {
+            Some(next) => now = next,
+            None => {
+                let sentence = format!("not done after {} s; the order stands", wait.timeout);
+                return could_not(json, machine, &sentence, &shown);
+            }
+        }
+    }
+}
+
+fn could_not(
+    json: bool,
+    machine: &str,
+    sentence: &str,
+    waiting: &[(String, String)],
+) -> Result<ExitCode> {
+    if json {
+        print(&told(true, machine, false, sentence, waiting)?)?;
+    } else {
+        let rest: String = waiting.iter().map(|(set, why)| format!("; {set} {why}")).collect();
+        crate::logging::say(&format!("backhand: {sentence}{rest}\n"));
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// What is printed at the end.
+fn told(
+    json: bool,
+    machine: &str,
+    done: bool,
+    sentence: &str,
+    waiting: &[(String, String)],
+) -> Result<String> {
+    if !json {
+        return Ok(format!("{sentence}\n"));
+    }
+    let waiting: Vec<_> =
+        waiting.iter().map(|(what, why)| serde_json::json!({ "what": what, "why": why })).collect();
+    super::object(&serde_json::json!({
+        "done": done,
+        "machine": machine,
+        "said": sentence,
+        "waiting": waiting,
+    }))
+}
+
+/// Gives the order; to which machine.
+fn give(socket: &Path, ask: &Ask) -> Result<String> {
+    match super::ask(socket, ask)? {
+        Answer::Ordered { machine, .. } => Ok(machine),
+        _ => Err(super::unexpected()),
+    }
+}
+
+fn table(client: &mut Client, deadline: Instant) -> Result<Option<Table>> {
+    match client.next(Some(deadline))? {
+        Some(Answer::Table(table)) => Ok(Some(*table)),
+        None => Ok(None),
+        Some(Answer::Error { message, .. }) => Err(anyhow!(message)),
+        Some(_) => Err(super::unexpected()),
+    }
+}
+
+/// What was ordered, and what has been seen of it.
+#[derive(Debug)]
+enum Task {
+    Drain {
+        /// Sets that were with the machine at any time since.
+        sets: BTreeSet<IpAddr>,
+    },
+    Undrain,
+    Move {
+        head: Option<IpAddr>,
+        called: String,
+        to: String,
+        /// It was seen on its way.
+        began: bool,
+        /// The number of the last decision when that was not yet so.
+        before: u64,
+    },
+}
+
+impl Task {
+    fn new(ask: &Ask, table: &Table) -> Self {
+        match ask {
+            Ask::Drain { .. } => Self::Drain { sets: BTreeSet::new() },
+            Ask::Move { set, machine } => Self::Move {
+                head: table.set(set).map(|set| set.head),
+                called: set.clone(),
+                to: machine.clone(),
+                began: false,
+                before: table.decision,
+            },
+            _ => Self::Undrain,
+        }
+    }
+
+    /// A set that is on its way somewhere cannot be sent elsewhere before it is there.
+    fn may_begin(&self, table: &Table) -> bool {
+        match self {
+            Self::Move { head, .. } => {
+                !find(table, *head).is_some_and(|set| set.state == SetState::Moving)
+            }
+            _ => true,
+        }
+    }
+
+    fn look(&mut self, table: &Table, machine: Option<&str>) -> Progress {
+        match self {
+            Self::Drain { sets } => drained(table, sets, machine.unwrap_or_default()),
+            Self::Undrain => {
+                let machine = machine.unwrap_or_default();
+                match table.machine(machine) {
+                    None => Progress::Failed(format!("{machine} has left the group")),
+                    Some(one) if one.drained => {
+                        Progress::Waits(vec![(machine.to_owned(), NOT_TAKEN.into())])
+                    }
+                    Some(_) => Progress::Done(format!("{machine} takes part")),
+                }
+            }
+            Self::Move { head, called, to, began, before } => {
+                let Some(set) = find(table, *head) else {
+                    return Progress::Failed(format!(
+                        "{called} is not listed by any machine any more"
+                    ));
+                };
+                let Some(owner) = &set.owner else {
+                    return Progress::Failed(format!(
+                        "{called} is nowhere, so it cannot be moved; see `backhand vip explain {called}`"
+                    ));
+                };
+                if machine.is_none() {
+                    let way = set.moving_to.as_deref().unwrap_or("another machine");
+                    return wait(called, format!("is on its way to {way} already"));
+                }
+                match (set.state, set.moving_to.as_ref()) {
+                    (SetState::Moving, Some(target)) if target == to => {
+                        *began = true;
+                        let what = if owner == to {
+                            "is there; the old holder lets go"
+                        } else {
+                            "is on its way"
+                        };
+                        wait(called, what.into())
+                    }
+                    (SetState::Held, _) if owner == to => {
+                        Progress::Done(format!("{called} is at {to}"))
+                    }
+                    (SetState::Held, _) if *began => Progress::Failed(format!(
+                        "{to} did not take {called} in time; it stays at {owner} (backhand vip watch --after {before} says more)"
+                    )),
+                    _ if table.machine(to).is_none() => {
+                        Progress::Failed(format!("{to} has left the group; {called} is at {owner}"))
+                    }
+                    _ => wait(called, format!("waits for {to} to ask for it")),
+                }
+            }
+        }
+    }
+}
+
+fn wait(what: &str, why: String) -> Progress {
+    Progress::Waits(vec![(what.to_owned(), why)])
+}
+
+fn find(table: &Table, head: Option<IpAddr>) -> Option<&SetRow> {
+    table.sets.iter().find(|set| Some(set.head) == head)
+}
+
+fn drained(table: &Table, sets: &mut BTreeSet<IpAddr>, machine: &str) -> Progress {
+    if table.machines.is_empty() {
+        return wait(machine, "is not known of: the bus is away".into());
+    }
+    let Some(one) = table.machine(machine) else {
+        return Progress::Failed(format!("{machine} has left the group"));
+    };
+    // From before the order was taken: what moves fast has an owner elsewhere already when it is, and is not off here yet.
+    let has = |set: &&SetRow| set.owner.as_deref() == Some(machine);
+    sets.extend(table.sets.iter().filter(has).map(|set| set.head));
+    if !one.drained {
+        return wait(machine, NOT_TAKEN.into());
+    }
+    let mut waiting = Vec::new();
+    for set in table.sets.iter().filter(|set| sets.contains(&set.head)) {
+        let why = match (set.state, &set.moving_to) {
+            (SetState::Moving, Some(to)) if set.owner.as_ref() == Some(to) => {
+                format!("is at {to}; {machine} lets go")
+            }
+            (SetState::Moving, Some(to)) => format!("waits for {to} to take it"),
+            _ if set.owner.as_deref() == Some(machine) => {
+                format!("stays: {}", nobody_else(set, machine))
+            }
+            _ => continue,
+        };
+        waiting.push((set.called(), why));
+    }
+    if waiting.is_empty() {
+        let what = match sets.len() {
+            0 => "it has nothing".to_owned(),
+            1 => "its set of addresses is with another".to_owned(),
+            number => format!("its {number} sets of addresses are with others"),
+        };
+        return Progress::Done(format!("{machine} is drained: {what}"));
+    }
+    Progress::Waits(waiting)
+}
+
+fn nobody_else(set: &SetRow, machine: &str) -> String {
+    let others = set.candidates.iter().filter(|one| one.machine != machine);
+    let others: Vec<String> = others
+        .map(|one| match (&one.why, one.can) {
+            (Some(why), _) => format!("{} {why}", one.machine),
+            (None, Can::Good) => format!("{} is about to have it", one.machine),
+            (None, _) => one.machine.clone(),
+        })
+        .collect();
+    if others.is_empty() {
+        "there is no other machine".into()
+    } else {
+        format!("others cannot have it ({})", others.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A table of one set and three machines. The first is `m1`.
+    fn table(owner: Option<&str>, moving_to: Option<&str>, drained: bool) -> Table {
+        let machine = |name: &str| {
+            json!({
+                "machine": name, "member": "", "shown": null, "mature": true, "healthy": true,
+                "drained": drained && name == "m1", "leaving": false, "silent": false, "weight": 100,
+                "sets": 0, "here_ms": 0,
+            })
+        };
+        let candidate = |name: &str, can: &str, why: Option<&str>| json!({ "machine": name, "can": can, "preferred": false, "why": why });
+        let state = match (owner, moving_to) {
+            (_, Some(_)) => "moving",
+            (Some(_), None) => "held",
+            (None, None) => "nowhere",
+        };
+        let value = json!({
+            "machine": "m1", "stage": "running", "connected": true, "bus": "", "away": false, "majority": null,
+            "healthy": true, "health": "", "guarded": true, "held": [], "decision": 7,
+            "machines": [machine("m1"), machine("m2"), machine("m3")],
+            "sets": [{
+                "name": "web", "head": "10.0.0.1", "addresses": [], "state": state, "owner": owner, "shown": null,
+                "moving_to": moving_to, "why": "balance", "since_ms": 0, "quorum": false, "pending_ms": null,
+                "pinned": false, "blocked_by": null, "here": false, "unable": null, "listed": true,
+                "candidates": [
+                    candidate("m1", "good", None), candidate("m2", "good", None),
+                    candidate("m3", "no", Some("immature")),
+                ],
+            }],
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn waits(why: &str) -> Progress {
+        Progress::Waits(vec![("web".into(), why.into())])
+    }
+
+    #[test]
+    fn a_drain_is_done_when_the_old_holder_has_let_go() {
+        let mut task = Task::new(&Ask::Drain { machine: None }, &table(Some("m1"), None, false));
+        let mut look = |table: &Table| task.look(table, Some("m1"));
+        assert_eq!(
+            look(&table(Some("m1"), None, false)),
+            Progress::Waits(vec![("m1".into(), NOT_TAKEN.into())])
+        );
+        // Nothing in between was seen.
+        assert_eq!(look(&table(Some("m2"), Some("m2"), true)), waits("is at m2; m1 lets go"));
+        assert_eq!(
+            look(&table(Some("m1"), None, true)),
+            waits("stays: others cannot have it (m2 is about to have it, m3 immature)")
+        );
+        assert_eq!(look(&table(Some("m1"), Some("m2"), true)), waits("waits for m2 to take it"));
+        assert_eq!(look(&table(Some("m2"), Some("m2"), true)), waits("is at m2; m1 lets go"));
+        let done = "m1 is drained: its set of addresses is with another";
+        assert_eq!(look(&table(Some("m2"), None, true)), Progress::Done(done.into()));
+    }
+
+    #[test]
+    fn a_move_waits_for_another_and_says_when_it_was_given_up() {
+        let ask = Ask::Move { set: "web".into(), machine: "m2".into() };
+        let on_its_way = table(Some("m1"), Some("m3"), false);
+        let mut task = Task::new(&ask, &on_its_way);
+        assert!(!task.may_begin(&on_its_way));
+        assert_eq!(task.look(&on_its_way, None), waits("is on its way to m3 already"));
+        let held = table(Some("m1"), None, false);
+        assert!(task.may_begin(&held));
+        assert_eq!(task.look(&held, Some("m2")), waits("waits for m2 to ask for it"));
+        assert_eq!(
+            task.look(&table(Some("m1"), Some("m2"), false), Some("m2")),
+            waits("is on its way")
+        );
+        assert_eq!(
+            task.look(&table(Some("m2"), Some("m2"), false), Some("m2")),
+            waits("is there; the old holder lets go")
+        );
+        let Progress::Failed(why) = task.look(&held, Some("m2")) else { panic!("it goes on") };
+        assert!(why.starts_with("m2 did not take web in time; it stays at m1"), "{why}");
+        assert_eq!(
+            task.look(&table(Some("m2"), None, false), Some("m2")),
+            Progress::Done("web is at m2".into())
+        );
+        assert!(matches!(task.look(&table(None, None, false), Some("m2")), Progress::Failed(_)));
+    }
+}

@@ -1,0 +1,144 @@
+//! What `backhand vip` prints for people.
+
+use addresses::control::{DecisionRow, Explained, MachineRow, SetRow, SetState, Table, lasting};
+
+/// The table of `list`.
+pub(super) fn table(table: &Table) -> String {
+    let mut rows = vec![["SET", "ADDRESSES", "OWNER", "STATE", "SINCE", "WHY"].map(str::to_owned)];
+    rows.extend(table.sets.iter().map(row));
+    let mut text = columns(&rows);
+    text += &format!("\n{}: {}", table.machine, standing(table));
+    if !table.machines.is_empty() {
+        let machines: Vec<String> = table.machines.iter().map(machine).collect();
+        text += &format!("; machines: {}", machines.join(", "));
+    }
+    text.push('\n');
+    if !table.connected {
+        text += &format!("The bus is away: {}\n", table.bus);
+    }
+    if !table.healthy {
+        text += &format!("{} is not healthy: {}\n", table.machine, table.health);
+    }
+    if table.majority == Some(false) {
+        text += "There is no majority: sets under quorum are not held here.\n";
+    }
+    for set in &table.sets {
+        if let Some(unable) = &set.unable {
+            text += &format!("On {}: {unable}\n", table.machine);
+        }
+    }
+    text
+}
+
+fn standing(table: &Table) -> &str {
+    if table.away { "away, as an operator told it to be" } else { &table.stage }
+}
+
+fn row(set: &SetRow) -> [String; 6] {
+    let one = |one: &addresses::control::AddressRow| {
+        let interface =
+            if one.interface.is_empty() { String::new() } else { format!("{}:", one.interface) };
+        format!("{interface}{}/{}", one.address, one.prefix)
+    };
+    let addresses: Vec<String> = set.addresses.iter().map(one).collect();
+    let state = match (set.state, &set.moving_to) {
+        (SetState::Moving, Some(to)) if set.owner.as_ref() == Some(to) => "arriving".to_owned(),
+        (SetState::Moving, Some(to)) => format!("to {to}"),
+        (SetState::Held, _) if set.pinned => "held, pinned".into(),
+        (state, _) => state.word().into(),
+    };
+    [
+        set.called(),
+        addresses.join(" "),
+        set.owner.clone().unwrap_or_else(|| "-".into()),
+        state,
+        lasting(set.since_ms),
+        set.why.clone(),
+    ]
+}
+
+fn machine(one: &MachineRow) -> String {
+    let states = [
+        (!one.mature, "immature"),
+        (!one.healthy, "unhealthy"),
+        (one.drained, "drained"),
+        (one.leaving, "leaving"),
+        (one.silent, "silent"),
+    ];
+    let states: Vec<&str> =
+        states.into_iter().filter(|(so, _)| *so).map(|(_, word)| word).collect();
+    if states.is_empty() {
+        one.machine.clone()
+    } else {
+        format!("{} ({})", one.machine, states.join(", "))
+    }
+}
+
+/// Cells below each other, two blanks apart, the last one as long as it is.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line += &format!("{cell:<width$}  ");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// The sentences of `explain`.
+pub(super) fn explained(sets: &[Explained]) -> String {
+    let one = |one: &Explained| {
+        let mut text = String::new();
+        for sentence in &one.why {
+            text += &format!("{sentence}\n");
+        }
+        for sentence in one.machines.iter().chain(&one.moves) {
+            text += &format!("  {sentence}\n");
+        }
+        text
+    };
+    sets.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+/// A line of `watch`: the time of day in UTC, the number, `!` where somebody should look.
+pub(super) fn decision(one: &DecisionRow) -> String {
+    let millis = one.at_ms % 86_400_000;
+    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
+    let (seconds, millis) = (millis / 1_000 % 60, millis % 1_000);
+    let mark = if one.alarm { '!' } else { ' ' };
+    format!(
+        "{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z #{} {mark} {}\n",
+        one.number, one.what
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_has_its_time_of_day_and_its_number() {
+        let mut one = DecisionRow {
+            number: 7,
+            at_ms: 86_400_000 * 3 + 3_723_004,
+            set: None,
+            what: "10.0.0.1 is at m1 (lost)".into(),
+            alarm: false,
+        };
+        assert_eq!(decision(&one), "01:02:03.004Z #7   10.0.0.1 is at m1 (lost)\n");
+        one.alarm = true;
+        assert!(decision(&one).contains("#7 ! 10.0.0.1"));
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["A", "B"].map(str::to_owned), ["long", "x"].map(str::to_owned)];
+        assert_eq!(columns(&rows), "A     B\nlong  x\n");
+    }
+}

@@ -1,0 +1,74 @@
+//! `wackatrl`: asks a running `wackamole`, in the historical language, so that it may also be the original.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use addresses::conf;
+use addresses::control::client::{Client, ClientError};
+use addresses::control::historical::{FAIL, SUCCEED, listing};
+use anyhow::{Result, anyhow};
+
+use super::line::{self, Action, Instead};
+use crate::MISTAKE;
+use crate::logging::say;
+use crate::output::print;
+
+/// Does what the command line says.
+pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
+    let line = match line::control(words) {
+        Ok(line) => line,
+        Err(Instead::Mistake(mistake)) => {
+            say(&format!("{program}: {mistake}\n{}", line::control_usage(program)));
+            return Ok(ExitCode::from(MISTAKE));
+        }
+        Err(Instead::Help | Instead::Version) => {
+            print(&line::control_usage(program))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let found = match conf::read(line.file.as_deref(), &super::machine()) {
+        Ok(found) => found,
+        Err(error) => {
+            say(&format!("{program}: {error}\n"));
+            return Ok(ExitCode::from(MISTAKE));
+        }
+    };
+    let config = found.parsed.config;
+    let Some(path) = config.control else {
+        say(&format!(
+            "{program}: {} names no control socket; write Control = /var/run/wack.it\n",
+            found.path.display()
+        ));
+        return Ok(ExitCode::from(MISTAKE));
+    };
+    let mut client = match Client::connect(&path) {
+        Ok(client) => client,
+        Err(ClientError::Nobody { error, .. }) => {
+            // As the original said it, but as a failure.
+            say(&format!(
+                "connect to {} failed: {error}\nPerhaps wackamole is not running?\n",
+                path.display()
+            ));
+            return Ok(ExitCode::FAILURE);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let order = match line.action {
+        Action::List => None,
+        Action::Fail => Some(FAIL),
+        Action::Succeed => Some(SUCCEED),
+    };
+    if let Some(order) = order
+        && !client.historical_order(order)?
+    {
+        return Err(anyhow!("wackamole did not accept the order"));
+    }
+    print(&listing(&client.historical_table()?))?;
+    if config.sets.iter().flat_map(|set| &set.addresses).any(|one| one.ip.is_ipv6()) {
+        say(&format!(
+            "addresses of IPv6 are not in this list; see `backhand vip list --socket {}`\n",
+            path.display()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}

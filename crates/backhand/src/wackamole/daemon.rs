@@ -1,0 +1,168 @@
+//! `wackamole`: the addresses of a `wackamole.conf`, attached to the daemon of the bus that it names.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::channel;
+
+use addresses::conf;
+use addresses::config::Config;
+use addresses::service::Setup;
+use anyhow::{Context, Result};
+use spread_client::PrivateName;
+use tracing::{info, warn};
+
+use super::line::{self, Daemon, Instead};
+use super::{detach, syslog};
+use crate::MISTAKE;
+use crate::addresses::Addresses;
+use crate::logging::{self, Log, say};
+use crate::output::print;
+use crate::signals::{self, Ask};
+
+/// Where the original wrote its process id.
+const PID_FILE: &str = "/var/run/wackamole.pid";
+
+/// Does what the command line says.
+pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
+    let line = match line::daemon(words) {
+        Ok(line) => line,
+        Err(Instead::Mistake(mistake)) => {
+            say(&format!("{program}: {mistake}\n{}", line::daemon_usage(program)));
+            return Ok(ExitCode::from(MISTAKE));
+        }
+        Err(Instead::Help) => {
+            print(&line::daemon_usage(program))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(Instead::Version) => {
+            print(&format!("wackamole (backhand {})\n", env!("CARGO_PKG_VERSION")))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    // Before anything is started, and by whoever can still be told.
+    let config = match read(&line, None) {
+        Ok(config) => config,
+        Err(error) => {
+            say(&format!("{program}: {error}\n"));
+            return Ok(ExitCode::from(MISTAKE));
+        }
+    };
+    if line.foreground {
+        logging::start(&Log::of_level("info"))?;
+        return serve(&line, config, None);
+    }
+    if !line.in_background {
+        return detach::start(program);
+    }
+    let parent = detach::leave_terminal();
+    let log = syslog::Syslog::open().map_or_else(
+        || logging::start_to(&Log::of_level("info"), std::io::sink()),
+        |log| logging::start_to(&Log::of_level("info"), log),
+    );
+    let pid_file = line.pid_file.clone().unwrap_or_else(|| PID_FILE.into());
+    log.and_then(|()| serve(&line, config, Some((parent, pid_file))))
+}
+
+/// The configuration, with what the command line says of it.
+fn read(line: &Daemon, name: Option<PrivateName>) -> Result<Config, conf::FileError> {
+    let found = conf::read(line.file.as_deref(), &super::machine())?;
+    let mut config = found.parsed.config;
+    if let Some(spread) = &line.spread {
+        // Other than with the original the command line counts: whoever types it means it.
+        config.daemon = Some(spread.clone());
+    }
+    let by_pid = || {
+        // A private name has at most ten characters.
+        let text = format!("wack{}", std::process::id() % 1_000_000);
+        PrivateName::new(text.as_bytes()).ok()
+    };
+    config.private_name = line.name.or(name).or_else(by_pid);
+    Ok(config)
+}
+
+/// Holds addresses until told to end.
+fn serve(
+    line: &Daemon,
+    config: Config,
+    background: Option<(detach::Parent, PathBuf)>,
+) -> Result<ExitCode> {
+    for sentence in &config.assumed {
+        info!("assumed: {sentence}");
+    }
+    let name = config.private_name;
+    let (tell, told) = channel();
+    signals::each_and_quit(move |ask| {
+        // The receiver lives as long as the program runs; after that nobody needs to know.
+        let _ = tell.send(ask);
+    })?;
+    let endpoint = config.daemon.clone().context("no daemon of the bus is named")?;
+    let (pulse, seek, balancer, going, legacy) = (None, None, None, None, None);
+    let setup = Setup { config, endpoint, pulse, seek, balancer, going, legacy };
+    let running = match (Addresses::with(setup), background) {
+        (Ok(running), None) => (running, line.pid_file.as_deref().and_then(PidFile::write)),
+        (Ok(running), Some((parent, path))) => {
+            let file = PidFile::write(&path);
+            parent.tell(None);
+            (running, file)
+        }
+        (Err(error), Some((parent, _))) => {
+            parent.tell(Some(&format!("{error:#}")));
+            return Err(error);
+        }
+        (Err(error), None) => return Err(error),
+    };
+    let (running, _pid_file) = running;
+    while let Ok(Ask::Reopen) = told.recv() {
+        match read(line, name) {
+            Ok(config) => running.handle.reload(config),
+            Err(error) => warn!("the addresses stay as they are: {error}"),
+        }
+    }
+    info!("others take what is held here; a second signal lets go of it at once");
+    let handle = running.handle.clone();
+    let watch = move || {
+        while let Ok(ask) = told.recv() {
+            if ask == Ask::End {
+                handle.end();
+                return;
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("second word".into()).spawn(watch) {
+        warn!(%error, "a second signal will not be heard");
+    }
+    running.leave();
+    running.end();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The file with the process id, which goes with the process.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> Option<Self> {
+        let write = || {
+            let mut file = std::fs::File::create(path)?;
+            writeln!(file, "{}", std::process::id())
+        };
+        match write() {
+            Ok(()) => Some(Self(path.to_owned())),
+            Err(error) => {
+                warn!(
+                    "Cannot write PID file {}: {error}; name one that can be written with -p",
+                    path.display()
+                );
+                None
+            }
+        }
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // One that somebody else removed is gone as well.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

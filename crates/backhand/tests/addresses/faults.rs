@@ -1,0 +1,275 @@
+//! Faults of what a machine stands on: interfaces, hooks, the bus, switches, logs, processors.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use lab::{Cut, HostConfig, Lab, LabConfig, NetworkConfig, Output, Place, Process, Spawn, Wish};
+use testkit::trial::Failed;
+
+use crate::eyes::Eyes;
+use crate::stand::{PORT, Stand, v4};
+use crate::support::PROGRAM;
+use crate::{Named, stage};
+
+pub(crate) const TRIALS: &[Named] = &[
+    ("an_interface_that_comes_later_is_used_then", comes_later),
+    ("an_interface_that_goes_takes_its_addresses_elsewhere_and_gets_its_share_back", pulled_out),
+    ("an_interface_with_another_name_is_another_interface", renamed),
+    ("an_interface_that_an_administrator_sets_down_is_as_a_pulled_cable", set_down),
+    ("hooks_that_hang_are_killed_and_delay_nothing", hooks),
+    ("a_bus_that_dies_takes_the_addresses_off_until_it_is_back", bus),
+    ("a_switch_that_forgets_multicast_costs_nothing", multicast),
+    ("a_log_that_nobody_reads_stops_nothing", speechless),
+    ("saturated_processors_cause_no_failover", busy),
+];
+
+const LATER: [u8; 4] = [10, 78, 1, 150];
+const LATER6: [u16; 8] = [0xfd78, 1, 0, 0, 0, 0, 0, 0x150];
+
+/// Two machines with a second network, and a set of addresses in it that name their interface.
+fn second_network() -> Stand {
+    let lab = LabConfig {
+        hosts: vec![HostConfig::on(0), HostConfig::on(1)],
+        networks: vec![NetworkConfig::new("eth1")],
+        ..LabConfig::default()
+    };
+    Stand::silent_in(2, [IpAddr::from(LATER), LATER6.into()], lab)
+}
+
+fn start_second(stand: &mut Stand) {
+    for i in stand.all() {
+        let text = stand.with(i, "list = [[\"eth1:10.78.1.150\", \"eth1:[fd78:1::150]\"]]\n");
+        stand.start_as(i, &text, Spawn::new(PROGRAM));
+    }
+}
+
+fn comes_later() -> Result<(), Failed> {
+    let mut stand = second_network();
+    for i in stand.all() {
+        stand.lab.remove_link(Place::Machine(i), 1)?;
+    }
+    start_second(&mut stand);
+    for i in stand.all() {
+        stand.wait_until_said(i, &["cannot be held here", "there is no interface eth1"]);
+        stand.wait_until_said(i, &["2 machines:"]);
+    }
+    assert!(stand.map().is_empty());
+    stand.lab.add_link(Place::Machine(1), 1)?;
+    stand.wait_until_said(1, &["can be held here again"]);
+    println!("held {:?} after the interface has come", stand.wait_until_whole(&[1]));
+    stand.lab.add_link(Place::Machine(0), 1)?;
+    stand.wait_until_said(0, &["can be held here again"]);
+    assert!(stand.is_whole(&[1]), "it moved for nothing: {:?}", stand.map());
+    Ok(stand.all_live()?)
+}
+
+fn pulled_out() -> Result<(), Failed> {
+    let mut stand = second_network();
+    start_second(&mut stand);
+    stand.wait_until_whole(&[0, 1]);
+    for _ in 0..2 {
+        let at = stand.holder(&[0, 1], LATER.into()).expect("one has it");
+        let before = stand.count(at, &["can be held here again"]);
+        stand.lab.remove_link(Place::Machine(at), 1)?;
+        println!(
+            "held elsewhere {:?} after the card was pulled",
+            stand.wait_until_whole(&[1 - at])
+        );
+        stand.lab.add_link(Place::Machine(at), 1)?;
+        stand.until("it could have it again", || {
+            (stand.count(at, &["can be held here again"]) > before).then_some(())
+        });
+    }
+    stand.wait_until_whole(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+fn renamed() -> Result<(), Failed> {
+    let mut stand = second_network();
+    start_second(&mut stand);
+    stand.wait_until_whole(&[0, 1]);
+    let at = stand.holder(&[0, 1], LATER.into()).expect("one has it");
+    let place = Place::Machine(at);
+    if let Err(error) = stand.lab.rename_link(place, "eth1", "other") {
+        println!("this kernel does not rename what is up: {error}");
+        return Ok(());
+    }
+    stand.wait_until_said(at, &["there is no interface eth1"]);
+    stand.wait_until_whole(&[1 - at]);
+    stand.until("nothing is left on it", || stand.held(at).is_empty().then_some(()));
+    stand.lab.rename_link(place, "other", "eth1")?;
+    stand.wait_until_said(at, &["can be held here again"]);
+    stand.kill(1 - at);
+    stand.wait_until_whole(&[at]);
+    Ok(stand.all_live()?)
+}
+
+fn set_down() -> Result<(), Failed> {
+    let mut stand = second_network();
+    start_second(&mut stand);
+    stand.wait_until_whole(&[0, 1]);
+    let at = stand.holder(&[0, 1], LATER.into()).expect("one has it");
+    stand.lab.set_link(Place::Machine(at), "eth1", false)?;
+    stand.wait_until_said(at, &["interface eth1 is down"]);
+    stand.wait_until_whole(&[1 - at]);
+    // A link that is down keeps what is on it, and would answer for it again.
+    stand.until("it is off", || stand.held(at).is_empty().then_some(()));
+    stand.lab.set_link(Place::Machine(at), "eth1", true)?;
+    stand.wait_until_said(at, &["can be held here again"]);
+    stand.wait_until_whole(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+fn hooks() -> Result<(), Failed> {
+    let mut stand = Stand::silent(2, (1..=2).map(v4));
+    let hook = |event: &str| {
+        format!(
+            "[[addresses.hook]]\nevent = \"{event}\"\ncommand = [\"/bin/sleep\", \"600\"]\ntimeout = \"300ms\"\n"
+        )
+    };
+    stand.more = ["on up", "on down", "post up", "post down"].map(hook).concat();
+    stand.start_all();
+    for i in [0, 1] {
+        stand.wait_until_said(i, &["on-up /bin/sleep", "its time limit was over"]);
+    }
+    let eyes = Eyes::open(&stand, v4(1));
+    let at = stand.holder(&[0, 1], v4(1)).expect("one has it");
+    let began = Instant::now();
+    stand.stop(at);
+    println!("with hooks that hang it has stopped after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10));
+    eyes.wait_until_served(&stand, Instant::now());
+    stand.wait_until_said(at, &["on-down /bin/sleep", "its time limit was over"]);
+    eyes.close().nothing_lost("hooks that hang", 1);
+    Ok(stand.all_live()?)
+}
+
+/// Addresses whose bus is a daemon of its own: a Backhand without addresses.
+fn bus() -> Result<(), Failed> {
+    let mut stand = Stand::silent(2, (1..=2).map(v4));
+    let daemon = |stand: &Stand, i: usize| {
+        let text = stand.base(i).replace(&format!("[::]:{PORT}"), "[::]:8081");
+        let ports = "[announce]\nport = 4455\nexchange_port = 4456\n";
+        let text = text.replace("[announce]\n", ports).replace("127.0.0.1:4445", "127.0.0.1:4455");
+        // With a state of its own: the line before the one that begins with this.
+        let text = text.replace("\"\naccept =", ".bus-state\"\naccept =");
+        let (file, log) = (format!("daemon{i}.toml"), stand.path(&format!("daemon{i}.log")));
+        std::fs::write(stand.path(&file), text).unwrap();
+        let spawn = Spawn::new(PROGRAM).args(["run", "--config"]).arg(stand.path(&file)).cwd("/");
+        let spawn = spawn.stdout(Output::File(log.clone())).stderr(Output::File(log));
+        stand.lab.machine(i).spawn(spawn).unwrap()
+    };
+    let mut daemons = Vec::new();
+    for i in [0, 1] {
+        daemons.push(daemon(&stand, i));
+        let socket = stand.path(&format!("m{}.bus", i + 1));
+        let section = format!(
+            "daemon = \"{}\"\nretry_interval = \"200ms\"\n{}",
+            socket.display(),
+            stand.list()
+        );
+        let text = stand.with(i, &section);
+        // Nothing of a bus of its own.
+        let (from, to) = (text.find("[bus]").unwrap(), text.find("[addresses]").unwrap());
+        let text = format!("{}{}", &text[..from], &text[to..]);
+        stand.start_as(i, &text, Spawn::new(PROGRAM));
+    }
+    stand.wait_until_even(&[0, 1]);
+    let began = Instant::now();
+    daemons[0].kill9()?;
+    stand.until("everything is let go", || stand.held(0).is_empty().then_some(()));
+    println!("let go {:?} after the daemon's death", began.elapsed());
+    stand.wait_until_said(0, &["the bus is away", "every address is let go until it is back"]);
+    stand.wait_until_said(0, &["trying again in"]);
+    println!("the other has all after {:?}", stand.wait_until_whole(&[1]));
+    daemons.push(daemon(&stand, 0));
+    stand.until("it is connected again", || {
+        (stand.count(0, &["connected to the bus as"]) > 1).then_some(())
+    });
+    stand.wait_until_even(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+fn multicast() -> Result<(), Failed> {
+    let mut stand = Stand::new(3, 6);
+    let eyes = Eyes::open(&stand, v4(1));
+    for i in stand.all() {
+        stand.lab.machine(i).cut(Cut::Multicast)?;
+    }
+    let at = stand.holder(&stand.all(), v4(1)).expect("one has it");
+    let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
+    let began = Instant::now();
+    stand.kill(at);
+    println!("without multicast: whole {:?} after a death", stand.wait_until_whole(&others));
+    stand.start(at);
+    stand.wait_until_even(&stand.all());
+    for i in stand.all() {
+        stand.lab.machine(i).heal()?;
+    }
+    stand.wait_until_even(&stand.all());
+    eyes.wait_until_served(&stand, Instant::now());
+    eyes.close().gap("without multicast", began, Duration::from_secs(3));
+    Ok(stand.all_live()?)
+}
+
+fn speechless() -> Result<(), Failed> {
+    let mut stand = Stand::silent(3, (1..=6).map(v4));
+    let text = stand.with(0, &stand.list());
+    let file = stand.path("m1.toml");
+    std::fs::write(&file, text)?;
+    stand.start_with(0, stage::speechless("blocked").args(["run", "--config"]).arg(&file).cwd("/"));
+    [1, 2].into_iter().for_each(|i| stand.start(i));
+    stand.wait_until_even(&stand.all());
+    // It says much in these, and takes part in all.
+    for _ in 0..3 {
+        stand.kill(2);
+        stand.wait_until_whole(&[0, 1]);
+        stand.start(2);
+        stand.wait_until_even(&stand.all());
+    }
+    let ip = *stand.held(0).first().expect("it has some");
+    let eyes = Eyes::open(&stand, ip);
+    stand.stop(0);
+    stand.wait_until_whole(&[1, 2]);
+    eyes.wait_until_served(&stand, Instant::now());
+    eyes.close().nothing_lost("speechless", 1);
+    Ok(stand.all_live()?)
+}
+
+fn busy() -> Result<(), Failed> {
+    let seconds = std::env::var("BACKHAND_ADDRESSES_BUSY").ok().and_then(|s| s.parse().ok());
+    let time = Duration::from_secs(seconds.unwrap_or(60));
+    // Only where it may, the bus goes before others.
+    let small = LabConfig { machines: 1, wish: Wish::RootNamespaces, ..LabConfig::default() };
+    let root = Lab::start(small).is_ok();
+    let wish = if root { Wish::RootNamespaces } else { Wish::Namespaces };
+    let lab = LabConfig { wish, ..LabConfig::default() };
+    let mut stand = Stand::silent_in(3, (1..=6).map(v4), lab);
+    stand.start_all();
+    let gathered = |stand: &Stand| -> usize {
+        stand.all().into_iter().map(|i| stand.count(i, &["machines:"])).sum()
+    };
+    let (before, map) = (gathered(&stand), stand.map());
+    let burners: Vec<Process> =
+        stand.all().into_iter().map(|i| stand.lab.machine(i).burn(2).unwrap()).collect();
+    let until = Instant::now() + time;
+    let mut looks = 0;
+    // The fault itself: how long the processors are used up is what is tried here.
+    while Instant::now() < until {
+        assert_eq!(stand.map(), map, "something has moved");
+        looks += 1;
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for burner in burners {
+        burner.kill9()?;
+    }
+    println!(
+        "busy for {time:?} (root: {root}): {looks} looks, {} views more",
+        gathered(&stand) - before
+    );
+    assert_eq!(stand.map(), map);
+    let fenced: usize =
+        stand.all().into_iter().map(|i| stand.count(i, &["guardian has taken"])).sum();
+    assert_eq!((gathered(&stand) - before, fenced), (0, 0));
+    Ok(stand.all_live()?)
+}

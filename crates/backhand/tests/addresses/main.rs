@@ -1,0 +1,55 @@
+//! Shared addresses with real programs in machines of a lab: deaths, cuts, stops, partitions, mistakes, as hosts on the network see them.
+//!
+//! Clients open a new connection every few milliseconds, one that keeps what it knows of its neighbours, one that forgets it, and one
+//! behind a router; another asks the wire who has an address. What is measured is printed and bounded by several times what is
+//! aimed at, for machines that test are busy. `BACKHAND_ADDRESSES_BUSY` is how many seconds others use every processor.
+
+#![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
+
+#[path = "../mistakes/stage.rs"]
+#[allow(dead_code)]
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod deaths;
+mod eyes;
+mod faults;
+mod mistakes;
+mod partitions;
+mod quorum;
+mod rights;
+mod routers;
+mod six;
+mod sizes;
+mod stand;
+mod stops;
+
+use std::process::ExitCode;
+
+use lab::Lab;
+use testkit::trial::{self, Failed, trial};
+
+fn main() -> ExitCode {
+    lab::init();
+    stage::init();
+    rights::init();
+    let namespaces = Lab::available().map(drop).map_err(|why| why.to_string());
+    let all = [
+        deaths::TRIALS,
+        stops::TRIALS,
+        sizes::TRIALS,
+        partitions::TRIALS,
+        routers::TRIALS,
+        mistakes::TRIALS,
+        faults::TRIALS,
+        quorum::TRIALS,
+        six::TRIALS,
+    ];
+    let trials = all.concat().into_iter().map(|(name, run)| trial(name, &namespaces, run));
+    // Beside each other they would measure one another.
+    trial::run_in_turn(trials.collect())
+}
+
+/// A test: its name as a sentence, and what it does.
+type Named = (&'static str, fn() -> Result<(), Failed>);

@@ -1,0 +1,84 @@
+//! Addresses of version 6.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use lab::{Place, TcpTrace};
+use testkit::trial::Failed;
+
+use crate::Named;
+use crate::eyes::Eyes;
+use crate::stand::{ROUTER, Stand, WARM, v6};
+
+pub(crate) const TRIALS: &[Named] = &[
+    ("an_address_of_version_6_is_taken_over_from_the_dead", killed),
+    ("an_address_of_version_6_moves_without_a_loss", stopped),
+    ("addresses_of_version_6_are_no_source_and_never_tentative", as_asked_for),
+];
+
+fn six() -> Stand {
+    let mut stand = Stand::silent(3, (1..=6).map(v6));
+    stand.start_all();
+    stand
+}
+
+fn knows(stand: &Stand, ip: IpAddr) {
+    let holder = stand.holder(&stand.all(), ip).expect("one has it");
+    let mac = stand.mac(holder);
+    for host in [WARM, ROUTER] {
+        stand.until("the advertisement is heard", || {
+            (stand.believes(host, ip) == Some(mac)).then_some(())
+        });
+    }
+}
+
+fn killed() -> Result<(), Failed> {
+    let mut stand = six();
+    let at = stand.holder(&stand.all(), v6(1)).expect("one has it");
+    let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
+    let eyes = Eyes::open(&stand, v6(1));
+    let began = Instant::now();
+    stand.kill(at);
+    stand.wait_until_whole(&others);
+    let served = Instant::now();
+    eyes.wait_until_served(&stand, served);
+    knows(&stand, v6(1));
+    assert!(stand.held(at).is_empty());
+    let seen = eyes.close();
+    println!("version 6, killed: two answered for {:?}", seen.doubled(began, Instant::now()));
+    seen.gap("version 6, killed", began, Duration::from_secs(2));
+    let later = served + Duration::from_millis(200);
+    let lost = seen.tcp.iter().flat_map(TcpTrace::lost).find(|one| one.started > later);
+    assert!(lost.is_none(), "{lost:?}");
+    stand.start(at);
+    stand.wait_until_even(&stand.all());
+    Ok(stand.all_live()?)
+}
+
+fn stopped() -> Result<(), Failed> {
+    let mut stand = six();
+    let at = stand.holder(&stand.all(), v6(1)).expect("one has it");
+    let eyes = Eyes::open(&stand, v6(1));
+    stand.stop(at);
+    eyes.wait_until_served(&stand, Instant::now());
+    knows(&stand, v6(1));
+    stand.start(at);
+    stand.wait_until_even(&stand.all());
+    eyes.wait_until_served(&stand, Instant::now());
+    eyes.close().nothing_lost("version 6, stopped", 2);
+    Ok(stand.all_live()?)
+}
+
+fn as_asked_for() -> Result<(), Failed> {
+    let stand = six();
+    for i in stand.all() {
+        for held in stand.lab.addresses(Place::Machine(i))? {
+            if stand.shared.contains(&held.address) {
+                assert_eq!(held.preferred, Some(Duration::ZERO), "{held:?}");
+                assert!(!held.tentative && held.prefix == 128, "{held:?}");
+                assert!(held.valid.is_some_and(|left| left <= Duration::from_secs(3)), "{held:?}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! `backhand vip` against three whole machines: seen, explained, drained, moved, watched.
+
+use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
+
+use lab::{Exit, Output, Process, Signal};
+use serde_json::Value;
+use testkit::trial::Failed;
+
+use crate::Named;
+use crate::stage::{NOTHING, Stage, owners};
+use crate::support::until;
+
+pub(crate) const TRIALS: &[Named] = &[
+    ("addresses_are_listed_explained_drained_moved_and_watched", orders),
+    ("a_new_list_of_addresses_is_taken_while_everything_runs", reloaded),
+];
+
+const LINES: &str = "mature = \"1s\"
+list = [\"10.77.0.101\", \"10.77.0.102\", \"10.77.0.103\"]
+balance = { interval = \"1s\" }
+[[addresses.set]]
+name = \"pair\"
+addresses = [\"eth0:10.77.0.111/32\", \"10.77.0.112\"]
+";
+
+fn all() -> Vec<IpAddr> {
+    [101, 102, 103, 111, 112].map(|n| IpAddr::from([10, 77, 0, n])).to_vec()
+}
+
+fn three() -> (Stage, Vec<Process>) {
+    let stage = Stage::new(&["m1", "m2", "m3"], "eth0");
+    let programs = (0..3).map(|i| stage.whole(i, LINES)).collect();
+    for i in 0..3 {
+        until(&format!("m{} knows where everything is", i + 1), || {
+            let list = stage.list(i)?;
+            let calm = list["sets"].as_array()?.iter().all(|set| set["state"] == "held");
+            (calm && list["machines"].as_array()?.len() == 3 && owners(&list).len() == 4)
+                .then_some(())
+        });
+    }
+    (stage, programs)
+}
+
+fn set<'a>(list: &'a Value, head: &str) -> &'a Value {
+    list["sets"].as_array().unwrap().iter().find(|set| set["head"] == head).unwrap()
+}
+
+fn orders() -> Result<(), Failed> {
+    let (stage, _programs) = three();
+    // What is seen.
+    let list = stage.list(1).unwrap();
+    assert_eq!((&list["machine"], &list["stage"]), (&"m2".into(), &"running".into()));
+    let pair = set(&list, "10.77.0.111");
+    assert_eq!(pair["name"], "pair");
+    assert_eq!(
+        pair["addresses"][1],
+        serde_json::json!({"interface": "eth0", "address": "10.77.0.112", "prefix": 32})
+    );
+    assert_eq!(pair["candidates"].as_array().unwrap().len(), 3);
+    assert_eq!(list["machines"][0]["shown"], "10.77.0.1");
+    let text = stage.vip(1, &["list"]).well();
+    let head = text.lines().next().unwrap();
+    assert_eq!(
+        head.split_whitespace().collect::<Vec<_>>(),
+        ["SET", "ADDRESSES", "OWNER", "STATE", "SINCE", "WHY"]
+    );
+    assert!(
+        text.contains("pair") && text.contains("eth0:10.77.0.111/32 eth0:10.77.0.112/32"),
+        "{text}"
+    );
+    assert!(text.contains("m2: running; machines: m1, m2, m3"), "{text}");
+
+    // What is explained.
+    let text = stage.vip(0, &["explain", "10.77.0.112"]).well();
+    assert!(text.starts_with("pair (10.77.0.111, 10.77.0.112) has been at "), "{text}");
+    assert!(text.contains(" can have it (it has ") && text.contains(" gets it."), "{text}");
+    let json = stage.vip(0, &["explain", "--json"]).json();
+    assert_eq!(json.as_array().unwrap().len(), 4);
+
+    // What is watched.
+    let watcher =
+        stage.begin(2, "backhand", &["vip", "watch", "--json"], Output::Pipe, Output::Null);
+    let mut watched = BufReader::new(watcher.take_stdout().unwrap());
+
+    // Everything leaves m1, and nothing is left there when the command ends.
+    let said = stage.vip(2, &["drain", "m1"]);
+    assert_eq!(said.exit, Exit::Code(0), "{said:?}");
+    assert!(said.out.starts_with("m1 is drained: its "), "{said:?}");
+    assert!(!said.err.contains("not taken"), "{said:?}");
+    let list = stage.list(0).unwrap();
+    assert!(
+        !owners(&list).contains(&Some("m1".into())) && !owners(&list).contains(&None),
+        "{list}"
+    );
+    assert_eq!(stage.here(0, &all()), NOTHING, "{list}");
+    assert_eq!(list["machines"][0]["drained"], true);
+    let text = stage.vip(0, &["list"]).well();
+    assert!(text.contains("m1 (drained)"), "{text}");
+    let (mut last, mut drained) = (None, false);
+    while !drained {
+        let mut line = String::new();
+        watched.read_line(&mut line)?;
+        let decision: Value = serde_json::from_str(&line)?;
+        let number = decision["number"].as_u64().unwrap();
+        assert!(last.is_none_or(|last| number == last + 1), "{line} after {last:?}");
+        last = Some(number);
+        drained = decision["what"] == "m1 is drained";
+    }
+    // Whoever reads goes away, and the command ends with the next decision.
+    drop(watched);
+
+    // A drained machine can be given something by name, and takes part again when told.
+    let told = stage.vip(0, &["undrain", "--json"]).json();
+    assert_eq!((&told["done"], &told["machine"]), (&true.into(), &"m1".into()));
+    assert_eq!(watcher.wait_timeout(crate::support::PATIENCE), Some(Exit::Code(0)));
+
+    // A move, to where it is not.
+    until("m1 has its share", || {
+        owners(&stage.list(0)?).contains(&Some("m1".into())).then_some(())
+    });
+    until("nothing moves", || {
+        stage.list(0)?["sets"].as_array()?.iter().all(|set| set["state"] == "held").then_some(())
+    });
+    let to = if set(&stage.list(0).unwrap(), "10.77.0.111")["owner"] == "m3" { "m2" } else { "m3" };
+    let said = stage.vip(0, &["move", "pair", to]).well();
+    assert_eq!(said, format!("pair is at {to}\n"));
+    let at = if to == "m3" { 2 } else { 1 };
+    let pair = [IpAddr::from([10, 77, 0, 111]), IpAddr::from([10, 77, 0, 112])];
+    assert_eq!(stage.here(at, &pair), pair);
+    let list = stage.list(at).unwrap();
+    assert_eq!(
+        (&set(&list, "10.77.0.111")["why"], &set(&list, "10.77.0.111")["pinned"]),
+        (&"operator".into(), &true.into())
+    );
+    let text = stage.vip(at, &["explain", "pair"]).well();
+    assert!(
+        text.contains("because an operator moved it.")
+            && text.contains("so balance and preference leave it there"),
+        "{text}"
+    );
+    let again = stage.vip(0, &["move", "10.77.0.112", to, "--json"]).json();
+    assert_eq!(again["done"], true);
+
+    // What is remembered can be seen later.
+    let after =
+        stage.begin(0, "backhand", &["vip", "watch", "--after", "0"], Output::Pipe, Output::Null);
+    let mut first = String::new();
+    BufReader::new(after.take_stdout().unwrap()).read_line(&mut first)?;
+    assert!(first.contains("Z #1 "), "{first}");
+
+    // Names that there are not.
+    let told = stage.vip(0, &["drain", "m9"]).ill(1);
+    assert!(told.contains("there is no machine \"m9\"; there are m1, m2, m3"), "{told}");
+    let told = stage.vip(0, &["explain", "10.9.9.9"]).ill(1);
+    assert!(
+        told.contains(
+            "there is no set \"10.9.9.9\"; there are 10.77.0.101, 10.77.0.102, 10.77.0.103, pair"
+        ),
+        "{told}"
+    );
+    stage.vip(0, &["move", "pair"]).ill(2);
+    stage.vip(0, &["drain", "--timeout", "0"]).ill(2);
+    let told = stage.vip(0, &["list", "--socket", "/run/nowhere.sock"]).ill(1);
+    assert!(
+        told.contains("nobody listens at /run/nowhere.sock: No such file")
+            && told.contains("--socket"),
+        "{told}"
+    );
+
+    // All others drained: what m1 has stays, and the command says why it waits.
+    stage.vip(0, &["drain", "m2"]).well();
+    stage.vip(0, &["drain", "m3"]).well();
+    let said = stage.vip(0, &["drain", "--timeout", "1"]);
+    let told = said.ill(1);
+    assert!(
+        told.contains("not done after 1 s")
+            && told.contains("others cannot have it (m2 drain, m3 drain)"),
+        "{told}"
+    );
+    assert_eq!(stage.here(0, &all()), all());
+    let given = stage.vip(0, &["undrain", "m2", "--no-wait"]).well();
+    assert_eq!(given, "the order for m2 is given\n");
+    Ok(())
+}
+
+fn reloaded() -> Result<(), Failed> {
+    let (stage, programs) = three();
+    for (i, program) in programs.iter().enumerate() {
+        let lines = LINES.replace("\"10.77.0.103\"]", "\"10.77.0.103\", \"10.77.0.104\"]");
+        let name = format!("m{}.toml", i + 1);
+        let text = stage.file(i, &lines);
+        stage.write(&name, &text.replace("[addresses]\n", "[addresses]\nlease = \"5s\"\n"));
+        program.signal(Signal::HUP)?;
+    }
+    for i in 0..3 {
+        until("the new address is known", || {
+            let list = stage.list(i)?;
+            (owners(&list).len() == 5 && !owners(&list).contains(&None)).then_some(())
+        });
+        let log = stage.log(i, "run");
+        assert!(log.contains("lease has changed in the configuration and needs a start"), "{log}");
+    }
+    stage.write("m1.toml", "[addresses]\nlist = [\"nonsense\"]\n");
+    programs[0].signal(Signal::HUP)?;
+    until("the mistake is said", || {
+        stage.log(0, "run").contains("the addresses stay as they are").then_some(())
+    });
+    assert_eq!(
+        owners(
+            &stage.vip(0, &["list", "--json", "--socket", "/run/backhand/addresses.sock"]).json()
+        )
+        .len(),
+        5
+    );
+    Ok(())
+}

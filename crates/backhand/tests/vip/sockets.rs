@@ -1,0 +1,120 @@
+//! The control sockets and bad clients.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use testkit::trial::Failed;
+
+use crate::Named;
+use crate::stage::Stage;
+use crate::support::until;
+
+pub(crate) const TRIALS: &[Named] = &[
+    ("bad_clients_of_the_control_sockets_cost_nothing", bad_clients),
+    ("a_socket_of_a_living_service_is_told_of_and_a_stale_one_replaced", taken),
+];
+
+const LINES: &str = "mature = \"0s\"\nlist = [\"10.77.0.101\"]\ncontrol = \"/run/wack.it\"\n";
+
+fn ask(path: &PathBuf, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(Duration::from_secs(15)))?;
+    stream.write_all(bytes)?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+fn bad_clients() -> Result<(), Failed> {
+    let stage = Stage::new(&["m1"], "eth0");
+    let program = stage.whole(0, LINES);
+    until("it holds its address", || (stage.list(0)?["sets"][0]["here"] == true).then_some(()));
+    let at = |path: &str| PathBuf::from(format!("/proc/{}/root{path}", program.pid()));
+    let (ours, historical) = (at("/run/backhand/addresses.sock"), at("/run/wack.it"));
+    for path in [&ours, &historical] {
+        assert_eq!(std::fs::metadata(path)?.mode() & 0o777, 0o600);
+    }
+    // Both understand both languages, any number of requests, and half a line is none.
+    for path in [&ours, &historical] {
+        let answer = ask(path, b"\0\x02\0")?;
+        assert_eq!(
+            (answer.len(), &answer[..4], &answer[904..908]),
+            (1812, &[0, 0, 3, 132][..], &[0; 4][..])
+        );
+        let answer = String::from_utf8(ask(path, b"{\"ask\":\"list\"}\n{\"ask\":\"list\"}\n")?)?;
+        assert_eq!(answer.matches("{\"answer\":\"table\"").count(), 2, "{answer}");
+    }
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 100_000], b"\x03"] {
+        // It may be closed while it is still being written to.
+        assert!(ask(&ours, garbage).unwrap_or_default().is_empty());
+    }
+    let answer = String::from_utf8(ask(&ours, b"{\"ask\":\"lost\"}\n{\"ask\":\"list\"}\n")?)?;
+    assert!(
+        answer.starts_with("{\"answer\":\"error\",\"kind\":\"malformed\"")
+            && answer.contains("\"table\""),
+        "{answer}"
+    );
+    let long = [&b"{\"ask\":\""[..], &[b'x'; 5_000], b"\"}\n"].concat();
+    assert!(ask(&ours, &long).unwrap_or_default().is_empty());
+
+    // Those who say nothing fill the places and lose them; whoever comes meanwhile is turned away at once.
+    let mut silent: Vec<UnixStream> =
+        (0..32).map(|_| UnixStream::connect(&ours)).collect::<Result<_, _>>()?;
+    for (n, stream) in silent.iter_mut().enumerate() {
+        match n % 3 {
+            0 => stream.write_all(b"{\"ask\":")?,
+            1 => stream.write_all(b"{\"ask\":\"watch\"}\n")?,
+            _ => {}
+        }
+    }
+    until("the places are taken", || {
+        let mut stream = UnixStream::connect(&ours).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        matches!(stream.read(&mut [0]), Ok(0)).then_some(())
+    });
+    let refused = stage.vip(0, &["list"]);
+    assert_ne!(refused.exit, lab::Exit::Code(0));
+    // The addresses do not care.
+    assert_eq!(stage.here(0, &["10.77.0.101".parse().unwrap()]).len(), 1);
+    until("the silent ones are let go", || stage.list(0));
+    let mut rest = Vec::new();
+    silent[0].set_read_timeout(Some(Duration::from_secs(5)))?;
+    let ended = silent[0].read_to_end(&mut rest);
+    assert!(ended.is_ok() || ended.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset));
+    Ok(())
+}
+
+fn taken() -> Result<(), Failed> {
+    let stage = Stage::new(&["m1"], "eth0");
+    let first = stage.whole(0, LINES);
+    until("it answers", || stage.list(0));
+    // Another program on the same machine has to be told another socket; it serves all the same.
+    let conf = "Spread = 4803\nGroup = other\nControl = /run/wack.it\nMature = 0s\nVIFs { eth0:10.77.0.102/32 }\n";
+    let conf = stage.write("other.conf", conf);
+    let second = stage.logged(0, "other", "wackamole", &["-d", "-c", conf.to_str().unwrap()]);
+    until("the living one is told of", || {
+        let log = stage.log(0, "other");
+        assert!(second.is_running(), "{log}");
+        log.contains("belongs to another program that runs; give each its own path").then_some(())
+    });
+    let address = ["10.77.0.102".parse().unwrap()];
+    until("it serves", || (stage.here(0, &address) == address).then_some(()));
+    second.term()?;
+    assert_eq!(second.wait_timeout(crate::support::PATIENCE), Some(lab::Exit::Code(0)));
+    // After a death the file is there, and the next one replaces it.
+    first.kill9()?;
+    assert_eq!(first.wait(), lab::Exit::Signal(9));
+    let told = stage.vip(0, &["list"]).ill(1);
+    assert!(told.contains("the program that made it has ended"), "{told}");
+    let third = stage.whole(0, LINES);
+    until("it answers again", || stage.list(0));
+    third.term()?;
+    assert_eq!(third.wait(), lab::Exit::Code(0));
+    let told = stage.vip(0, &["list"]).ill(1);
+    assert!(told.contains("No such file"), "{told}");
+    Ok(())
+}
