@@ -14,7 +14,7 @@ use vip::neighbours::Neighbours;
 use vip::{Action as Do, After, Event, MESSAGE_TYPE, Service, Set, SetKey, View, ViewId};
 
 use super::checks::Place;
-use super::machine::{Busy, Job};
+use super::machine::{Busy, Job, Program};
 use super::world::{Action, World};
 
 /// The name of the session and the group that all join.
@@ -272,7 +272,7 @@ impl World {
             return self.start_job(i, Job::Renew, time, false);
         }
         loop {
-            let next = self.machines[i].awake().and_then(|program| program.jobs.pop_front());
+            let next = self.machines[i].awake().and_then(Program::next_job);
             let Some(job) = next else { return };
             let barred = matches!(&job, Job::Add(set, _) if !self.allowed(i, set));
             let Some(program) = self.machines[i].awake() else { return };

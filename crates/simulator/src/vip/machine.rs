@@ -25,6 +25,17 @@ pub(super) enum Job {
     Renew,
 }
 
+impl Job {
+    /// The set that it is about.
+    fn key(&self) -> Option<SetKey> {
+        match self {
+            Self::Add(set, _) | Self::Remove(set) => Some(set.key()),
+            Self::Announce(key) => Some(*key),
+            Self::Renew => None,
+        }
+    }
+}
+
 /// What is being done.
 #[derive(Clone, Debug)]
 pub(super) struct Busy {
@@ -185,6 +196,16 @@ impl Program {
         if !self.jobs.iter().any(goes) {
             self.parked.push((set, after));
         }
+    }
+
+    /// What is done next. What is to go goes before what is to come, however long that takes, but for jobs of one set.
+    pub(super) fn next_job(&mut self) -> Option<Job> {
+        let goes = |at: &usize| {
+            let Job::Remove(set) = &self.jobs[*at] else { return false };
+            !self.jobs.range(..*at).any(|job| job.key() == Some(set.key()))
+        };
+        let next = (0..self.jobs.len()).find(goes).unwrap_or(0);
+        self.jobs.remove(next)
     }
 
     /// The addresses of a set that no other set needs which is there.
