@@ -76,7 +76,7 @@ fn best(
         let tier = tier(row, at, members, majority)?;
         let peer = members.get(at)?.speaks()?;
         let has = counts.get(at).copied().unwrap_or(0);
-        let full = peer.capacity != 0 && has >= u32::from(peer.capacity);
+        let full = peer.is_full(has);
         let preferred = row.may.get(at).is_some_and(|may| may.preferred);
         Some((tier + u8::from(full) * FULL, !preferred, at, has, peer.weight))
     };
@@ -234,7 +234,8 @@ pub(crate) fn winner(
     best.map(|(_, at)| at).or_else(|| claimants.first().copied())
 }
 
-/// Moves to members that want a set and have been there long enough. `ready` says that of a member.
+/// Moves to members that want a set, have been there long enough and have room for it, or something that they want less to give
+/// for it: balance brings that to where there is room then. `ready` says of a member whether it has been there long enough.
 pub(crate) fn preferences(
     table: &Table,
     members: &[Member],
@@ -242,15 +243,36 @@ pub(crate) fn preferences(
     ready: impl Fn(usize) -> bool,
 ) -> Vec<(SetKey, usize, Reason)> {
     let mut moves = Vec::new();
+    let mut counts = table.counts(members.len());
+    // What the one that wants something else has, and the other could have instead.
+    let exchanged = |row: &Row, has: usize, other: usize| {
+        row.owner == Some(has)
+            && row.moving.is_none()
+            && !row.pinned
+            && row.may.get(has).is_some_and(|may| !may.preferred)
+            && tier(row, other, members, majority) == Some(0)
+    };
     for row in &table.rows {
         let (Some(owner), None) = (row.owner, &row.moving) else { continue };
         if row.pinned || row.may.get(owner).is_some_and(|may| may.preferred) {
             continue;
         }
         let wants = |at: &usize| {
-            row.may[*at].preferred && tier(row, *at, members, majority) == Some(0) && ready(*at)
+            let has_room = || match members[*at].speaks().map(|peer| peer.room(counts[*at])) {
+                Some(None) => true,
+                Some(Some(0)) => {
+                    let over = members[owner].speaks().is_some_and(|p| p.is_over(counts[owner]));
+                    !over && table.rows.iter().any(|other| exchanged(other, *at, owner))
+                }
+                Some(Some(room)) => room > 0,
+                None => false,
+            };
+            let fits = tier(row, *at, members, majority) == Some(0);
+            row.may[*at].preferred && fits && ready(*at) && has_room()
         };
         if let Some(to) = (0..members.len().min(row.may.len())).find(wants) {
+            counts[owner] = counts[owner].saturating_sub(1);
+            counts[to] += 1;
             moves.push((row.set.key(), to, Reason::Preference));
         }
     }
@@ -258,7 +280,8 @@ pub(crate) fn preferences(
 }
 
 /// Moves that make the share even (`wackamole.md`, 7.4): from the fullest member to the emptiest, one by one, as long as it
-/// brings them nearer to each other. `ready` says of a member whether it may be given anything.
+/// brings them nearer to each other. A member with more than its capacity gives to those with room whatever the share is.
+/// `ready` says of a member whether it may be given anything.
 pub(crate) fn balance(
     table: &Table,
     members: &[Member],
@@ -273,12 +296,16 @@ pub(crate) fn balance(
     let mut counts = table.counts(members.len());
     // What each member has that may be moved away, the first in list order last, so that it is taken first.
     let mut movable: Vec<Vec<&Row>> = alloc::vec![Vec::new(); members.len()];
-    for row in table.rows.iter().rev() {
-        let (Some(owner), None) = (row.owner, &row.moving) else { continue };
-        if !row.pinned && row.may.get(owner).is_some_and(|may| !may.preferred) {
-            movable[owner].push(row);
+    // What it wants goes only if it has too many, and then last.
+    for wanted in [true, false] {
+        for row in table.rows.iter().rev() {
+            let (Some(owner), None) = (row.owner, &row.moving) else { continue };
+            if !row.pinned && row.may.get(owner).is_some_and(|may| may.preferred == wanted) {
+                movable[owner].push(row);
+            }
         }
     }
+    let over = |at: usize, has: u32| members[at].speaks().is_some_and(|peer| peer.is_over(has));
     let weight = |at: usize| members[at].speaks().map_or(0, |peer| peer.weight);
     let mut moves = Vec::new();
     while moves.len() < most {
@@ -288,23 +315,26 @@ pub(crate) fn balance(
         speaking.sort_by(|a, b| by_share(a, b).then(a.cmp(b)));
         let takers = speaking.iter().copied().filter(|at| ready(*at));
         let step = takers.flat_map(|to| {
-            // The fullest first; of equals the first.
+            // Those with too many first, then the fullest; of equals the first.
             let mut givers: Vec<usize> =
                 speaking.iter().copied().filter(|from| *from != to).collect();
-            givers.sort_by(|a, b| by_share(b, a).then(a.cmp(b)));
+            let within = |at: &usize| !over(*at, counts[*at]);
+            givers.sort_by(|a, b| within(a).cmp(&within(b)).then(by_share(b, a)).then(a.cmp(b)));
             givers.into_iter().map(move |from| (from, to))
         });
         let mut found = None;
         for (from, to) in step {
+            if members[to].speaks().is_some_and(|peer| peer.is_full(counts[to])) {
+                continue;
+            }
             // Better only if the taker has less afterwards than the giver had before.
-            if share(counts[to] + 1, weight(to), counts[from], weight(from)) != Ordering::Less {
+            let after = share(counts[to] + 1, weight(to), counts[from], weight(from));
+            let too_many = over(from, counts[from]);
+            if !too_many && after != Ordering::Less {
                 continue;
             }
-            let capacity = members[to].speaks().map_or(0, |peer| peer.capacity);
-            if capacity != 0 && counts[to] >= u32::from(capacity) {
-                continue;
-            }
-            let fits = |row: &&Row| tier(row, to, members, majority) == Some(0);
+            let stays = |row: &Row| row.may.get(from).is_some_and(|may| may.preferred) && !too_many;
+            let fits = |row: &&Row| !stays(row) && tier(row, to, members, majority) == Some(0);
             if let Some(place) = movable[from].iter().rposition(fits) {
                 found = Some((from, to, place));
                 break;

@@ -33,3 +33,20 @@ pub(crate) struct Peer {
     pub(crate) uncertain: Duration,
     pub(crate) quorum: BTreeMap<String, u16>,
 }
+
+impl Peer {
+    /// How many more sets it takes than it has while another can take them; `None` for any number. Below 0 it has too many.
+    pub(crate) fn room(&self, has: u32) -> Option<i64> {
+        (self.capacity != 0).then(|| i64::from(self.capacity) - i64::from(has))
+    }
+
+    /// Whether it takes no more than it has while another can take it.
+    pub(crate) fn is_full(&self, has: u32) -> bool {
+        self.room(has).is_some_and(|room| room <= 0)
+    }
+
+    /// Whether it has more than it takes.
+    pub(crate) fn is_over(&self, has: u32) -> bool {
+        self.room(has).is_some_and(|room| room < 0)
+    }
+}

@@ -40,11 +40,13 @@ pub enum Reason {
     Excluded = 15,
     /// It does not take part yet.
     Immature = 16,
+    /// It has as many as it takes (`capacity`).
+    Full = 17,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Unowned,
         Self::Lost,
         Self::Conflict,
@@ -62,6 +64,7 @@ impl Reason {
         Self::Contradiction,
         Self::Excluded,
         Self::Immature,
+        Self::Full,
     ];
 
     pub(crate) fn read(number: u8) -> Option<Self> {
@@ -88,6 +91,7 @@ impl Reason {
             Self::Contradiction => "contradiction",
             Self::Excluded => "excluded",
             Self::Immature => "immature",
+            Self::Full => "full",
         }
     }
 }
@@ -108,6 +112,6 @@ mod tests {
             assert_eq!(reason as usize, number);
             assert_eq!(Reason::read(number as u8), Some(reason));
         }
-        assert_eq!(Reason::read(17), None);
+        assert_eq!(Reason::read(18), None);
     }
 }

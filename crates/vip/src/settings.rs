@@ -61,7 +61,8 @@ pub struct Settings {
     pub prefer_after: Duration,
     /// The share of this machine: one with 200 gets twice what one with 100 gets. 1 to 1000.
     pub weight: u16,
-    /// The most sets this machine takes while another can take them; 0 for any number.
+    /// The most sets this machine takes while another can take them; 0 for any number. One that has more gives them away as soon
+    /// as another has room.
     pub capacity: u16,
     /// Whether a machine that is unhealthy holds what no healthy one can.
     pub keep_unhealthy: bool,

@@ -80,6 +80,8 @@ pub struct MemberStatus {
     pub weight: u16,
     /// How many sets it has or is about to have.
     pub sets: u32,
+    /// The most sets it takes while another can take them; 0 for any number.
+    pub capacity: u16,
     /// How long it has been here.
     pub here_for: Duration,
 }
@@ -152,18 +154,26 @@ impl Vip {
                 .zip(&counts)
                 .map(|(one, sets)| member(one, *sets, now))
                 .collect(),
-            sets: self.table.rows.iter().map(|row| self.set_status(row, now)).collect(),
+            sets: self.table.rows.iter().map(|row| self.set_status(row, &counts, now)).collect(),
         }
     }
 
-    fn set_status(&self, row: &crate::table::Row, now: Instant) -> SetStatus {
+    fn set_status(&self, row: &crate::table::Row, counts: &[u32], now: Instant) -> SetStatus {
         let majority = self.standing.majority;
         let candidate = |at: usize| match allocate::refusal(row, at, &self.members, majority) {
             Some(why) => Candidate::No(why),
+        // One that has it already is full only with more than its capacity.
+        let full = |at: usize| {
+            let has = counts.get(at).copied().unwrap_or(0);
+            let peer = self.members.get(at).and_then(Member::speaks);
+            let own = row.destined() == Some(at);
+            peer.is_some_and(|peer| if own { peer.is_over(has) } else { peer.is_full(has) })
+        };
             None => match allocate::complaint(row, at, &self.members, majority) {
                 Some(why) => Candidate::Reluctant(why),
                 None => {
                     Candidate::Good { preferred: row.may.get(at).is_some_and(|may| may.preferred) }
+                None if full(at) => Candidate::Reluctant(Reason::Full),
                 }
             },
         };
@@ -208,4 +218,5 @@ fn member(member: &Member, sets: u32, now: Instant) -> MemberStatus {
         sets,
         here_for: now.since(member.since),
     }
+        capacity: peer.map_or(0, |peer| peer.capacity),
 }

@@ -124,6 +124,97 @@ fn a_machine_at_its_capacity_takes_more_only_when_nobody_else_can() {
     assert_eq!(cluster.counts(), [5, 1]);
     cluster.kill(0);
     assert_eq!(cluster.counts(), [0, 6]);
+    // And gives away what is too much as soon as somebody has room, though an even share would be three.
+    cluster.revive(0);
+    cluster.together();
+    cluster.never_away = (1..=6).map(ip).collect();
+    cluster.pass(ROUND * 4);
+    assert_eq!(cluster.counts(), [5, 1]);
+    cluster.sound();
+}
+
+#[test]
+fn with_all_at_their_capacity_each_address_is_served_all_the_same() {
+    let mut cluster = cluster(3, &Settings { capacity: 2, ..singles(9) });
+    assert_eq!(cluster.counts(), [3, 3, 3]);
+    let full = vip::status::Candidate::Reluctant(vip::Reason::Full);
+    let seen = cluster.status(1);
+    assert!(seen.sets.iter().all(|set| set.candidates == [full; 3]), "{seen:?}");
+    assert!(seen.members.iter().all(|member| member.capacity == 2));
+    // Nothing goes to and fro.
+    let before: Vec<_> = cluster.nodes.iter().map(|node| node.done.len()).collect();
+    cluster.pass(ROUND * 5);
+    assert_eq!(before, cluster.nodes.iter().map(|node| node.done.len()).collect::<Vec<_>>());
+    cluster.sound();
+}
+
+#[test]
+fn another_capacity_holds_as_soon_as_it_is_read() {
+    let mut cluster = cluster(2, &singles(6));
+    assert_eq!(cluster.counts(), [3, 3]);
+    cluster.never_away = (1..=6).map(ip).collect();
+    let now = cluster.now;
+    cluster.nodes[1].vip.reload(now, Settings { capacity: 1, ..singles(6) });
+    cluster.pass(ROUND * 2);
+    assert_eq!(cluster.counts(), [5, 1]);
+    let now = cluster.now;
+    cluster.nodes[1].vip.reload(now, singles(6));
+    cluster.pass(ROUND * 2);
+    assert_eq!(cluster.counts(), [3, 3]);
+    cluster.sound();
+}
+
+#[test]
+fn what_is_preferred_comes_within_the_capacity_and_other_things_make_way() {
+    let mut wants = Settings { capacity: 2, ..singles(6) };
+    wants.prefer_after = Duration::from_secs(10);
+    wants.sets.iter_mut().skip(3).for_each(|one| one.preferred = true);
+    let mut cluster = cluster(2, &singles(6));
+    let now = cluster.now;
+    cluster.never_away = (1..=6).map(ip).collect();
+    cluster.nodes[0].vip.reload(now, wants);
+    cluster.pass(Duration::from_secs(30));
+    assert_eq!(cluster.counts(), [2, 4]);
+    let has: Vec<_> = cluster.nodes[0].up.iter().copied().collect();
+    assert!(has.iter().all(|one| *one >= ip(4)), "{has:?}");
+    let before: Vec<_> = cluster.nodes.iter().map(|node| node.done.len()).collect();
+    cluster.pass(ROUND * 5);
+    assert_eq!(before, cluster.nodes.iter().map(|node| node.done.len()).collect::<Vec<_>>());
+    cluster.sound();
+}
+
+proptest::proptest! {
+    /// Whatever the capacities are, and whoever goes and comes back: each address is served, and nobody has more than its capacity
+    /// while another has room.
+    #[test]
+    fn nobody_has_more_than_its_capacity_while_another_has_room(
+        capacities in proptest::collection::vec(0u16..5, 2..5),
+        sets in 1u8..10,
+        gone in 0usize..5,
+    ) {
+        let mut cluster = Cluster::new(0, &singles(sets));
+        for capacity in &capacities {
+            cluster.add(Settings { capacity: *capacity, ..singles(sets) });
+        }
+        cluster.together();
+        cluster.pass(MATURE + ROUND * 4);
+        let judge = |cluster: &Cluster| {
+            cluster.sound();
+            let counts = cluster.counts();
+            let over = |at: &usize| capacities[*at] != 0 && counts[*at] > usize::from(capacities[*at]);
+            let room = |at: &usize| capacities[*at] == 0 || counts[*at] < usize::from(capacities[*at]);
+            let all = || 0..capacities.len();
+            assert!(!(all().any(|at| over(&at)) && all().any(|at| room(&at))), "{capacities:?} {counts:?}");
+        };
+        judge(&cluster);
+        let gone = gone % capacities.len();
+        cluster.kill(gone);
+        cluster.pass(ROUND);
+        cluster.revive(gone);
+        cluster.together();
+        cluster.pass(MATURE + ROUND * 8);
+        judge(&cluster);
+    }
 }
 
 #[test]

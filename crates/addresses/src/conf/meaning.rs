@@ -78,6 +78,7 @@ impl Judge {
             prefer,
             prefer_after: Duration::ZERO,
             weight: WEIGHT,
+            capacity: 0,
             share_neighbours_every: draft.arp_cache.or(cache.then_some(60 * second)),
             notify,
             announce_every: 30 * second,

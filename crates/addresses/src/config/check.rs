@@ -15,8 +15,8 @@ use super::judge::{self, Written};
 use super::section::AddressesSection;
 use super::values::{AddressItem, AddressText, HostsText, NotifyItem};
 use super::{
-    Balance, Block, Config, DEFAULT_GROUP, FRAMES_PER_SECOND, Guardian, NOTIFY_MAX, Notify,
-    PerRound, Quorum, Set, WEIGHT,
+    Balance, Block, CAPACITY_MAX, Config, DEFAULT_GROUP, FRAMES_PER_SECOND, Guardian, NOTIFY_MAX,
+    Notify, PerRound, Quorum, Set, WEIGHT,
 };
 
 /// Most machines that decide.
@@ -104,6 +104,7 @@ impl Found {
                 secs(0)..=secs(86_400),
             ),
             weight: self.number("weight", section.weight, WEIGHT, 1..=1000),
+            capacity: self.number("capacity", section.capacity, 0, 0..=CAPACITY_MAX),
             share_neighbours_every,
             notify,
             announce_every: self.span(

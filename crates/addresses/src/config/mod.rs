@@ -47,6 +47,8 @@ pub const HOSTS_MAX: u32 = 65_536;
 pub const HOOKS_MAX: usize = 1024;
 /// The weight of a machine that names none.
 pub const WEIGHT: u32 = 100;
+/// The most that a capacity can be: as many sets as there may be addresses.
+pub const CAPACITY_MAX: u32 = ADDRESSES_MAX as u32;
 /// Most frames of announcements in a second, if nothing else is said.
 pub const FRAMES_PER_SECOND: u32 = 20_000;
 /// Where `backhand vip` finds the service if nothing else is said.
@@ -88,6 +90,8 @@ pub struct Config {
     pub prefer_after: Duration,
     /// How much this machine takes beside the others, 1 to 1000.
     pub weight: u32,
+    /// The most sets this machine takes while another can take them, at most [`CAPACITY_MAX`]; 0 is any number.
+    pub capacity: u32,
     /// How often this machine tells the others whom it knows by hardware address; `None` is never.
     pub share_neighbours_every: Option<Duration>,
     /// Who is told of a new holder, besides everybody on the network.

@@ -102,6 +102,15 @@ pub struct AddressesSection {
     /// 1 to 1000. Default 100.
     pub weight: Option<i64>,
 
+    /// The most sets this machine takes while another can take them, for a machine that can serve only so many. It may be another
+    /// number on each machine.
+    ///
+    /// An address that is served by a machine with too many is better than one that nobody serves: when all machines that are left
+    /// have as many as this allows, the rest is shared evenly among them, and goes where there is room as soon as there is.
+    ///
+    /// 0 to 4096; 0 is any number. Default 0.
+    pub capacity: Option<i64>,
+
     /// How the addresses are spread evenly: see `[addresses.balance]` below.
     ///
     /// Default: every 4s, all at once.

@@ -57,6 +57,7 @@ fn what_is_not_said_is_assumed() {
         prefer: vec![],
         prefer_after: Duration::from_secs(30),
         weight: 100,
+        capacity: 0,
         share_neighbours_every: None,
         notify: vec![],
         announce_every: Duration::from_secs(30),
@@ -114,6 +115,7 @@ fn everything_that_can_be_said_is_taken() {
         prefer = ["10.0.1.1", "10.0.0.10", "10.0.1.1"]
         prefer_after = "1m"
         weight = 200
+        capacity = 40
         notify = ["10.0.0.1", { hosts = "eth0:10.0.0.0/28", throttle = 16, ping = true }, "neighbours"]
         announce_every = "10s"
         frames_per_second = 100
@@ -263,6 +265,7 @@ fn values_out_of_bounds_are_told_with_their_bounds() {
         retry_interval = "1ms"
         lease = "1500ms"
         weight = 0
+        capacity = 4097
         frames_per_second = 1
         stop_within = "1h"
         control = "wack.it"
@@ -286,6 +289,7 @@ fn values_out_of_bounds_are_told_with_their_bounds() {
             "addresses.module_directory: modules is no whole path; write it from the root",
             "addresses.retry_interval: 1ms is not between 100ms and 1h; write 100ms to 1h",
             "addresses.weight: 0 is not between 1 and 1000; write 1 to 1000",
+            "addresses.capacity: 4097 is not between 0 and 4096; write 0 to 4096",
             "addresses.frames_per_second: 1 is not between 100 and 1000000; write 100 to 1000000",
             "addresses.control: \"wack.it\" is no whole path of a Unix socket; write it from the root: /run/wack.it",
             "addresses.socket: \"addresses.sock\" is no whole path of a Unix socket; write it from the root: /run/wack.it",

@@ -54,6 +54,11 @@ fn why(table: &Table, set: &SetRow) -> Vec<String> {
     if let Some(left) = set.pending_ms {
         said.push(format!("The lease of a lost holder runs for another {}.", lasting(left)));
     }
+    if let Some(owner) = over(table, set) {
+        said.push(format!(
+            "{owner} has more sets than it takes (addresses.capacity), because no other machine that can have them has room; what is too much goes as soon as one has."
+        ));
+    }
     if set.pinned {
         said.push("An operator moved it there, so balance and preference leave it there.".into());
     }
@@ -67,6 +72,13 @@ fn why(table: &Table, set: &SetRow) -> Vec<String> {
         said.push(format!("On {}: {unable}.", table.machine));
     }
     said
+}
+
+/// The machine that has it and more sets than it takes.
+fn over<'a>(table: &Table, set: &'a SetRow) -> Option<&'a str> {
+    let owner = set.owner.as_deref()?;
+    let row = table.machine(owner)?;
+    (row.capacity != 0 && row.sets > u32::from(row.capacity)).then_some(owner)
 }
 
 fn with_addresses(set: &SetRow) -> String {
@@ -118,7 +130,11 @@ fn machine(table: &Table, set: &SetRow, one: &CandidateRow) -> String {
     let has = set.owner.as_ref() == Some(name);
     let row = table.machine(name);
     let share = row.map_or_else(String::new, |row| {
-        format!("it has {} of {} sets, weight {}", row.sets, table.sets.len(), row.weight)
+        let most = match row.capacity {
+            0 => String::new(),
+            most => format!(", capacity {most}"),
+        };
+        format!("it has {} of {} sets, weight {}{most}", row.sets, table.sets.len(), row.weight)
     });
     match (one.can, &one.why) {
         (Can::Good, _) if has && one.preferred => {
@@ -154,6 +170,7 @@ pub(super) fn obstacle(word: Option<&str>, row: Option<&MachineRow>) -> String {
         "unhealthy" => "its checks fail".into(),
         "no-quorum" => "there is no majority".into(),
         "drain" => "it is drained".into(),
+        "full" => "it has as many as it takes (addresses.capacity)".into(),
         other => other.to_owned(),
     }
 }
@@ -195,8 +212,9 @@ fn heir<'a>(table: &'a Table, set: &'a SetRow, owner: &str) -> Option<&'a str> {
     let rank = |(at, (one, row)): &(usize, (&CandidateRow, &MachineRow))| {
         let badly = match (one.can, one.why.as_deref()) {
             (Can::Good, _) => 0,
-            (_, Some("drain")) => 1,
-            _ => 2,
+            (_, Some("full")) => 1,
+            (_, Some("drain")) => 2,
+            _ => 3,
         };
         // A share of so many millionths, since weights are at most 1000.
         let share = u64::from(row.sets + 1) * 1_000_000 / u64::from(row.weight.max(1));
@@ -253,6 +271,7 @@ mod tests {
             silent: false,
             weight: 100,
             sets,
+            capacity: 0,
             here_ms: 0,
         }
     }
@@ -341,6 +360,32 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn too_many_sets_are_told_with_why_they_stay() {
+        let mut full = table([3, 0, 0, 1]);
+        full.machines[0].capacity = 2;
+        full.machines[3].capacity = 1;
+        let mut one = set();
+        one.candidates[0] = candidate("m1", Can::Reluctant, Some("full"));
+        one.candidates[3] = candidate("m4", Can::Reluctant, Some("full"));
+        let told = explain(&full, &one);
+        assert_eq!(
+            told.why[1],
+            "m1 has more sets than it takes (addresses.capacity), because no other machine that can have them has room; what is too much goes as soon as one has."
+        );
+        assert_eq!(
+            [&told.machines[0], &told.machines[3]],
+            [
+                "m1 keeps it only if nobody better can: it has as many as it takes (addresses.capacity) (it has 3 of 1 sets, weight 100, capacity 2).",
+                "m4 would have it only if nobody better can: it has as many as it takes (addresses.capacity) (it has 1 of 1 sets, weight 100, capacity 1).",
+            ]
+        );
+        // One with room is better than one that is full, and that than one that is drained.
+        assert!(told.moves[0].ends_with("m4 gets it."), "{:?}", told.moves);
+        full.machines[0].capacity = 3;
+        assert!(explain(&full, &one).why.len() == 1);
+    }
+
     fn an_even_share_and_a_pin_move_nothing() {
         let balance = |set: &SetRow, counts| {
             explain(&table(counts), set).moves.iter().any(|one| one.starts_with("Balance"))

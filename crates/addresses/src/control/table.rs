@@ -64,6 +64,9 @@ pub struct MachineRow {
     /// How many sets it has or is about to have.
     pub sets: u32,
     /// For how long it has been here.
+    /// The most sets it takes while another can take them; 0 for any number.
+    #[serde(default)]
+    pub capacity: u16,
     pub here_ms: u64,
 }
 
@@ -255,6 +258,7 @@ fn machine(one: &MemberStatus) -> MachineRow {
         here_ms: millis(one.here_for),
     }
 }
+        capacity: one.capacity,
 
 fn addresses(name: &SetName) -> Vec<AddressRow> {
     let one = |(interface, address, prefix): &(String, IpAddr, u8)| AddressRow {

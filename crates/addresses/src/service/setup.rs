@@ -58,7 +58,7 @@ pub(super) fn settings(config: &Config, fresh: Duration) -> Settings {
         },
         prefer_after: config.prefer_after,
         weight: u16::try_from(config.weight).unwrap_or(u16::MAX).clamp(1, 1_000),
-        capacity: 0,
+        capacity: u16::try_from(config.capacity).unwrap_or(u16::MAX),
         keep_unhealthy: config.when_all_unhealthy == config::WhenAllUnhealthy::Keep,
         quorum: quorum
             .map(|(name, weight)| (name.clone(), u16::try_from(*weight).unwrap_or(u16::MAX)))

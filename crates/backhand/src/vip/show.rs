@@ -64,6 +64,7 @@ fn machine(one: &MachineRow) -> String {
         (one.drained, "drained"),
         (one.leaving, "leaving"),
         (one.silent, "silent"),
+        (one.capacity != 0 && one.sets > u32::from(one.capacity), "beyond its capacity"),
     ];
     let states: Vec<&str> =
         states.into_iter().filter(|(so, _)| *so).map(|(_, word)| word).collect();
