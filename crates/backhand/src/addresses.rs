@@ -49,6 +49,7 @@ impl Addresses {
         config: Config,
         own: Option<OwnBus>,
         balancer: &Running,
+        state: &std::path::Path,
     ) -> anyhow::Result<Self> {
         let (endpoint, pulse, seek) = match (&config.daemon, own) {
             (Some(daemon), _) => (daemon.clone(), None, None),
@@ -65,7 +66,8 @@ impl Addresses {
         let going: Going = Arc::new(move |ips| parter.part_from(ips));
         let (balancer, going) = (Some(balancer.health()), Some(going));
         let legacy = crate::upgrade::legacy();
-        Self::with(Setup { config, endpoint, pulse, seek, balancer, going, legacy })
+        let state = Some(state.to_owned());
+        Self::with(Setup { config, endpoint, pulse, seek, balancer, going, state, legacy })
     }
 
     /// Starts it with all that it needs, and its control sockets.

@@ -195,8 +195,9 @@ impl Machine {
         let own = daemon.as_ref().and_then(OwnBus::of);
         let bus = daemon.map(|daemon| Bus::start(daemon, file)).transpose()?;
         // Last: addresses come only to a machine that serves.
-        let addresses =
-            config.addresses.map(|config| Addresses::start(config, own, &balancer)).transpose()?;
+        let state = &config.resources.state_dir;
+        let start = |config| Addresses::start(config, own, &balancer, state);
+        let addresses = config.addresses.map(start).transpose()?;
         let live = console::gather::Live::new(resources.clone(), balancer.view(), &settings);
         let live = live.with_bus(bus.as_ref().map(|bus| bus.observer.clone()));
         let handle = addresses.as_ref().map(|addresses| addresses.handle.clone());

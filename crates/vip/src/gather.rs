@@ -131,6 +131,7 @@ impl Vip {
             drained: self.drained,
             leaving: self.leaving.is_some(),
             aside: self.aside,
+            keeps: self.keeps,
             keep_unhealthy: settings.keep_unhealthy,
             back_within: self.leaving.flatten(),
             weight: settings.weight,

@@ -20,6 +20,8 @@ pub(crate) struct Peer {
     pub(crate) keep_unhealthy: bool,
     /// It stays immature because the original program is in the group.
     pub(crate) aside: bool,
+    /// A drain of it outlives its program.
+    pub(crate) keeps: bool,
     /// It goes and means to be back so soon.
     pub(crate) back_within: Option<Duration>,
     pub(crate) weight: u16,

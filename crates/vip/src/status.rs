@@ -72,16 +72,18 @@ pub struct MemberStatus {
     pub healthy: bool,
     /// It is to hold nothing.
     pub drained: bool,
+    /// A drain of it outlives its program.
+    pub keeps: bool,
     /// It goes.
     pub leaving: bool,
     /// It says nothing.
     pub silent: bool,
     /// Its share.
     pub weight: u16,
-    /// How many sets it has or is about to have.
-    pub sets: u32,
     /// The most sets it takes while another can take them; 0 for any number.
     pub capacity: u16,
+    /// How many sets it has or is about to have.
+    pub sets: u32,
     /// How long it has been here.
     pub here_for: Duration,
 }
@@ -160,8 +162,6 @@ impl Vip {
 
     fn set_status(&self, row: &crate::table::Row, counts: &[u32], now: Instant) -> SetStatus {
         let majority = self.standing.majority;
-        let candidate = |at: usize| match allocate::refusal(row, at, &self.members, majority) {
-            Some(why) => Candidate::No(why),
         // One that has it already is full only with more than its capacity.
         let full = |at: usize| {
             let has = counts.get(at).copied().unwrap_or(0);
@@ -169,11 +169,13 @@ impl Vip {
             let own = row.destined() == Some(at);
             peer.is_some_and(|peer| if own { peer.is_over(has) } else { peer.is_full(has) })
         };
+        let candidate = |at: usize| match allocate::refusal(row, at, &self.members, majority) {
+            Some(why) => Candidate::No(why),
             None => match allocate::complaint(row, at, &self.members, majority) {
                 Some(why) => Candidate::Reluctant(why),
+                None if full(at) => Candidate::Reluctant(Reason::Full),
                 None => {
                     Candidate::Good { preferred: row.may.get(at).is_some_and(|may| may.preferred) }
-                None if full(at) => Candidate::Reluctant(Reason::Full),
                 }
             },
         };
@@ -212,11 +214,12 @@ fn member(member: &Member, sets: u32, now: Instant) -> MemberStatus {
         mature: peer.is_some_and(|peer| peer.mature),
         healthy: peer.is_some_and(|peer| peer.healthy),
         drained: peer.is_some_and(|peer| peer.drained),
+        keeps: peer.is_some_and(|peer| peer.keeps),
         leaving: peer.is_some_and(|peer| peer.leaving),
         silent: member.silent,
         weight: peer.map_or(0, |peer| peer.weight),
+        capacity: peer.map_or(0, |peer| peer.capacity),
         sets,
         here_for: now.since(member.since),
     }
-        capacity: peer.map_or(0, |peer| peer.capacity),
 }

@@ -66,6 +66,8 @@ pub struct Vip {
     pub(crate) mature_said: Option<ViewId>,
     pub(crate) healthy: bool,
     pub(crate) drained: bool,
+    /// A drain outlives this program.
+    pub(crate) keeps: bool,
     pub(crate) leaving: Option<Option<Duration>>,
     /// Members of the original program, which this one does not take part beside.
     pub(crate) originals: BTreeSet<String>,
@@ -122,6 +124,7 @@ impl Vip {
             mature_said: None,
             healthy: true,
             drained: false,
+            keeps: false,
             leaving: None,
             originals: BTreeSet::new(),
             aside: false,
@@ -153,6 +156,23 @@ impl Vip {
             let quorum = self.settings.sets.iter().any(|one| one.quorum && one.set == set);
             self.locals.insert(set.key(), Local { set, hold: Hold::Up, quorum });
         }
+    }
+
+    /// It is drained from the beginning, as an order to a run of the program before said. To be called before there is a view.
+    pub fn begin_drained(&mut self) {
+        self.drained = true;
+    }
+
+    /// Whether it is drained, as it was ordered last.
+    pub fn is_drained(&self) -> bool {
+        self.drained
+    }
+
+    /// Whether a drain outlives this program: the next run would be told by [`begin_drained`](Self::begin_drained).
+    pub fn handle_keeps(&mut self, now: Instant, keeps: bool) {
+        self.changed |= self.keeps != keeps;
+        self.keeps = keeps;
+        self.finish(now);
     }
 
     /// There is a session with the bus, and the group is being joined: the time to maturity begins.

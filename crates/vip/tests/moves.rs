@@ -52,6 +52,26 @@ fn a_drained_machine_holds_nothing_until_it_is_undrained() {
 }
 
 #[test]
+fn a_machine_that_was_drained_before_its_program_began_takes_nothing() {
+    let mut cluster = cluster(2, &singles(6));
+    let at = cluster.add(singles(6));
+    cluster.nodes[at].vip.begin_drained();
+    let now = cluster.now;
+    cluster.nodes[at].vip.handle_keeps(now, true);
+    cluster.together();
+    cluster.pass(ROUND * 3);
+    assert_eq!(cluster.counts(), [3, 3, 0]);
+    assert!(cluster.nodes[at].done.is_empty(), "{:?}", cluster.nodes[at].done);
+    let seen = cluster.status(0).members.into_iter().map(|one| (one.drained, one.keeps));
+    assert_eq!(seen.collect::<Vec<_>>(), [(false, false), (false, false), (true, true)]);
+    cluster.nodes[0].vip.order("m3", Order::Undrain).unwrap();
+    cluster.pass(ROUND * 2);
+    assert_eq!(cluster.counts(), [2, 2, 2]);
+    assert!(!cluster.nodes[at].vip.is_drained());
+    cluster.sound();
+}
+
+#[test]
 fn drained_machines_hold_what_nobody_else_can() {
     let mut cluster = cluster(2, &singles(2));
     cluster.never_away = all(2);

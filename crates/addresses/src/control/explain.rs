@@ -267,11 +267,12 @@ mod tests {
             mature: true,
             healthy: true,
             drained: false,
+            keeps: true,
             leaving: false,
             silent: false,
             weight: 100,
-            sets,
             capacity: 0,
+            sets,
             here_ms: 0,
         }
     }
@@ -360,7 +361,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn too_many_sets_are_told_with_why_they_stay() {
         let mut full = table([3, 0, 0, 1]);
         full.machines[0].capacity = 2;
@@ -386,6 +386,7 @@ mod tests {
         assert!(explain(&full, &one).why.len() == 1);
     }
 
+    #[test]
     fn an_even_share_and_a_pin_move_nothing() {
         let balance = |set: &SetRow, counts| {
             explain(&table(counts), set).moves.iter().any(|one| one.starts_with("Balance"))

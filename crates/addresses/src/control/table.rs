@@ -55,18 +55,21 @@ pub struct MachineRow {
     pub healthy: bool,
     /// It is to hold nothing.
     pub drained: bool,
+    /// A drain of it outlives its program.
+    #[serde(default)]
+    pub keeps: bool,
     /// It goes.
     pub leaving: bool,
     /// It says nothing.
     pub silent: bool,
     /// Its share beside the others.
     pub weight: u16,
-    /// How many sets it has or is about to have.
-    pub sets: u32,
-    /// For how long it has been here.
     /// The most sets it takes while another can take them; 0 for any number.
     #[serde(default)]
     pub capacity: u16,
+    /// How many sets it has or is about to have.
+    pub sets: u32,
+    /// For how long it has been here.
     pub here_ms: u64,
 }
 
@@ -251,14 +254,15 @@ fn machine(one: &MemberStatus) -> MachineRow {
         mature: one.mature,
         healthy: one.healthy,
         drained: one.drained,
+        keeps: one.keeps,
         leaving: one.leaving,
         silent: one.silent,
         weight: one.weight,
+        capacity: one.capacity,
         sets: one.sets,
         here_ms: millis(one.here_for),
     }
 }
-        capacity: one.capacity,
 
 fn addresses(name: &SetName) -> Vec<AddressRow> {
     let one = |(interface, address, prefix): &(String, IpAddr, u8)| AddressRow {

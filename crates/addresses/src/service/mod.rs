@@ -6,7 +6,7 @@
 //! - `run`: the loop. `bus`, `others`, `orders`: what the bus, strangers and operators say. `setup`, `ending`: before and after.
 //! - `act`: what the core wants done. `outcome`: what became of it. `programs`: what is run. `tell`: what is logged and remembered.
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
-//! - `air`: what is said and heard on the networks.
+//! - `drained`: what outlives the program. `air`: what is said and heard on the networks.
 //! - [`Handle`]: how others speak with it. [`Report`]: what they see.
 
 mod act;
@@ -14,6 +14,7 @@ mod air;
 mod basis;
 mod bus;
 mod clock;
+mod drained;
 mod ending;
 mod handle;
 mod holding;
@@ -61,6 +62,8 @@ pub struct Setup {
     pub balancer: Option<watch::Receiver<BalancerState>>,
     /// Called before a set goes.
     pub going: Option<Going>,
+    /// The state directory, which is there already; without one, a drain does not outlive the program.
+    pub state: Option<std::path::PathBuf>,
     /// What the image of this program before has handed over ([`Legacy::words`]).
     pub legacy: Option<String>,
 }

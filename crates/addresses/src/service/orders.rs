@@ -4,15 +4,56 @@ use std::collections::BTreeSet;
 
 use base::Instant;
 use spread_client::{Backoff, Session};
+use vip::Vip;
 
 use super::clock;
+use super::drained::{Found, now_ms};
 use super::handle::Command;
 use crate::config::Config;
+use crate::control::lasting;
 
 use super::run::{Leaving, Service};
 use super::setup::{FRESH, FRESH_BY_ECHO, kernel_addresses, keyed, options, settings};
 
+/// Begins as the run before ended: drained, if it was. What is to be said of that.
+pub(super) fn begin(
+    vip: &mut Vip,
+    now: Instant,
+    found: &Found,
+    able: &Result<(), String>,
+) -> Option<String> {
+    if let Err(why) = able {
+        tracing::info!("a drain of this machine would not outlive its program: {why}");
+    }
+    vip.handle_keeps(now, able.is_ok());
+    let said = match found {
+        Found::Nothing => return None,
+        Found::Since(at) => format!(
+            "this machine has been drained for {}, by order; `backhand vip undrain` ends it",
+            lasting(now_ms().saturating_sub(*at))
+        ),
+        Found::Unclear(why) => format!(
+            "{why}; somebody has drained this machine, so it is drained; `backhand vip undrain` ends it"
+        ),
+    };
+    vip.begin_drained();
+    Some(said)
+}
+
 impl Service {
+    /// What became of writing down that this machine is drained, or is not.
+    pub(super) fn kept(&mut self, outcome: Result<(), String>) {
+        self.vip.handle_keeps(clock::now(), outcome.is_ok());
+        if let Err(why) = outcome {
+            let what = if self.vip.is_drained() {
+                "this machine takes part again when its program is started again"
+            } else {
+                "this machine is drained again when its program is started again"
+            };
+            self.alarm(None, format!("{why}; {what}"));
+        }
+    }
+
     pub(super) async fn ordered(&mut self, command: Command) {
         let now = clock::now();
         match command {

@@ -16,6 +16,7 @@ use vip::{Identity, MESSAGE_TYPE, SetKey, Vip};
 
 use super::air::{Air, BEAT};
 use super::basis::Shared;
+use super::drained::Keeper;
 use super::handle::{Command, Left, Legacy};
 use super::holding::Holdings;
 use super::places::Places;
@@ -103,6 +104,8 @@ pub(super) struct Service {
     pub(super) machines: BTreeMap<base::MachineId, String>,
     pub(super) round: super::act::Round,
     pub(super) ends: bool,
+    /// Writes down that this machine is drained.
+    pub(super) keeper: Keeper,
     /// Who is to be told what the next image needs.
     pub(super) handed_over: Option<(Duration, oneshot::Sender<Option<Legacy>>)>,
 }
@@ -113,7 +116,7 @@ impl Service {
         orders: UnboundedReceiver<Command>,
         changes: tokio::sync::watch::Sender<u64>,
     ) -> Result<Self, StartError> {
-        let Setup { config, endpoint, pulse, seek, balancer, going, legacy } = setup;
+        let Setup { config, endpoint, pulse, seek, balancer, going, state, legacy } = setup;
         let now = clock::now();
         let system = |what| move |error| StartError::System { what, error };
         let watch = Watch::open(Interests { links: true, addresses: true, neighbours: false })?;
@@ -147,6 +150,8 @@ impl Service {
             macs: places.links().filter_map(|link| link.mac).take(64).collect(),
         };
         let mut vip = Vip::new(identity, settings(&config, fresh), now);
+        let (keeper, found, able) = Keeper::open(state.as_deref());
+        let drained = super::orders::begin(&mut vip, now, &found, &able);
         let mut holdings = Holdings::default();
         for (set, holding) in adopted {
             tracing::info!(head = %set.head(), "kept: the image of this program before has handed it over");
@@ -173,7 +178,8 @@ impl Service {
         let hooks = Hooks::new(config.hooks.clone(), HOOKS_AT_ONCE);
         let health = Health::new(config.health.clone(), balancer);
         let counters = Counters { guardians: u64::from(guardian.is_some()), ..Counters::default() };
-        Ok(Self {
+        let mut service = Self {
+            keeper,
             share_at: config.share_neighbours_every.map(|_| now),
             relist_at: None,
             group: config.group,
@@ -220,7 +226,11 @@ impl Service {
             round: super::act::Round::default(),
             ends: false,
             handed_over: None,
-        })
+        };
+        if let Some(sentence) = drained {
+            service.alarm(None, sentence);
+        }
+        Ok(service)
     }
 
     pub(super) async fn run(mut self) {
@@ -270,6 +280,7 @@ impl Service {
             Some(command) = self.orders.recv() => self.ordered(command).await,
             verdict = self.health.next() => self.judged(verdict),
             done = self.hooks.next() => self.hook_ended(done),
+            Some(outcome) = self.keeper.outcomes.recv() => self.kept(outcome),
             () = room => {}
             () = sleep(pause) => {}
         }
@@ -329,6 +340,7 @@ impl Service {
                 break;
             }
         }
+        self.keeper.note(self.vip.is_drained());
         self.look_after_leaving(clock::now());
     }
 

@@ -266,7 +266,12 @@ fn drained(table: &Table, sets: &mut BTreeSet<IpAddr>, machine: &str) -> Progres
             1 => "its set of addresses is with another".to_owned(),
             number => format!("its {number} sets of addresses are with others"),
         };
-        return Progress::Done(format!("{machine} is drained: {what}"));
+        let until = if one.keeps {
+            ""
+        } else {
+            "; it takes part again when its program is started again, for it has no state directory that it can write"
+        };
+        return Progress::Done(format!("{machine} is drained: {what}{until}"));
     }
     Progress::Waits(waiting)
 }
@@ -298,7 +303,7 @@ mod tests {
         let machine = |name: &str| {
             json!({
                 "machine": name, "member": "", "shown": null, "mature": true, "healthy": true,
-                "drained": drained && name == "m1", "leaving": false, "silent": false, "weight": 100,
+                "drained": drained && name == "m1", "keeps": true, "leaving": false, "silent": false, "weight": 100,
                 "sets": 0, "here_ms": 0,
             })
         };
@@ -347,6 +352,11 @@ mod tests {
         assert_eq!(look(&table(Some("m2"), Some("m2"), true)), waits("is at m2; m1 lets go"));
         let done = "m1 is drained: its set of addresses is with another";
         assert_eq!(look(&table(Some("m2"), None, true)), Progress::Done(done.into()));
+        // Where nothing can be written down, that is said.
+        let mut forgets = table(Some("m2"), None, true);
+        forgets.machines[0].keeps = false;
+        let Progress::Done(said) = look(&forgets) else { panic!("it waits") };
+        assert!(said.starts_with(done) && said.contains("takes part again when"), "{said}");
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl State {
             peer.keep_unhealthy,
             peer.back_within.is_some(),
             peer.aside,
-            false,
+            peer.keeps,
         ]));
         out.number(u64::from(peer.weight));
         out.number(u64::from(peer.capacity));
@@ -100,7 +100,7 @@ impl State {
         };
         let count = from.count(MACS_MAX)?;
         let macs = (0..count).map(|_| from.array()).collect::<Result<_, _>>()?;
-        let [mature, healthy, drained, leaving, keep_unhealthy, back, aside, _] =
+        let [mature, healthy, drained, leaving, keep_unhealthy, back, aside, keeps] =
             bits(from.byte()?);
         let weight = from.count(1_000)?.max(1) as u16;
         let capacity = from.count(usize::from(u16::MAX))? as u16;
@@ -127,6 +127,7 @@ impl State {
             leaving,
             keep_unhealthy,
             aside,
+            keeps,
             back_within: back.then_some(within),
             weight,
             capacity,

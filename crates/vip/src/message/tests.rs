@@ -22,6 +22,7 @@ fn peer() -> Peer {
         drained: false,
         leaving: true,
         keep_unhealthy: true,
+        keeps: true,
         aside: false,
         back_within: Some(Duration::from_secs(9)),
         weight: 100,
