@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use addresses::service::Legacy;
 use anyhow::{Context, Result};
+use balancer::sockets::Kept;
 use balancer::{Balancer, Running, Sockets};
 use console::Console;
 use resources::{Handle, Service, Setup};
@@ -53,12 +54,14 @@ pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
             Ok(status)
         }
         Then::Become(binary) => {
-            let legacy = machine.end(tell, &told, Some(lasts));
+            let left = machine.end(tell, &told, Some(lasts));
             info!(binary = %binary.display(), "becoming the next image");
             crate::logging::finish();
             // What is handed over is open until then.
-            let error = upgrade::become_it(&binary, legacy.as_ref().map(Legacy::words).as_deref());
-            drop(legacy);
+            let listeners = left.as_ref().and_then(|(_, kept)| kept.hand_down().ok());
+            let legacy = left.as_ref().map(|(legacy, _)| legacy.words());
+            let error = upgrade::become_it(&binary, &upgrade::Left { legacy, listeners });
+            drop(left);
             Err(error)
         }
     }
@@ -94,6 +97,8 @@ struct Machine {
     console: Arc<Console>,
     bus: Option<Bus>,
     addresses: Option<Addresses>,
+    /// The listening sockets, for the next image of this program should it have to keep addresses.
+    kept: Kept,
 }
 
 /// The bus daemon on its thread.
@@ -177,7 +182,9 @@ fn reread_addresses(running: Option<&Addresses>, file: &FileArg) {
 impl Machine {
     fn start(config: Config, file: &FileArg) -> Result<Self> {
         balancer::sockets::raise_fd_limit();
-        let sockets = Sockets::bind(&config.balancer, &config.resources)?;
+        let inherited = upgrade::listeners();
+        let sockets = Sockets::bind_beside(inherited, &config.balancer, &config.resources)?;
+        let kept = config.addresses.as_ref().map(|_| sockets.keep()).unwrap_or_default();
         let setup = Setup {
             http_port: sockets.addresses().first().map_or(0, std::net::SocketAddr::port),
             peer_listener: sockets.peer_address().is_some(),
@@ -205,7 +212,7 @@ impl Machine {
         for address in serving {
             info!(%address, "serving");
         }
-        Ok(Self { resources, balancer, console, bus, addresses })
+        Ok(Self { resources, balancer, console, bus, addresses, kept })
     }
 
     /// Waits for the word to end; does what else is asked meanwhile.
@@ -231,15 +238,16 @@ impl Machine {
         }
     }
 
-    /// Drains; a second word to end cuts it short. With `lasts`, addresses that nobody can take stay for so long.
+    /// Drains; a second word to end cuts it short. With `lasts`, addresses that nobody can take stay for so long, and
+    /// their clients can connect, to be served by the next image.
     fn end(
         self,
         tell: Sender<Word>,
         told: &Receiver<Word>,
         lasts: Option<Duration>,
-    ) -> Option<Legacy> {
+    ) -> Option<(Legacy, Kept)> {
         info!("draining; a second signal ends at once");
-        let Self { resources, balancer, console, bus, addresses } = self;
+        let Self { resources, balancer, console, bus, addresses, kept } = self;
         let mut legacy = None;
         // New clients go to other machines from now on; those that are here are served to the end.
         match (addresses, lasts) {
@@ -250,6 +258,8 @@ impl Machine {
             }
             (None, _) => {}
         }
+        // Otherwise they are closed here, so that the workers' are the last and new clients are refused.
+        let left = legacy.map(|legacy| (legacy, kept));
         if let Some(bus) = &bus {
             info!("leaving the bus at once; clients of the web server are served to the end");
             bus.stopper.stop();
@@ -265,7 +275,7 @@ impl Machine {
             if let Some(bus) = bus {
                 bus.wait();
             }
-            return legacy;
+            return left;
         }
         loop {
             match told.recv() {
@@ -284,6 +294,6 @@ impl Machine {
             bus.wait();
         }
         info!("ended");
-        legacy
+        left
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Not here: accepting. See `worker`.
 
+mod heirs;
 mod privileges;
 
 use std::io;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::config::{Config, PeerListen};
+
+pub use heirs::{Inherited, Kept};
 
 /// Connections that may wait in the kernel for a worker, per socket. The kernel caps it at
 /// `net.core.somaxconn`.
@@ -112,8 +115,26 @@ impl Sockets {
     /// # Errors
     /// [`BindError`], which says by whom an address is used, or what to do. Nothing stays bound.
     pub fn bind(config: &Config, cluster: &resources::Config) -> Result<Self, BindError> {
+        Self::bind_beside(Inherited::default(), config, cluster)
+    }
+
+    /// The same, and where the former image of this program has left sockets for clients at an address, with those, so that whoever
+    /// connected to them meanwhile is served. Those that the configuration does not name any more are closed.
+    ///
+    /// # Errors
+    /// As [`Sockets::bind`].
+    pub fn bind_beside(
+        inherited: Inherited,
+        config: &Config,
+        cluster: &resources::Config,
+    ) -> Result<Self, BindError> {
         let peers = peer_addresses(config, cluster);
-        Self::bind_addresses(&config.http.listen, &peers, config.http.workers)
+        Self::bind_all(inherited, &config.http.listen, &peers, config.http.workers)
+    }
+
+    /// The sockets for clients once more, for the next image of this program. They listen for as long as either is open.
+    pub fn keep(&self) -> Kept {
+        Kept::of(self.workers.iter().flat_map(|worker| &worker.clients))
     }
 
     /// Whether this machine has the addresses that the configuration names. Listens nowhere and takes no port, so that
@@ -143,13 +164,32 @@ impl Sockets {
         peers: &[SocketAddr],
         workers: usize,
     ) -> Result<Self, BindError> {
+        Self::bind_all(Inherited::default(), clients, peers, workers)
+    }
+
+    fn bind_all(
+        mut inherited: Inherited,
+        clients: &[SocketAddr],
+        peers: &[SocketAddr],
+        workers: usize,
+    ) -> Result<Self, BindError> {
+        inherited.close_others(clients);
         let mut sockets = Self {
             workers: (0..workers.max(1)).map(|_| WorkerSockets::default()).collect(),
             addresses: Vec::new(),
             peer: None,
         };
         for &address in clients {
-            let (bound, listeners) = bind_one("client", "http", address, workers.max(1))?;
+            let (bound, listeners) = match inherited.take(address, workers.max(1)) {
+                here if here.is_empty() => bind_one("client", "http", address, workers.max(1))?,
+                mut here => {
+                    let more = workers.max(1) - here.len();
+                    let more =
+                        listen(address, more).map_err(|e| explain("client", "http", address, e));
+                    here.extend(more?);
+                    (address, here)
+                }
+            };
             sockets.addresses.push(bound);
             let each = sockets.workers.iter_mut().zip(listeners);
             each.for_each(|(worker, listener)| worker.clients.push(listener));
@@ -220,15 +260,18 @@ fn bind_one(
     let claim = socket(address, false).map_err(explain)?;
     let bound = claim.local_addr().map_err(explain)?.as_socket().unwrap_or(address);
     drop(claim);
-    let listeners = (0..workers)
-        .map(|_| {
-            let socket = socket(bound, true)?;
-            socket.listen(BACKLOG)?;
-            Ok(TcpListener::from(socket))
-        })
-        .collect::<io::Result<Vec<_>>>()
-        .map_err(explain)?;
+    let listeners = listen(bound, workers).map_err(explain)?;
     Ok((bound, listeners))
+}
+
+/// So many sockets that share an address.
+fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let one = |_| {
+        let socket = socket(address, true)?;
+        socket.listen(BACKLOG)?;
+        Ok(TcpListener::from(socket))
+    };
+    (0..count).map(one).collect()
 }
 
 fn socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
