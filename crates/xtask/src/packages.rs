@@ -25,6 +25,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("setsid", "util-linux"),
+    // One machine's wall clock jumps; another's disk hangs.
+    ("faketime", "faketime"),
+    ("mkfs.ext4", "e2fsprogs"),
     // Modules of hooks are compiled; the example of hooks elects the primary of a database.
     ("cc", "gcc"),
     ("pg_ctlcluster", "postgresql"),

@@ -31,8 +31,12 @@ pub(crate) struct Seen {
 impl Eyes {
     /// On the usual hosts. Returns when all see the address served.
     pub(crate) fn open(stand: &Stand, ip: IpAddr) -> Self {
+        Self::open_every(stand, ip, Duration::from_millis(10))
+    }
+
+    /// The same with each client connecting so often.
+    pub(crate) fn open_every(stand: &Stand, ip: IpAddr, every: Duration) -> Self {
         let to = (ip, PORT).into();
-        let every = Duration::from_millis(10);
         let (warm, behind) = (Place::Host(WARM), Place::Host(BEHIND));
         let probes = [
             TcpProbe::new(warm, to),

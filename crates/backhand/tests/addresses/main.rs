@@ -12,7 +12,10 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clocks;
+mod crowds;
 mod deaths;
+mod disks;
 mod eyes;
 mod faults;
 mod mistakes;
@@ -24,6 +27,7 @@ mod six;
 mod sizes;
 mod stand;
 mod stops;
+mod upgrades;
 
 use std::process::ExitCode;
 
@@ -45,8 +49,22 @@ fn main() -> ExitCode {
         faults::TRIALS,
         quorum::TRIALS,
         six::TRIALS,
+        crowds::TRIALS,
+        disks::TRIALS,
+        upgrades::TRIALS,
     ];
-    let trials = all.concat().into_iter().map(|(name, run)| trial(name, &namespaces, run));
+    let all = all.concat();
+    // Those that need something more.
+    let also = |more: Result<(), String>| namespaces.clone().and(more);
+    let some = [
+        (crowds::ROOMY, also(crowds::may_make_room())),
+        (disks::FREEZING, also(disks::may_freeze())),
+        (clocks::TRIALS, also(clocks::may_jump())),
+    ];
+    let trials =
+        std::iter::once((&*all, namespaces.clone())).chain(some).flat_map(|(trials, needs)| {
+            trials.iter().map(move |(name, run)| trial(name, &needs, *run)).collect::<Vec<_>>()
+        });
     // Beside each other they would measure one another.
     trial::run_in_turn(trials.collect())
 }

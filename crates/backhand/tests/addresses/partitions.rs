@@ -7,12 +7,13 @@ use testkit::trial::Failed;
 
 use crate::Named;
 use crate::eyes::Eyes;
-use crate::stand::{Stand, v4};
+use crate::stand::{Stand, v4, v6};
 use crate::support::PATIENCE;
 
 pub(crate) const TRIALS: &[Named] = &[
     ("each_part_of_four_machines_has_everything_and_the_whole_has_each_once", every_pattern),
     ("a_flapping_carrier_costs_others_nothing_and_ends_well", flapping),
+    ("an_interface_set_down_and_up_for_ten_seconds_moves_little_and_ends_well", set_down_and_up),
     ("a_network_that_parts_again_while_it_merges_ends_well", parted_while_merging),
 ];
 
@@ -97,6 +98,50 @@ fn flapping() -> Result<(), Failed> {
     println!("flapping: owners on the wire changed {} times", seen.owner.owners().len());
     seen.gap("flapping", began, Duration::from_secs(3));
     calm.gap("beside a flapping machine", began, Duration::from_secs(1));
+    Ok(stand.all_live()?)
+}
+
+/// Set down on the machine itself, where the kernel drops what it has of version 6 and keeps the rest.
+fn set_down_and_up() -> Result<(), Failed> {
+    let mut stand = Stand::silent(3, (1..=6).map(v4).chain((1..=3).map(v6)));
+    stand.start_all();
+    let flaps = stand.holder(&stand.all(), v4(1)).expect("one has it");
+    let calm: Vec<usize> = stand.all().into_iter().filter(|i| *i != flaps).collect();
+    let had = stand.held(flaps);
+    let other = *stand.held(calm[0]).first().expect("it has some");
+    let (eyes, beside) = (Eyes::open(&stand, v4(1)), Eyes::open(&stand, other));
+    let (began, mut map, mut moves) = (Instant::now(), stand.map(), 0);
+    let place = Place::Machine(flaps);
+    let mut flips = 0;
+    while began.elapsed() < Duration::from_secs(10) {
+        stand.lab.set_link(place, "eth0", flips % 2 == 1)?;
+        flips += 1;
+        let until = Instant::now() + Duration::from_millis(300);
+        // The fault itself: how long each state lasts is what is tried here.
+        while Instant::now() < until {
+            let now = stand.map();
+            moves +=
+                now.iter().filter(|(ip, at)| map.get(*ip).is_some_and(|was| was != *at)).count();
+            map.extend(now);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    stand.lab.set_link(place, "eth0", true)?;
+    let still = Instant::now();
+    stand.wait_until_whole(&stand.all());
+    println!("set down and up {flips} times: one each {:?} after the last", still.elapsed());
+    eyes.wait_until_served(&stand, Instant::now());
+    beside.wait_until_served(&stand, Instant::now());
+    let (seen, beside) = (eyes.close(), beside.close());
+    println!(
+        "set down and up: {moves} changes of holders of {} addresses, owners of one on the wire changed {} times",
+        had.len(),
+        seen.owner.owners().len()
+    );
+    // Who flaps waits longer each time: by no means does each of them go with each time that it is down, and come back.
+    assert!(moves <= 4 * had.len(), "{moves} moves of {had:?} in {} times down", flips / 2);
+    seen.gap("set down and up", began, Duration::from_secs(3));
+    beside.gap("beside one set down and up", began, Duration::from_secs(1));
     Ok(stand.all_live()?)
 }
 

@@ -112,7 +112,7 @@ fn many(stand: &mut Stand) {
 }
 
 /// Addresses of a network with room for them; the machines and the warm host are in it.
-fn wide(count: u16) -> Result<Stand, Failed> {
+pub(crate) fn wide(count: u16) -> Result<Stand, Failed> {
     let ip = |i: u16| IpAddr::from(Ipv4Addr::from_bits(0x0a5a_0000 + u32::from(i)));
     let lab = LabConfig { hosts: hosts(), ..LabConfig::default() };
     let mut stand = Stand::silent_in(3, (1..=count).map(ip), lab);

@@ -145,22 +145,27 @@ impl Stand {
 
     /// Starts machine `i` with this file, through something that is the program or becomes it.
     pub(crate) fn start_as(&mut self, i: usize, text: &str, spawn: Spawn) {
-        // The one before may still have its sockets.
-        for dying in self.dying.drain(..) {
-            assert_eq!(dying.wait_timeout(PATIENCE), Some(Exit::Signal(9)));
-        }
         let name = self.lab.machine(i).name().to_owned();
         let file = self.path(&format!("{name}.toml"));
         fs::write(&file, text).unwrap();
         let log = self.path(&format!("{name}.log"));
         let spawn = spawn.args(["run", "--config"]).arg(&file).cwd("/");
         let spawn = spawn.stdout(Output::File(log.clone())).stderr(Output::File(log));
-        self.runs[i] = Some(self.lab.machine(i).spawn(spawn).unwrap());
+        self.start_with(i, spawn);
     }
 
     /// Starts machine `i` by this, whose log is its own affair.
     pub(crate) fn start_with(&mut self, i: usize, spawn: Spawn) {
+        // The one before may still have its sockets.
+        for dying in self.dying.drain(..) {
+            assert_eq!(dying.wait_timeout(PATIENCE), Some(Exit::Signal(9)));
+        }
         self.runs[i] = Some(self.lab.machine(i).spawn(spawn).unwrap());
+    }
+
+    /// Whether machine `i` was started and not killed or stopped since.
+    pub(crate) fn runs(&self, i: usize) -> bool {
+        self.runs[i].is_some()
     }
 
     pub(crate) fn run(&self, i: usize) -> &Process {

@@ -1,0 +1,172 @@
+//! Upgrades in place: SIGUSR2.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use lab::{Output, Place, Signal, Spawn};
+use testkit::trial::Failed;
+
+use crate::Named;
+use crate::eyes::Eyes;
+use crate::stand::{Stand, WARM, v4, v6};
+use crate::support::PROGRAM;
+
+pub(crate) const TRIALS: &[Named] = &[
+    ("an_upgrade_of_one_machine_after_the_other_costs_no_connection", rolling),
+    ("a_machine_upgraded_alone_keeps_its_addresses_all_the_time_and_loses_no_request", alone),
+    ("an_upgrade_to_what_cannot_be_executed_is_refused_and_serving_goes_on", refused),
+];
+
+/// How often clients connect.
+const EVERY: Duration = Duration::from_millis(5);
+
+/// A binary at this path, in the place of what is there.
+fn install(at: &Path) {
+    let new = at.with_extension("new");
+    // A copy is big; a link is another file to whoever looks at the path.
+    if fs::hard_link(PROGRAM, &new).is_err() {
+        fs::copy(PROGRAM, &new).unwrap();
+    }
+    fs::rename(new, at).unwrap();
+}
+
+fn binary(stand: &Stand, i: usize) -> PathBuf {
+    stand.path(&format!("program{}", i + 1))
+}
+
+/// Starts all machines, each with a binary of its own.
+fn start_all(stand: &mut Stand) {
+    for i in stand.all() {
+        let (text, binary) = (stand.with(i, &stand.list()), binary(stand, i));
+        install(&binary);
+        stand.start_as(i, &text, Spawn::new(binary));
+    }
+    stand.wait_until_even(&stand.all());
+}
+
+/// Puts a new binary in the place of machine `i`'s and upgrades it. Returns when that runs, in the same process.
+fn upgrade(stand: &Stand, i: usize) {
+    let (binary, pid) = (binary(stand, i), stand.run(i).pid());
+    let exe = || fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    fs::remove_file(&binary).unwrap();
+    assert!(exe().to_string_lossy().ends_with(" (deleted)"), "{:?}", exe());
+    install(&binary);
+    let before = stand.count(i, &["starting", "version="]);
+    stand.run(i).signal_alone(Signal::USR2).unwrap();
+    stand.until("the next image starts", || {
+        (stand.count(i, &["starting", "version="]) > before).then_some(())
+    });
+    assert_eq!(exe(), binary);
+}
+
+fn rolling() -> Result<(), Failed> {
+    let mut stand = Stand::silent(3, (1..=6).map(v4));
+    start_all(&mut stand);
+    let eyes = Eyes::open_every(&stand, v4(1), EVERY);
+    for i in stand.all() {
+        let began = Instant::now();
+        upgrade(&stand, i);
+        let starts = began.elapsed();
+        stand.wait_until_even(&stand.all());
+        println!(
+            "m{}: the next image after {starts:?}, its share after {:?}",
+            i + 1,
+            began.elapsed()
+        );
+        assert_eq!(stand.count(i, &["all addresses are with other machines"]), 1);
+    }
+    eyes.wait_until_served(&stand, Instant::now());
+    let seen = eyes.close();
+    seen.nothing_lost("upgraded one after the other", 6);
+    assert!(seen.owner.owners().len() > 1, "it has never moved");
+    Ok(stand.all_live()?)
+}
+
+fn alone() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1), v4(2), v6(1)]);
+    start_all(&mut stand);
+    // Every change of an address, as the kernel tells it.
+    let changes = stand.path("changes");
+    let monitor = Spawn::new("ip").args(["-o", "monitor", "address"]).cwd("/");
+    let monitor = monitor.stdout(Output::File(changes.clone())).stderr(Output::Null);
+    let monitor = stand.lab.machine(0).spawn(monitor)?;
+    let lines = || fs::read_to_string(&changes).unwrap_or_default().lines().count();
+    stand.until("a renewal is seen", || (lines() > 0).then_some(()));
+    let (four, six) =
+        (Eyes::open_every(&stand, v4(1), EVERY), Eyes::open_every(&stand, v6(1), EVERY));
+    for _ in 0..2 {
+        let began = Instant::now();
+        upgrade(&stand, 0);
+        let renewals = lines();
+        four.wait_until_served(&stand, Instant::now());
+        six.wait_until_served(&stand, Instant::now());
+        println!("alone: the next image serves after {:?}", began.elapsed());
+        stand.until("it renews", || (lines() > renewals).then_some(()));
+        // What the former image left runs out within a minute; what the next one holds has the usual lease again.
+        stand.until("the lease is the usual one", || {
+            let held = stand.lab.addresses(Place::Machine(0)).unwrap();
+            let held = held.iter().filter(|held| stand.shared.contains(&held.address));
+            let mut valid = held.map(|held| held.valid);
+            valid
+                .all(|valid| valid.is_some_and(|left| left <= Duration::from_secs(3)))
+                .then_some(())
+        });
+    }
+    assert_eq!(stand.count(0, &["they are kept for the next image"]), 2);
+    assert!(stand.is_whole(&[0]));
+    let monitor_lives = monitor.is_running();
+    let told = fs::read_to_string(&changes)?;
+    let off: Vec<&str> = told.lines().filter(|line| line.contains("Deleted")).collect();
+    assert!(monitor_lives && off.is_empty(), "an address was off: {off:?}");
+    for eyes in [four, six] {
+        let seen = eyes.close();
+        seen.nothing_lost("upgraded alone", 0);
+        let quiet = seen.owner.questions().iter().filter(|q| q.owners().is_empty()).count();
+        println!("of {} questions who has it {quiet} had no answer", seen.owner.questions().len());
+    }
+    assert!(stand.believes(WARM, v4(1)).is_some());
+    monitor.kill9()?;
+    Ok(stand.all_live()?)
+}
+
+fn refused() -> Result<(), Failed> {
+    let mut stand = Stand::silent(2, (1..=4).map(v4));
+    start_all(&mut stand);
+    let at = stand.holder(&[0, 1], v4(1)).expect("one has it");
+    let (binary, map) = (binary(&stand, at), stand.map());
+    let eyes = Eyes::open(&stand, v4(1));
+    let script = |text: &str, mode: u32| {
+        let new = binary.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
+        fs::rename(new, &binary).unwrap();
+    };
+    let none = || fs::remove_file(&binary).unwrap();
+    let cases: [(&dyn Fn(), &str); 4] = [
+        (&none, "No such file"),
+        (&|| script("#!/bin/sh\n", 0o644), "Permission denied"),
+        (&|| script("no program\n", 0o755), "format error"),
+        (
+            &|| script("#!/bin/sh\necho too old >&2\nexit 3\n", 0o755),
+            "does not take the configuration: too old",
+        ),
+    ];
+    for (put, why) in cases {
+        put();
+        stand.run(at).signal_alone(Signal::USR2)?;
+        stand.wait_until_said(at, &["not upgraded", why]);
+        let now = Instant::now();
+        eyes.wait_until_served(&stand, now);
+        assert_eq!(stand.map(), map, "something has moved");
+    }
+    assert_eq!(stand.count(at, &["draining"]), 0);
+    eyes.close().nothing_lost("not upgraded", 0);
+    // And it is none the worse for it.
+    install(&binary);
+    stand.run(at).signal_alone(Signal::USR2)?;
+    stand.wait_until_said(at, &["becoming the next image"]);
+    stand.wait_until_even(&[0, 1]);
+    Ok(stand.all_live()?)
+}
