@@ -48,6 +48,7 @@ mod chore;
 mod config;
 mod door;
 mod error;
+mod frame;
 mod hub;
 mod machine;
 mod one;

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Kind;
 use crate::error::LabError;
+use crate::frame;
 use crate::running::{Bench, Lab};
 use crate::wire::Request;
 
@@ -90,6 +91,27 @@ impl Lab {
         let socket = self.bench().socket(place, Domain::for_address(at), Type::DGRAM)?;
         socket.bind(&at.into()).map_err(LabError::io(format!("binding {at}")))?;
         Ok(socket.into())
+    }
+
+    /// Makes a socket on the wire: it hears every frame with this EtherType (0x0806 is ARP, 0x86dd IPv6) that comes by an interface of
+    /// `place`, also what is for somebody else, and sends such frames there (packet(7)). It does not wait when there is nothing.
+    ///
+    /// # Errors
+    /// When the place has no such interface, on a lab without cables, or when the lab has ended.
+    pub fn wire(&self, place: Place, interface: &str, kind: u16) -> Result<Socket, LabError> {
+        let links = self.links(place)?;
+        let link = links.iter().find(|link| link.name == interface);
+        let link = link.ok_or_else(|| LabError::Config {
+            what: "the interface of a socket",
+            value: interface.to_owned(),
+            remedy: "the place has none called so",
+        })?;
+        let protocol = Some(Protocol::from(i32::from(kind.to_be())));
+        let sockets = self.bench().sockets(place, (Domain::PACKET, Type::RAW, protocol), 1)?;
+        let socket = sockets.into_iter().next().ok_or(LabError::Ended)?;
+        frame::bind(&socket, link.index, kind).map_err(LabError::io("a socket on the wire"))?;
+        socket.set_nonblocking(true).map_err(LabError::io("a socket on the wire"))?;
+        Ok(socket)
     }
 }
 

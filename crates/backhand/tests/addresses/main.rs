@@ -27,6 +27,7 @@ mod six;
 mod sizes;
 mod stand;
 mod stops;
+mod told;
 mod upgrades;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         crowds::TRIALS,
         disks::TRIALS,
         upgrades::TRIALS,
+        told::TRIALS,
     ];
     let all = all.concat();
     // Those that need something more.

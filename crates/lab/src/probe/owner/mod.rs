@@ -1,14 +1,13 @@
 //! Who on the wire says to have an address: ARP for IPv4, neighbour solicitation for IPv6.
 
 mod frames;
-mod wire;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
 use super::pace::Pace;
 use super::running::{MAX_TRIES, Probing, Shared, Span, longest_pause};
@@ -74,12 +73,7 @@ impl OwnerProbe {
         let (Some(question), kind) = (asker.question(), asker.ether_type()) else {
             return Err(bad("the interface of a probe", "its address is of another family"));
         };
-        let protocol = Some(Protocol::from(i32::from(kind.to_be())));
-        let kinds = (Domain::PACKET, Type::RAW, protocol);
-        let sockets = lab.bench().sockets(self.from, kinds, 1)?;
-        let socket = sockets.into_iter().next().ok_or(LabError::Ended)?;
-        wire::bind(&socket, link.index, kind).map_err(LabError::io("a socket on the wire"))?;
-        socket.set_nonblocking(true).map_err(LabError::io("a socket on the wire"))?;
+        let socket = lab.wire(self.from, &self.interface, kind)?;
         let name = format!("owner of {}", self.address);
         let asking = Asking { socket, question, asker, pace };
         let trace = OwnerTrace { questions: Vec::new(), missed: 0, strays: 0 };

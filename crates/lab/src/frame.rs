@@ -1,4 +1,4 @@
-//! A socket on the wire itself, bound to one interface (packet(7)).
+//! Sockets on the wire itself, each bound to one interface (packet(7)).
 
 use std::io;
 use std::os::fd::AsFd;
@@ -33,7 +33,7 @@ unsafe impl SocketAddrArg for LinkAddress {
 }
 
 /// Binds a socket to an interface: it hears and sends frames of this kind there.
-pub(super) fn bind(socket: &impl AsFd, interface: u32, kind: u16) -> io::Result<()> {
+pub(crate) fn bind(socket: &impl AsFd, interface: u32, kind: u16) -> io::Result<()> {
     let address = LinkAddress {
         family: PACKET,
         protocol: kind.to_be(),
