@@ -130,10 +130,11 @@ impl Stand {
         )
     }
 
-    /// The file of machine `i` with this section of addresses.
+    /// The file of machine `i` with this section of addresses. Machines share their folders here, so none has the usual control
+    /// socket.
     pub(crate) fn with(&self, i: usize, section: &str) -> String {
         self.base(i)
-            + "[addresses]\nmature = \"1s\"\nbalance = { interval = \"500ms\" }\n"
+            + "[addresses]\nsocket = \"\"\nmature = \"1s\"\nbalance = { interval = \"500ms\" }\n"
             + section
     }
 
