@@ -95,7 +95,7 @@ impl Files {
             state = quoted(&folder.join("state")),
             site = quoted(&folder.join("site")),
             socket = quoted(&folder.join(super::bus::SOCKET)),
-            moving = moving(public),
+            moving = moving(public, &folder),
             log = quoted(&folder.join("access.log")),
         );
         let file = folder.join("backhand.toml");
@@ -104,16 +104,20 @@ impl Files {
     }
 }
 
-/// The section of the addresses that move; nothing without any.
-fn moving(public: &[IpAddr]) -> String {
+/// The control socket of a machine's addresses, below its folder: the machines share this computer's folders.
+const CONTROL: &str = "addresses";
+
+/// The section of the addresses that move, for the machine with this folder; nothing without any.
+fn moving(public: &[IpAddr], folder: &Path) -> String {
     if public.is_empty() {
         return String::new();
     }
     let list: Vec<String> = public.iter().map(|ip| format!("\"{ip}\"")).collect();
     format!(
         "# The addresses that clients are given. Each is always at exactly one living machine.\n\
-         [addresses]\nlist = [{}]\nmature = \"1s\"\nstop_within = \"1s\"\nbalance = {{ interval = \"1s\" }}\n\n",
-        list.join(", ")
+         [addresses]\nlist = [{}]\nsocket = {}\nmature = \"1s\"\nstop_within = \"1s\"\nbalance = {{ interval = \"1s\" }}\n\n",
+        list.join(", "),
+        quoted(&folder.join(CONTROL)),
     )
 }
 
@@ -130,4 +134,28 @@ fn write_site(site: &Path, machine: &str) -> Result<()> {
         fs::write(site.join(name), text.replace(MACHINE, machine))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn each_machine_has_a_control_socket_of_its_own_below_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path()).unwrap();
+        let public = [IpAddr::from([10, 77, 0, 101])];
+        for name in ["web1", "web2"] {
+            let around = Around {
+                address: [10, 77, 0, 1].into(),
+                network: "10.77.0.0/24",
+                unicast: &[],
+                public: &public,
+            };
+            let file = files.machine(name, &around).unwrap();
+            let addresses = Config::load(Some(&file)).unwrap().addresses.unwrap();
+            assert_eq!(addresses.socket, Some(folder.path().join(name).join(CONTROL)));
+        }
+    }
 }
