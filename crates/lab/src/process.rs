@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,16 @@ impl Process {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Where the caller finds what this process calls `path`, a whole path: also in folders and on disks that only it or its machine
+    /// has. Good for as long as it runs.
+    #[must_use]
+    pub fn seen(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        // The kernel shows a process's mounts at this place (proc(5)).
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid));
+        root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Sends a signal to its process group. Nothing happens when it has ended.

@@ -153,9 +153,9 @@ impl Bus {
         self.daemons[i].as_ref().expect("the daemon was started")
     }
 
-    /// Where clients of daemon `i` connect: its Unix socket, seen through the daemon's own eyes.
+    /// Where clients of daemon `i` connect: its Unix socket, in the folder that only its machine has.
     pub(crate) fn endpoint(&self, i: usize) -> Endpoint {
-        Endpoint::Unix(format!("/proc/{}/root/tmp/{PORT}", self.process(i).pid()).into())
+        Endpoint::Unix(self.process(i).seen(format!("/tmp/{PORT}")))
     }
 
     /// Starts the program with these words as daemon `i`.

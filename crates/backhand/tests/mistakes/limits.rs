@@ -43,8 +43,7 @@ fn full_disk() -> Result<(), Failed> {
     says(&warnings(&cluster, 0), &["access-log records were lost: the disk is full"])?;
     says(&cluster.said(0), &["The access log cannot be written; requests go on", "No space left"])?;
     // Its disk is seen through its process alone. With room again, records are written again.
-    let pid = cluster.process(0).pid();
-    let seen = format!("/proc/{pid}/root{}/access", disk.display());
+    let seen = cluster.process(0).seen(disk.join("access"));
     assert!(fs::metadata(&seen)?.len() <= stage::DISK.into());
     fs::OpenOptions::new().write(true).open(&seen)?.set_len(0)?;
     until("the log is written again", || cluster.said(0).contains("written again").then_some(()));

@@ -33,8 +33,8 @@ fn bad_clients() -> Result<(), Failed> {
     let stage = Stage::new(&["m1"], "eth0");
     let program = stage.whole(0, LINES);
     until("it holds its address", || (stage.list(0)?["sets"][0]["here"] == true).then_some(()));
-    let at = |path: &str| PathBuf::from(format!("/proc/{}/root{path}", program.pid()));
-    let (ours, historical) = (at("/run/backhand/addresses.sock"), at("/run/wack.it"));
+    let ours = program.seen("/run/backhand/addresses.sock");
+    let historical = program.seen("/run/wack.it");
     for path in [&ours, &historical] {
         assert_eq!(std::fs::metadata(path)?.mode() & 0o777, 0o600);
     }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
-use lab::{Cut, Lab, LabConfig, Place};
+use lab::{Cut, Lab, LabConfig, Place, Spawn};
 
 use crate::support::{SHORT, shell};
 
@@ -108,4 +108,9 @@ pub(crate) fn own_folders(config: LabConfig, folder: &Path) {
     assert_eq!(shell(&lab.machine(0), &format!("ls {folder}")), "both\nmine");
     let outside = std::fs::read_dir(folder.to_string()).unwrap().count();
     assert_eq!(outside, 2);
+    // From outside it is found through whoever runs there.
+    let sleeper = Spawn::new("/bin/sleep").args(["60"]).cwd("/");
+    let [first, second] = [0, 1].map(|i| lab.machine(i).spawn(sleeper.clone()).unwrap());
+    let mine = format!("{folder}/mine");
+    assert!(first.seen(&mine).exists() && !second.seen(&mine).exists());
 }
