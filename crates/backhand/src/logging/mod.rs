@@ -19,7 +19,7 @@ pub(crate) struct Log {
     ///
     /// For everything, or by part of the program: `"info,resources=debug"` says more of how the machines know each
     /// other, `"warn,balancer=info"` less of all but serving. The parts are those a line names: `resources`, `balancer`,
-    /// `backhand`.
+    /// `spread_daemon` (the bus), `addresses`, `backhand`, and `lab` of the demonstration.
     ///
     /// Default "info". The environment variable `BACKHAND_LOG`, written alike, overrides it for one start.
     pub(crate) level: toml::Spanned<String>,
@@ -57,7 +57,7 @@ impl Log {
 }
 
 /// The parts of the program that say something.
-const PARTS: [&str; 4] = ["resources", "balancer", "spread_daemon", "backhand"];
+const PARTS: [&str; 6] = ["resources", "balancer", "spread_daemon", "addresses", "lab", "backhand"];
 
 /// A part, or a module of one.
 fn is_part(name: &str) -> bool {
@@ -186,6 +186,68 @@ mod tests {
             "nope[x]=info",
         ] {
             assert!(filter(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_crate_that_logs_is_a_part() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let dependencies = |of: &str| {
+            let text = std::fs::read_to_string(folder.join(of).join("Cargo.toml")).unwrap();
+            let file: toml::Table = text.parse().unwrap();
+            let section = file.get("dependencies").and_then(toml::Value::as_table);
+            section.map(|all| all.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
+        };
+        let ours = dependencies("backhand").into_iter().filter(|name| folder.join(name).is_dir());
+        let speaks = |name: &String| dependencies(name).iter().any(|one| one == "tracing");
+        let mut parts: Vec<String> =
+            ours.filter(speaks).map(|name| name.replace('-', "_")).collect();
+        parts.push("backhand".into());
+        parts.sort();
+        let mut listed = PARTS.to_vec();
+        listed.sort_unstable();
+        assert_eq!(parts, listed);
+    }
+
+    #[test]
+    fn the_addresses_are_filtered_by_their_part() {
+        let said = |level: &str| {
+            let lines = Lines::default();
+            let subscriber = tracing_subscriber::fmt()
+                .with_env_filter(filter(level).unwrap())
+                .with_writer(lines.clone())
+                .finish();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::debug!(target: "addresses::service::tell", "of addresses");
+                tracing::debug!(target: "balancer", "of the balancer");
+            });
+            let lines = lines.0.lock().unwrap();
+            ["of addresses", "of the balancer"]
+                .map(|words| String::from_utf8_lossy(&lines).contains(words))
+        };
+        assert_eq!(said("info,addresses=debug"), [true, false]);
+        assert_eq!(said("debug,addresses=warn"), [false, true]);
+    }
+
+    /// Lines that are kept.
+    #[derive(Clone, Default)]
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl tracing_subscriber::fmt::MakeWriter<'_> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
         }
     }
 }
