@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -115,23 +116,31 @@ pub(crate) struct SocketFile {
     pub(crate) path: PathBuf,
     folder: OwnedFd,
     name: std::ffi::OsString,
-    inode: u64,
+    /// The file itself. As long as it is kept its number is not given to another, so that a successor's file is told from it.
+    file: OwnedFd,
 }
 
 impl SocketFile {
     pub(crate) fn of(path: &std::path::Path) -> Option<Self> {
-        let inode = std::fs::symlink_metadata(path).ok()?.ino();
         let folder = std::fs::File::open(path.parent()?).ok()?.into();
-        Some(Self { path: path.into(), folder, name: path.file_name()?.into(), inode })
+        let name = path.file_name()?.to_owned();
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&folder, &name, flags, Mode::empty()).ok()?;
+        Some(Self { path: path.into(), folder, name, file })
+    }
+
+    fn is_there(&self) -> rustix::io::Result<bool> {
+        let now = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let ours = rustix::fs::fstat(&self.file)?;
+        Ok((now.st_dev, now.st_ino) == (ours.st_dev, ours.st_ino))
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-        let now = rustix::fs::statat(&self.folder, &self.name, flags);
-        if now.is_ok_and(|now| now.st_ino == self.inode) {
-            let _ = rustix::fs::unlinkat(&self.folder, &self.name, rustix::fs::AtFlags::empty());
+        if self.is_there() == Ok(true) {
+            // Somebody else may have removed it.
+            let _ = rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty());
         }
     }
 }
@@ -207,6 +216,22 @@ mod tests {
         let second = at(&path).unwrap();
         UnixStream::connect(&path).unwrap();
         assert!(second.accept().is_ok());
+    }
+
+    #[test]
+    fn the_file_goes_with_its_daemon_and_that_of_a_successor_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let first = (at(&path).unwrap(), SocketFile::of(&path).unwrap());
+        drop(first.0);
+        // File systems give the number of a file that is gone to the next one.
+        let second = (at(&path).unwrap(), SocketFile::of(&path).unwrap());
+        drop(first.1);
+        UnixStream::connect(&path).unwrap();
+        // Whoever lets others in changes nothing about whose it is.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        drop(second);
+        assert!(!path.exists());
     }
 
     #[test]
