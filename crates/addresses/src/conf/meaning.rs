@@ -54,10 +54,10 @@ impl Judge {
     fn config(&mut self, draft: &mut Draft<'_>, machine: &str, ask: &mut Ask<'_>) -> Config {
         let second = Duration::from_secs(1);
         self.said(draft);
-        // What follows from a mistake of form is not told: an address may be preferred that could not be read.
-        let formed = self.mistakes.is_empty();
         let sets = self.sets(draft);
-        let prefer = if formed { self.prefer(draft, &sets, ask) } else { Vec::new() };
+        // What follows from another mistake is not told: an address may be preferred that could not be read, or was left out.
+        let whole = self.mistakes.is_empty();
+        let prefer = if whole { self.prefer(draft, &sets, ask) } else { Vec::new() };
         let notify = self.notify(draft, &sets);
         let cache = notify.iter().any(|whom| matches!(whom, Notify::Neighbours { .. }));
         let module_dir = PathBuf::from(draft.module_dir.map_or(".", |folder| folder.text));

@@ -62,8 +62,11 @@ impl Found {
             let read = PrivateName::new(name.as_bytes());
             read.map_err(|error| self.said("private_name", error, "leave it out")).ok()
         });
+        let before = self.problems.len();
         let sets = self.sets(section);
-        let prefer = self.prefer(section, &sets);
+        // A set that is left out, or a name that is mistaken, may be the one that is meant elsewhere.
+        let known = (self.problems.len() == before).then_some(&*sets);
+        let prefer = known.map(|sets| self.prefer(section, sets)).unwrap_or_default();
         let notify = self.notify(section, &sets);
         let neighbours = notify.iter().any(|who| matches!(who, Notify::Neighbours { .. }));
         let shared = section.share_neighbours_every.or(neighbours.then_some(secs(60)));
@@ -122,7 +125,7 @@ impl Found {
             quorum: self.quorum(section, &sets, around),
             when_all_unhealthy: section.when_all_unhealthy,
             health: self.health(section),
-            hooks: self.hooks(section, &sets, &module_dir),
+            hooks: self.hooks(section, known, &module_dir),
             sets,
             module_dir,
             control: self.control(section),

@@ -127,10 +127,11 @@ impl Found {
         }
     }
 
+    /// Without the sets it is not judged which ones are meant.
     pub(super) fn hooks(
         &mut self,
         section: &AddressesSection,
-        sets: &[Set],
+        sets: Option<&[Set]>,
         folder: &Path,
     ) -> Vec<Hook> {
         if self.too_many("hook", section.hook.len()) {
@@ -146,7 +147,7 @@ impl Found {
         &mut self,
         key: &str,
         written: &HookSection,
-        sets: &[Set],
+        sets: Option<&[Set]>,
         folder: &Path,
     ) -> Option<Hook> {
         let timeout = format!("{key}.timeout");
@@ -205,7 +206,7 @@ impl Found {
         key: &str,
         written: &HookSection,
         event: Option<HookEvent>,
-        sets: &[Set],
+        sets: Option<&[Set]>,
     ) -> HookSets {
         if written.sets.is_empty() {
             return HookSets::All;
@@ -219,6 +220,7 @@ impl Found {
             );
         }
         let mut heads: Vec<IpAddr> = Vec::new();
+        let Some(sets) = sets else { return HookSets::Heads(heads) };
         for (n, text) in written.sets.iter().enumerate() {
             let head: Option<IpAddr> = text.parse().ok();
             let named = |set: &&Set| match head {

@@ -92,6 +92,41 @@ mod tests {
         let mistakes = Config::read("b.toml", text).unwrap_err().to_string();
         assert!(mistakes.contains("b.toml:3:36") && mistakes.contains("loopback"), "{mistakes}");
     }
+
+    #[test]
+    fn what_only_follows_from_a_set_that_was_left_out_is_not_told() {
+        let rest = "prefer = [\"10.0.0.10\"]\n[addresses.quorum]\nmembers = { a = 1, b = 1, c = 1 }\n\
+                    [[addresses.hook]]\nevent = \"on up\"\ncommand = [\"/bin/true\"]\nsets = [\"db\"]\n";
+        let db = "[[addresses.set]]\nname = \"db\"\nquorum = true\naddresses = [\"10.0.0.20\"]\n";
+        let good = format!("[bus]\n[addresses]\nlist = [\"10.0.0.10\"]\n{rest}{db}");
+        assert!(Config::read("b.toml", &good).is_ok());
+        for (right, wrong) in [
+            // Of form, and of meaning.
+            ("[\"10.0.0.10\"]\nprefer", "[\"10.0.0.1O\"]\nprefer"),
+            ("[\"10.0.0.10\"]\nprefer", "[\"127.0.0.1\"]\nprefer"),
+            ("name = \"db\"", "nme = \"db\""),
+            ("quorum = true", "quorum = \"yes\""),
+            ("[\"10.0.0.20\"]", "[\"10.0.0.20/33\"]"),
+            ("[\"10.0.0.20\"]", "[\"127.0.0.1\"]"),
+            ("[bus]", "[buss]"),
+        ] {
+            assert!(good.contains(right), "{right}");
+            let text = good.replace(right, wrong);
+            let mistakes = Config::read("b.toml", &text).unwrap_err().to_string();
+            assert_eq!(mistakes.matches("error: ").count(), 1, "{wrong}: {mistakes}");
+        }
+        // What is wrong by itself is told beside them.
+        let text = good.replace("[\"10.0.0.20\"]", "[\"127.0.0.1\"]").replace("a = 1", "a = 1001");
+        let mistakes = Config::read("b.toml", &text).unwrap_err().to_string();
+        assert_eq!(mistakes.matches("error: ").count(), 2, "{mistakes}");
+        // And with all sets there, what names none of them.
+        for (right, wrong) in
+            [("sets = [\"db\"]", "sets = [\"dp\"]"), ("[\"10.0.0.10\"]\n[", "[\"10.0.0.11\"]\n[")]
+        {
+            assert!(Config::read("b.toml", &good.replace(right, wrong)).is_err(), "{wrong}");
+        }
+    }
+
     #[test]
     fn mistakes_of_form_and_of_meaning_are_told_together_each_at_its_place() {
         let text = "[bus]

@@ -37,8 +37,16 @@ fn touches(misread: &str, key: &str) -> bool {
         Some((list, number)) if number.ends_with(']') => list.to_owned(),
         _ => key.to_owned(),
     };
+    // A set of addresses, by its name or its first one, and whether any is for a majority only.
+    let sets = ["addresses.list", "addresses.set"].iter().any(|sets| lies_in(misread, sets));
+    let of_sets = lies_in(key, "addresses.prefer")
+        || key == "addresses.quorum"
+        || key.starts_with("addresses.hook[") && key.contains("].sets[");
     lies_in(key, &list(misread))
         || lies_in(misread, key)
+        || sets && of_sets
+        // A section that is not known may be the one of the bus, which addresses need.
+        || key == "addresses" && !misread.contains(['.', '['])
         // Whether the network may be spoken to depends on the key.
         || (misread.starts_with("cluster") && key.starts_with("announce."))
 }
@@ -54,6 +62,10 @@ mod tests {
             ("announce.targets[1]", "announce.targets"),
             ("route[0].hst", "route[0]"),
             ("cluster.keyfile", "announce.targets[0]"),
+            ("addresses.list[0]", "addresses.prefer[1]"),
+            ("addresses.set[0].nme", "addresses.hook[1].sets[0]"),
+            ("addresses.set[2].quorum", "addresses.quorum"),
+            ("buss", "addresses"),
         ] {
             assert!(touches(misread, key), "{misread} {key}");
         }
@@ -62,6 +74,11 @@ mod tests {
             ("route[1].chain", "route[10].chain"),
             ("cluster.nmae", "http.workers"),
             ("http.work", "http.workers"),
+            ("addresses.weight", "addresses.prefer[1]"),
+            ("addresses.set[0].nme", "addresses.hook[1].timeout"),
+            ("addresses.set[0].nme", "addresses.quorum.members.web1"),
+            ("addresses.settle", "addresses.prefer[1]"),
+            ("http.work", "addresses"),
         ] {
             assert!(!touches(misread, key), "{misread} {key}");
         }
