@@ -127,8 +127,7 @@ impl Daemon {
             if let Some(most) = most {
                 // Who waits for no other daemon cannot come too late, and answers its clients faster without.
                 let waits = self.ring.view().is_some_and(|view| view.members.len() > 1);
-                let late =
-                    if waits { woke.since(now).saturating_sub(most) } else { Duration::ZERO };
+                let late = waits.then(|| woke.since(now).saturating_sub(most));
                 self.standing.woke(woke, late);
             }
             let now = woke;

@@ -19,6 +19,7 @@ mod listen;
 mod memory;
 pub mod monitor;
 mod poll;
+mod pressure;
 mod priority;
 pub mod privileges;
 mod pulse;

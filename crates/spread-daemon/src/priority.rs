@@ -2,13 +2,16 @@
 //!
 //! Measured on machines of two cores: real-time made a paced message slower, since the kernel then wakes the thread on another core than
 //! its client's; a low nice value keeps the token moving under burners, but where many processes begin and write files a thread at nice -19
-//! was kept from running for up to 13 s, and one in real time for 26 ms. So the default is nice until it does not suffice: after a wait
-//! that ended late the thread is real-time for a minute. Whatever is not permitted is said and done without.
+//! was kept from running for up to 13 s, and one in real time for 26 ms. So the default is nice until it does not suffice: while the
+//! machine is short of processors, and for a minute after, the thread is real-time; where the kernel does not tell that, after each wait
+//! that ended late, each time for longer. To wait for the first late one alone was not enough: one of them took as long as a death
+//! (seen after 23 minutes without idle time). Whatever is not permitted is said and done without.
 //!
 //! One thread does everything, since a hop between threads costs more than all that is done for a message. So with real-time
 //! priority the thread gives it up before it works for clients and takes it again before it waits for the other daemons: 1.4 µs
 //! for both. A nice value it keeps: that only weighs the thread, and clients that were served at a lower one would hold up the token
-//! behind them.
+//! behind them. For the same reason few clients are served in real time while it does not suffice to be nice: up to a tenth of
+//! the time.
 //!
 //! Threads that this one starts begin without any of it (SCHED_RESET_ON_FORK).
 
@@ -18,7 +21,9 @@ use std::time::Duration;
 use base::Instant;
 use rustix::process::{nice, setpriority_process};
 
+use crate::clock;
 use crate::config::Priority;
+use crate::pressure::Pressure;
 
 /// The nice value of [`Priority::Nice`]: one above the lowest, which watchdogs may need.
 const NICE: i32 = -19;
@@ -26,8 +31,19 @@ const NICE: i32 = -19;
 const REALTIME: i32 = 1;
 /// A wait that ends so much too late was kept from ending: nobody is called dead for it yet.
 const LATE: Duration = Duration::from_millis(10);
-/// How long the thread is real-time after that.
+/// How long the thread is real-time after that for the first time; each time for twice as long,
 const SPELL: Duration = Duration::from_secs(60);
+/// as many times.
+const DOUBLED: u32 = 6;
+/// The machine is short of processors when something waited for one in this part of the time; until it is so less, a spell goes on.
+const VERY_SHORT: f64 = 0.5;
+const SHORT: f64 = 0.2;
+/// The part of the time for which clients may be served in real time when the machine is short of processors.
+const CLIENTS: f64 = 0.1;
+/// The most of it that may be saved up,
+const SAVED: Duration = Duration::from_millis(10);
+/// and the least to begin with.
+const TURN: Duration = Duration::from_millis(1);
 /// Whether the nice value counts among the processes of one session only.
 const AUTOGROUP: &str = "/proc/sys/kernel/sched_autogroup_enabled";
 /// The nice value of the session as a whole.
@@ -48,6 +64,12 @@ pub(crate) struct Standing {
     spell: Option<Instant>,
     /// How often that began.
     spells: u64,
+    /// Whether the machine is short of processors.
+    pressure: Option<Pressure>,
+    /// Clients are served in real time since then.
+    serving: Option<Instant>,
+    /// For how long they still may be, as it was at this time.
+    allowance: (Duration, Instant),
 }
 
 impl Standing {
@@ -62,8 +84,9 @@ impl Standing {
                 match schedule(libc::SCHED_FIFO, REALTIME) {
                     Ok(()) => {
                         standing.adaptive = true;
+                        standing.pressure = Some(Pressure::open());
                         format!(
-                            "{}; with real-time priority {REALTIME} for a minute after each time that it was kept waiting",
+                            "{}; with real-time priority {REALTIME} while the machine is short of processors",
                             at_nice()
                         )
                     }
@@ -120,33 +143,71 @@ impl Standing {
         self.raised
     }
 
-    /// A wait ended at `now`, so much too late.
-    pub(crate) fn woke(&mut self, now: Instant, late: Duration) {
+    /// A wait for other daemons ended at `now`, so much too late; none if there is no other.
+    pub(crate) fn woke(&mut self, now: Instant, late: Option<Duration>) {
         if !self.adaptive {
             return;
         }
-        if late > LATE {
-            self.spell = Some(now + SPELL);
-            if !std::mem::replace(&mut self.realtime, true) {
-                self.spells += 1;
-                if self.spells == 1 {
-                    tracing::info!(
-                        ?late,
-                        "this machine keeps the bus waiting: it runs with real-time priority {REALTIME} for the next minute, and whenever that comes again"
-                    );
-                } else {
-                    tracing::debug!(?late, "real-time priority for the next minute");
-                }
-            }
+        // Who waits for nobody needs no priority.
+        let waits = late.is_some();
+        let late = late.filter(|late| *late > LATE);
+        let share = self.pressure.as_mut().and_then(|pressure| pressure.look(now));
+        let most = if self.spell.is_some() { SHORT } else { VERY_SHORT };
+        if late.is_some() || waits && share.is_some_and(|share| share > most) {
+            self.begin_spell(now, late);
         } else if self.spell.is_some_and(|until| until <= now) {
             self.spell = None;
-            self.lower();
+            self.drop_to_nice();
             self.realtime = false;
         }
     }
 
-    /// Before work for clients: no real-time from here on.
+    /// Real-time from now on for a while: after a late wait, or since the machine is short.
+    fn begin_spell(&mut self, now: Instant, late: Option<Duration>) {
+        let again = self.realtime;
+        if !again {
+            self.realtime = true;
+            self.spells += 1;
+            self.allowance = (SAVED, now);
+        }
+        let doubled = u32::try_from(self.spells.saturating_sub(1)).unwrap_or(DOUBLED).min(DOUBLED);
+        // Of a machine that says when it is short the end is known.
+        let spell = if late.is_some() { SPELL * 2_u32.pow(doubled) } else { SPELL };
+        self.spell = self.spell.max(Some(now + spell));
+        if again {
+            return;
+        }
+        if self.spells == 1 {
+            tracing::info!(
+                ?late,
+                "this machine keeps the bus waiting: it runs with real-time priority {REALTIME} until a minute after that, and whenever it comes again"
+            );
+        } else {
+            tracing::debug!(?late, "real-time priority again");
+        }
+    }
+
+    /// Before work for clients: no real-time from here on, but for the little of it that they are allowed while nice does not
+    /// suffice.
     pub(crate) fn lower(&mut self) {
+        if !self.raised || self.serving.is_some() {
+            return;
+        }
+        if self.spell.is_some() {
+            let now = clock::now();
+            let (left, at) = self.allowance;
+            let left = (left + now.since(at).mul_f64(CLIENTS)).min(SAVED);
+            self.allowance = (left, now);
+            if left >= TURN {
+                self.serving = Some(now);
+                return;
+            }
+        }
+        self.drop_to_nice();
+    }
+
+    fn drop_to_nice(&mut self) {
+        self.serving = None;
         if self.raised {
             // To give it up is always allowed; should it fail all the same, nothing is lost but the others' turn.
             self.raised = schedule(libc::SCHED_OTHER, 0).is_err();
@@ -155,6 +216,10 @@ impl Standing {
 
     /// Before words of other daemons are waited for.
     pub(crate) fn raise(&mut self) {
+        if let Some(since) = self.serving.take() {
+            let served = clock::now().since(since);
+            self.allowance.0 = self.allowance.0.saturating_sub(served);
+        }
         if self.raised || !self.realtime {
             return;
         }
@@ -176,7 +241,7 @@ impl Standing {
             Ok(()) => {
                 self.raised = true;
                 if !self.realtime {
-                    self.lower();
+                    self.drop_to_nice();
                 }
                 true
             }
@@ -328,7 +393,7 @@ mod tests {
             let permitted = standing.adaptive && standing.confirm();
             assert_ne!(permitted, standing.said().contains("not permitted"), "{}", standing.said());
             assert_eq!(now().0, i64::from(libc::SCHED_OTHER));
-            standing.woke(Instant::from_millis(1000), Duration::from_millis(50));
+            standing.woke(Instant::from_millis(1000), Some(Duration::from_millis(50)));
             standing.raise();
             let realtime = now().0 == i64::from(libc::SCHED_FIFO);
             assert_eq!((realtime, standing.spell().is_empty()), (permitted, !permitted));
@@ -338,10 +403,12 @@ mod tests {
     #[test]
     fn whoever_is_kept_waiting_is_real_time_for_a_minute_and_then_no_more() {
         apart(|| {
-            let mut standing = Standing::take(Priority::Adaptive);
+            // Without what the kernel says of the machine on which this is tried.
+            let mut standing = Standing { pressure: None, ..Standing::take(Priority::Adaptive) };
             let begun = Instant::ORIGIN + Duration::from_secs(100);
             let policy = |standing: &mut Standing, after: u64, late: u64| {
-                standing.woke(begun + Duration::from_secs(after), Duration::from_millis(late));
+                standing
+                    .woke(begun + Duration::from_secs(after), Some(Duration::from_millis(late)));
                 standing.raise();
                 i32::try_from(now().0).unwrap()
             };
@@ -352,6 +419,12 @@ mod tests {
             }
             assert_eq!(policy(&mut standing, 0, 9), libc::SCHED_OTHER);
             assert_eq!(policy(&mut standing, 1, 11), libc::SCHED_FIFO);
+            // Clients are served so for a little.
+            standing.lower();
+            assert_eq!(now().0, i64::from(libc::SCHED_FIFO));
+            std::thread::sleep(2 * SAVED);
+            standing.raise();
+            standing.allowance.1 = clock::now();
             standing.lower();
             assert_eq!(now(), (i64::from(libc::SCHED_OTHER), i64::from(NICE)));
             assert_eq!(policy(&mut standing, 60, 0), libc::SCHED_FIFO);
@@ -360,6 +433,10 @@ mod tests {
             assert_eq!(policy(&mut standing, 119, 0), libc::SCHED_FIFO);
             assert_eq!(policy(&mut standing, 120, 0), libc::SCHED_OTHER);
             assert_eq!(now(), (i64::from(libc::SCHED_OTHER), i64::from(NICE)));
+            // For twice as long when it comes again.
+            assert_eq!(policy(&mut standing, 121, 11), libc::SCHED_FIFO);
+            assert_eq!(policy(&mut standing, 240, 0), libc::SCHED_FIFO);
+            assert_eq!(policy(&mut standing, 241, 0), libc::SCHED_OTHER);
         });
     }
 }
