@@ -23,6 +23,7 @@ mod partitions;
 mod quorum;
 mod rights;
 mod routers;
+mod services;
 mod six;
 mod sizes;
 mod stand;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         mistakes::TRIALS,
         faults::TRIALS,
         quorum::TRIALS,
+        services::TRIALS,
         six::TRIALS,
         crowds::TRIALS,
         disks::TRIALS,

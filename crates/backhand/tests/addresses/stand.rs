@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lab::{
@@ -45,7 +46,7 @@ pub(crate) fn hosts() -> Vec<HostConfig> {
 
 /// A lab with a Backhand in each machine, or none.
 pub(crate) struct Stand {
-    pub(crate) lab: Lab,
+    pub(crate) lab: Arc<Lab>,
     folder: tempfile::TempDir,
     runs: Vec<Option<Process>>,
     /// Those that were killed and may not be gone yet.
@@ -79,7 +80,7 @@ impl Stand {
         fs::write(site.join("index.html"), "here\n").unwrap();
         let runs = (0..n).map(|_| None).collect();
         Self {
-            lab,
+            lab: Arc::new(lab),
             folder,
             runs,
             dying: Vec::new(),
