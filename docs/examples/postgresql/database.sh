@@ -3,7 +3,7 @@ set -u
 
 settings=${1:?the first argument is the file of settings}
 . "$settings"
-: "${PGBIN:?}" "${PGDATA:?}" "${PGPORT:?}" "${PGUSER:?}" "${SYSTEM_USER:?}" "${PEERS=}" "${WAIT:=20}"
+: "${PGBIN:?}" "${PGDATA:?}" "${PGPORT:?}" "${PGUSER:?}" "${SYSTEM_USER:?}" "${PEERS=}" "${WAIT:=20}" "${MUST_ANSWER:=0}"
 export PGPORT PGUSER PGCONNECT_TIMEOUT=2
 # A local connection, so that it works whoever has the public address.
 export PGHOST="${SOCKETS:-/var/run/postgresql}"
@@ -22,11 +22,17 @@ as_database() {
 
 # One question to a server: host port question. Fails where nobody answers.
 ask() { PGHOST=$1 PGPORT=$2 as_database "$PGBIN/psql" -XAtq -d postgres -c "$3"; }
+ask_here() { ask "$PGHOST" "$PGPORT" "$1"; }
 
 is_running() { as_database "$PGBIN/pg_ctl" -D "$PGDATA" status >/dev/null 2>&1; }
 
-# "t" for a standby, "f" for a primary, nothing where it does not answer.
-in_recovery() { ask "$PGHOST" "$PGPORT" 'select pg_is_in_recovery()' 2>/dev/null; }
+# "f|..." for a primary. For a standby "t", the timeline of its newest log, and how far it has it. Nothing where nobody answers.
+# The control file would not do: it tells the timeline as it was at the last checkpoint.
+standing="select pg_is_in_recovery(),
+    (select max(substr(name, 1, 8)) from pg_ls_waldir() where name ~ '^[0-9A-F]{24}\$'),
+    greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
+standing_of() { ask "${1%:*}" "${1##*:}" "$standing" 2>/dev/null; }
+standing_here() { ask_here "$standing" 2>/dev/null; }
 
 # Starts it as what its folder says. It must hold neither our lock (9) nor our output.
 start() {
