@@ -14,6 +14,7 @@ mod support;
 
 mod clocks;
 mod crowds;
+mod database;
 mod deaths;
 mod disks;
 mod eyes;
@@ -34,7 +35,7 @@ mod upgrades;
 use std::process::ExitCode;
 
 use lab::Lab;
-use testkit::trial::{self, Failed, trial};
+use testkit::trial::{self, Failed, Needs, trial};
 
 fn main() -> ExitCode {
     lab::init();
@@ -69,8 +70,12 @@ fn main() -> ExitCode {
         std::iter::once((&*all, namespaces.clone())).chain(some).flat_map(|(trials, needs)| {
             trials.iter().map(move |(name, run)| trial(name, &needs, *run)).collect::<Vec<_>>()
         });
+    let databases = namespaces.clone().and_then(|()| database::servers());
+    let with = |needs: Needs| move |&(name, run): &Named| trial(name, &needs, run);
+    let trials = all.concat();
+    let trials = trials.iter().map(with(namespaces));
     // Beside each other they would measure one another.
-    trial::run_in_turn(trials.collect())
+    trial::run_in_turn(trials.chain(database::TRIALS.iter().map(with(databases))).collect())
 }
 
 /// A test: its name as a sentence, and what it does.
