@@ -84,7 +84,7 @@ fn thousand_of_six() -> Result<(), Failed> {
         // The last one that nobody answered, and the first one after it.
         let silent =
             pings.clone().filter(|p| p.sent > began && p.sent < whole && p.answered.is_none());
-        let silent = silent.map(|ping| ping.sent).last().unwrap_or(began);
+        let silent = silent.map(|ping| ping.sent).next_back().unwrap_or(began);
         let again = pings.clone().filter(|p| p.sent > silent).find_map(|p| p.answered);
         first_answers.push(again.expect("it was answered").saturating_duration_since(began));
     }
