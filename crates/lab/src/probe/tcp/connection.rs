@@ -16,6 +16,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Connecting,
+    /// It stands; the request is sent then.
+    Hesitating(Instant),
     /// So many bytes of the request are out.
     Asking(usize),
     Reading,
@@ -27,13 +29,19 @@ pub(super) struct Connection {
     socket: Socket,
     started: Instant,
     connected: Option<Instant>,
+    hesitation: Duration,
     stage: Stage,
     answer: Vec<u8>,
 }
 
 impl Connection {
-    /// Begins to connect.
-    pub(super) fn start(socket: Socket, to: SocketAddr, started: Instant) -> Result<Self, Loss> {
+    /// Begins to connect. Between the end of that and the request it hesitates for so long.
+    pub(super) fn start(
+        socket: Socket,
+        to: SocketAddr,
+        started: Instant,
+        hesitation: Duration,
+    ) -> Result<Self, Loss> {
         let not_tried = |e: std::io::Error| Loss::NotTried(e.to_string());
         socket.set_nonblocking(true).map_err(not_tried)?;
         // The request is small, and the answer is not to wait for it.
@@ -44,7 +52,7 @@ impl Connection {
             Err(error) => return Err(connecting(&error)),
         }
         let stage = Stage::Connecting;
-        Ok(Self { socket, started, connected: None, stage, answer: Vec::new() })
+        Ok(Self { socket, started, connected: None, hesitation, stage, answer: Vec::new() })
     }
 
     pub(super) fn started(&self) -> Instant {
@@ -55,8 +63,17 @@ impl Connection {
         self.connected
     }
 
+    /// Whether the other side is waited for. One that hesitates hears of its end that way.
     pub(super) fn is_reading(&self) -> bool {
-        self.stage == Stage::Reading
+        matches!(self.stage, Stage::Reading | Stage::Hesitating(_))
+    }
+
+    /// When it goes on by itself.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Hesitating(until) => Some(until),
+            _ => None,
+        }
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -73,9 +90,10 @@ impl Connection {
     ) -> Option<Outcome> {
         let ended = match self.stage {
             Stage::Connecting => self.connect(now).and_then(|there| match there {
-                true => self.ask(request, named_by, now),
+                true => self.go_on_hesitating(request, named_by, now),
                 false => Ok(None),
             }),
+            Stage::Hesitating(_) => self.go_on_hesitating(request, named_by, now),
             Stage::Asking(_) => self.ask(request, named_by, now),
             Stage::Reading => self.read(named_by, now),
         };
@@ -99,11 +117,27 @@ impl Connection {
         match self.socket.peer_addr() {
             Ok(_) => {
                 self.connected = Some(now);
-                self.stage = Stage::Asking(0);
+                self.stage = Stage::Hesitating(now + self.hesitation);
                 Ok(true)
             }
             Err(_) => Ok(false),
         }
+    }
+
+    fn go_on_hesitating(
+        &mut self,
+        request: &[u8],
+        named_by: &str,
+        now: Instant,
+    ) -> Result<Option<Answer>, Loss> {
+        if let Ok(Some(_)) | Err(_) = self.socket.take_error() {
+            return Err(Loss::ResetBefore);
+        }
+        if self.due().is_some_and(|due| due > now) {
+            return Ok(None);
+        }
+        self.stage = Stage::Asking(0);
+        self.ask(request, named_by, now)
     }
 
     fn ask(

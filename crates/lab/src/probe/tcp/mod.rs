@@ -50,6 +50,9 @@ pub struct TcpProbe {
     pub patience: Duration,
     /// An answer that took longer than this is late; half a second tells what was sent twice. Default 500 ms.
     pub late: Duration,
+    /// How long it waits with its request once the connection stands, less than the patience: to the servers that is what a client
+    /// far away looks like. Default not at all.
+    pub hesitation: Duration,
     /// What is asked for. Default `/`.
     pub path: String,
     /// The header that names the machine. Without it the first line of the body does. Default `x-served-by`.
@@ -68,6 +71,7 @@ impl TcpProbe {
             every: Duration::from_millis(5),
             patience: Duration::from_secs(3),
             late: Duration::from_millis(500),
+            hesitation: Duration::ZERO,
             path: "/".to_owned(),
             named_by: "x-served-by".to_owned(),
             neighbourhood: Neighbourhood::Warm,
@@ -97,6 +101,10 @@ impl TcpProbe {
                 value,
                 "choose up to 60 s, and not less than late",
             );
+        }
+        if self.hesitation >= self.patience {
+            let value = format!("{:?}", self.hesitation);
+            return bad("the hesitation of a probe", value, "choose less than its patience");
         }
         let plain = self.path.len() <= MAX_PATH && self.path.bytes().all(|b| b.is_ascii_graphic());
         if !plain || !self.path.starts_with('/') {
@@ -207,13 +215,15 @@ impl Prober {
             self.stock.try_recv().map_err(|_| "no socket was ready".to_owned())
         };
         let outcome = match started {
-            Ok(socket) => match Connection::start(socket, self.probe.to, now) {
-                Ok(connection) => {
-                    self.under_way.push(connection);
-                    return;
+            Ok(socket) => {
+                match Connection::start(socket, self.probe.to, now, self.probe.hesitation) {
+                    Ok(connection) => {
+                        self.under_way.push(connection);
+                        return;
+                    }
+                    Err(loss) => loss,
                 }
-                Err(loss) => loss,
-            },
+            }
             Err(why) => Loss::NotTried(why),
         };
         let outcome = Outcome::Lost(outcome);
@@ -226,7 +236,8 @@ impl Prober {
     fn wait(&self, going_on: bool) {
         let oldest = self.under_way.first().map(|oldest| oldest.started() + self.probe.patience);
         let next = going_on.then(|| self.pace.due());
-        let Some(until) = oldest.into_iter().chain(next).min() else { return };
+        let due = self.under_way.iter().filter_map(Connection::due);
+        let Some(until) = oldest.into_iter().chain(next).chain(due).min() else { return };
         let left = until.saturating_duration_since(Instant::now());
         let timeout =
             Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
