@@ -133,7 +133,40 @@ pub enum Candidate {
     No(Reason),
 }
 
+/// A move between this machine and another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveHere<'a> {
+    /// What moves.
+    pub key: SetKey,
+    /// Whether it goes away from here and the other machine has it already. Otherwise it comes here, or the other has it not yet.
+    pub gone: bool,
+    /// The other machine's place in the view.
+    pub other: usize,
+    /// Its hardware addresses.
+    pub macs: &'a [[u8; 6]],
+}
+
 impl Vip {
+    /// The moves in which connections of another machine reach this one, or the other way round: from the word that a set is to move
+    /// until that of its release, for either may be believed in by somebody as soon as the new owner has added it.
+    /// Under quorum there are none, for there nobody has it while it moves; nor while members are being heard.
+    pub fn moves_here(&self) -> impl Iterator<Item = MoveHere<'_>> {
+        let runs = matches!(self.phase, Phase::Run);
+        let rows = self.table.rows.iter().filter(move |row| runs && !row.quorum);
+        rows.filter_map(|row| {
+            let moving = row.moving.as_ref().filter(|moving| !moving.break_first)?;
+            let goes = moving.from.contains(&self.me);
+            let other = match (moving.to == self.me, goes) {
+                (true, _) => *moving.from.first()?,
+                (false, true) => moving.to,
+                (false, false) => return None,
+            };
+            let gone = goes && moving.acquired;
+            let macs = &self.members.get(other)?.peer.as_ref()?.macs;
+            Some(MoveHere { key: row.set.key(), gone, other, macs })
+        })
+    }
+
     /// How things are.
     pub fn status(&self, now: Instant) -> Status {
         let counts = self.table.counts(self.members.len());

@@ -338,3 +338,25 @@ fn when_all_stand_still_together_the_first_that_goes_on_leaves_nobody_out() {
     assert!(cluster.status(0).members[2].silent);
     assert_eq!(cluster.counts()[..2], [2, 1]);
 }
+
+#[test]
+fn both_sides_of_a_move_know_each_other_until_the_release() {
+    let mut cluster = cluster(2, &singles(1));
+    assert_eq!(cluster.counts(), [1, 0]);
+    let mut seen = [Vec::new(), Vec::new()];
+    cluster.nodes[0].vip.order("m1", Order::Drain).unwrap();
+    while cluster.step() {
+        for (at, seen) in seen.iter_mut().enumerate() {
+            let moves: Vec<_> = cluster.nodes[at].vip.moves_here().collect();
+            assert!(moves.iter().all(|one| one.other == 1 - at), "{moves:?}");
+            let gone: Vec<bool> = moves.iter().map(|one| one.gone).collect();
+            if seen.last() != Some(&gone) {
+                seen.push(gone);
+            }
+        }
+    }
+    // Nothing moves, it moves, and at the old owner's it has gone before it is released.
+    let [of_old, of_new] = seen;
+    assert_eq!(of_old, [vec![], vec![false], vec![true], vec![]]);
+    assert_eq!(of_new, [vec![], vec![false], vec![]]);
+}
