@@ -81,6 +81,8 @@ impl Judge {
             capacity: 0,
             share_neighbours_every: draft.arp_cache.or(cache.then_some(60 * second)),
             notify,
+            pass_on: true,
+            grace: second / 5,
             announce_every: 30 * second,
             frames_per_second: FRAMES_PER_SECOND,
             quorum: None,

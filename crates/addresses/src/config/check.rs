@@ -110,6 +110,8 @@ impl Found {
             capacity: self.number("capacity", section.capacity, 0, 0..=CAPACITY_MAX),
             share_neighbours_every,
             notify,
+            pass_on: section.pass_on.unwrap_or(true),
+            grace: self.span("grace", section.grace, ms(200), ms(20)..=secs(5)),
             announce_every: self.span(
                 "announce_every",
                 section.announce_every,

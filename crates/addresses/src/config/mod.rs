@@ -96,6 +96,10 @@ pub struct Config {
     pub share_neighbours_every: Option<Duration>,
     /// Who is told of a new holder, besides everybody on the network.
     pub notify: Vec<Notify>,
+    /// Whether packets of connections of the other machine are passed on while an address moves.
+    pub pass_on: bool,
+    /// How long connections are served on when their address has moved away and packets are passed on, 20 ms to 5 s.
+    pub grace: Duration,
     /// How often an address is announced again while it is held.
     pub announce_every: Duration,
     /// Most frames of announcements in a second, of all addresses and interfaces together.

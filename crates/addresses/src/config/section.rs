@@ -132,6 +132,21 @@ pub struct AddressesSection {
     /// 1s to 1d. Default 60s with `"neighbours"` in `notify`, else never.
     pub share_neighbours_every: Option<Span>,
 
+    /// Whether packets that reach the wrong one of two machines while an address moves from one to the other in order are passed on to
+    /// the right one, so that no client in the middle of its handshake or its request is reset.
+    ///
+    /// A small program in the kernel does it (eBPF, Linux 6.6 or newer, with CAP_BPF at the start). Where it cannot be had that is logged
+    /// once, and the others are as good as they can be without: what is sent after the announcement of the new holder is reset.
+    ///
+    /// true or false. Default true.
+    pub pass_on: Option<bool>,
+
+    /// How long a machine goes on to serve the connections that it has when an address moves away from it in order and packets are passed
+    /// on; then they are reset and the address is taken off. A request that is sent and answered within it is not lost.
+    ///
+    /// 20ms to 5s. Default 200ms.
+    pub grace: Option<Span>,
+
     /// How often an address is announced again while it is held.
     ///
     /// 1s to 1h. Default 30s.

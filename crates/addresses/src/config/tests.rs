@@ -60,6 +60,8 @@ fn what_is_not_said_is_assumed() {
         capacity: 0,
         share_neighbours_every: None,
         notify: vec![],
+        pass_on: true,
+        grace: Duration::from_millis(200),
         announce_every: Duration::from_secs(30),
         frames_per_second: 20_000,
         quorum: None,
@@ -118,6 +120,8 @@ fn everything_that_can_be_said_is_taken() {
         capacity = 40
         notify = ["10.0.0.1", { hosts = "eth0:10.0.0.0/28", throttle = 16, ping = true }, "neighbours"]
         announce_every = "10s"
+        pass_on = false
+        grace = "1s"
         frames_per_second = 100
         when_all_unhealthy = "release"
         control = "/run/wack.it"

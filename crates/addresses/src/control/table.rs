@@ -30,6 +30,15 @@ pub struct Table {
     pub health: String,
     /// Whether a guardian watches it.
     pub guarded: bool,
+    /// Whether it passes packets on while addresses move.
+    #[serde(default)]
+    pub passes_on: bool,
+    /// Why it does not.
+    #[serde(default)]
+    pub passes_on_not: Option<String>,
+    /// How many it has passed on.
+    #[serde(default)]
+    pub passed_on: u64,
     /// Heads of sets of which something is on its interfaces.
     pub held: Vec<IpAddr>,
     /// The machines of the group, in the order of the view; without the bus, none.
@@ -205,6 +214,9 @@ impl Table {
             healthy: report.health.0,
             health: report.health.1.clone(),
             guarded: report.guarded,
+            passes_on: report.passes_on.is_ok(),
+            passes_on_not: report.passes_on.clone().err(),
+            passed_on: report.counters.passed,
             held: report.held.clone(),
             machines: status.members.iter().map(machine).collect(),
             sets,

@@ -13,8 +13,8 @@ use super::worker::{Job, Terms};
 use crate::config::{self};
 use crate::kernel::{self};
 
-/// How long those who are being served have to finish before connections are reset, when another machine has the address already:
-/// most requests take less, and nobody new comes meanwhile.
+/// How long those who are being served have to finish before connections are reset, when another machine has the address already and
+/// nothing is passed on: most requests take less, and what comes later reaches the other machine in any case.
 const LINGER: Duration = Duration::from_millis(20);
 
 /// What came and went in one round of decisions, for `post up` and `post down`.
@@ -185,6 +185,7 @@ impl Service {
     pub(super) fn remove(&mut self, now: Instant, set: &Set, reason: Reason) {
         let key = set.key();
         let has_time = self.vip.stands().is_some();
+        let passed = self.is_passed_on(key);
         let Some(holding) = self.holdings.sets.get_mut(&key) else {
             self.vip.handle_removed(now, key);
             return;
@@ -206,13 +207,18 @@ impl Service {
                 self.vip.handle_removed(now, key);
             }
             State::Up if planned && !holding.set.quorum && has_time => {
-                // Nothing is said of it any more, but what is being answered is answered to the end.
-                holding.state = State::Lingering(now + LINGER);
+                // Nothing is said of it any more, but what is being answered is answered to the end. After a merge the other
+                // machine has connections of its own: two owners are to be one soon.
+                let grace = passed && reason != Reason::Conflict;
+                let lasts = if grace { self.config.grace } else { LINGER };
+                holding.state = State::Lingering(now + lasts);
                 for placed in &holding.placed {
                     self.air.released(placed.said());
                 }
+                // Where packets are passed on, questions for it do not come through any more; else it has to go out of the way.
                 let all = holding.placed.iter().map(|placed| placed.address);
-                let aside: Vec<kernel::Address> = all.filter(|one| one.ip.is_ipv6()).collect();
+                let all = all.filter(|one| one.ip.is_ipv6() && !grace);
+                let aside: Vec<kernel::Address> = all.collect();
                 let stay = |one: &kernel::Address| !self.holdings.stays(one, key);
                 let aside: Vec<kernel::Address> = aside.into_iter().filter(stay).collect();
                 if !aside.is_empty() {

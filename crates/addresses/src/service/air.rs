@@ -45,6 +45,9 @@ pub(super) struct Air {
     announcer: Announcer,
     conflicts: Conflicts,
     pub(super) neighbours: Neighbours,
+    /// Hardware addresses of machines of the view, and on which interface each was met.
+    members: BTreeSet<Mac>,
+    near: BTreeMap<u32, BTreeSet<Mac>>,
     /// Announcements sent, by whether they went to everybody.
     pub(super) sent: (u64, u64),
     /// Frames that were lost because a socket could not take them.
@@ -66,6 +69,8 @@ impl Air {
             announcer: Announcer::new(announce),
             conflicts: Conflicts::new(vip::conflict::Settings { seed, ..Default::default() }),
             neighbours: Neighbours::new(vip::neighbours::AGE),
+            members: BTreeSet::new(),
+            near: BTreeMap::new(),
             sent: (0, 0),
             unsent: 0,
         }
@@ -99,7 +104,29 @@ impl Air {
 
     /// The machines of the view and their hardware addresses.
     pub(super) fn set_members(&mut self, members: impl IntoIterator<Item = (MachineId, Mac)>) {
+        let members: Vec<(MachineId, Mac)> = members.into_iter().collect();
+        self.members = members.iter().map(|(_, mac)| *mac).collect();
+        self.near.values_mut().for_each(|met| met.retain(|mac| self.members.contains(mac)));
         self.conflicts.set_members(members);
+    }
+
+    /// Neighbours: those that are machines of the view are remembered with the interface.
+    pub(super) fn meet(&mut self, neighbours: impl IntoIterator<Item = (u32, [u8; 6])>) {
+        for (interface, mac) in neighbours {
+            if self.members.contains(&Mac(mac)) {
+                self.near.entry(interface).or_default().insert(Mac(mac));
+            }
+        }
+    }
+
+    /// By which of its hardware addresses a machine is reached on an interface: one that was met there, or its only one.
+    pub(super) fn reach(&self, interface: u32, macs: &[[u8; 6]]) -> Option<[u8; 6]> {
+        let real = |mac: &&[u8; 6]| **mac != [0; 6] && mac[0] & 1 == 0;
+        let all: BTreeSet<&[u8; 6]> = macs.iter().filter(real).collect();
+        let near = self.near.get(&interface);
+        let met = all.iter().find(|mac| near.is_some_and(|near| near.contains(&Mac(***mac))));
+        let only = all.first().filter(|_| all.len() == 1);
+        met.or(only).map(|mac| **mac)
     }
 
     pub(super) fn acquired(
@@ -240,6 +267,9 @@ impl Air {
         let mut claimed = Vec::new();
         let mut defences = Vec::new();
         for event in events {
+            if self.members.contains(&event.mac) {
+                self.near.entry(event.interface).or_default().insert(event.mac);
+            }
             let address = |ip: IpAddr| Address { interface: event.interface, ip };
             if let Some(ip) = event.asks() {
                 self.announcer.asked(now, address(ip));

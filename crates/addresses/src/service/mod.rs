@@ -6,7 +6,8 @@
 //! - `run`: the loop. `bus`, `others`, `orders`: what the bus, strangers and operators say. `setup`, `ending`: before and after.
 //! - `act`: what the core wants done. `outcome`: what became of it. `programs`: what is run. `tell`: what is logged and remembered.
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
-//! - `drained`: what outlives the program. `air`: what is said and heard on the networks.
+//! - `drained`: what outlives the program. `passing`: which packets belong to another machine while addresses move.
+//! - `air`: what is said and heard on the networks.
 //! - [`Handle`]: how others speak with it. [`Report`]: what they see.
 
 mod act;
@@ -22,6 +23,7 @@ mod legacy;
 mod orders;
 mod others;
 mod outcome;
+mod passing;
 mod places;
 mod programs;
 mod report;

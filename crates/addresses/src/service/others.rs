@@ -174,6 +174,7 @@ impl Service {
             }
             verdicts.push((*key, set.head(), why, new));
         }
+        self.put_program(used.iter().map(|(interface, _)| *interface).collect());
         for trouble in self.air.know(&self.places, &used, &self.config) {
             self.alarm(None, trouble);
         }

@@ -63,11 +63,16 @@ impl Service {
                 self.put_back(now);
             }
             Done::Neighbours(neighbours) => {
+                self.air.meet(neighbours.iter().map(|one| (one.interface, one.mac)));
+                if self.config.share_neighbours_every.is_none() {
+                    return;
+                }
                 let managed = &self.managed;
                 let known = neighbours.into_iter().filter(|one| !managed.contains(&one.ip));
                 let known = known.map(|one| (one.ip, vip::neighbours::Mac(one.mac)));
                 self.air.neighbours.sampled(now, known);
             }
+            Done::Passing(at, refused) => self.passes_at(at, refused),
             Done::Trouble(why) => self.alarm(None, why),
             Done::Counters { missed, late } => {
                 self.counters.renewals_missed = missed;

@@ -35,6 +35,8 @@ pub struct Counters {
     pub gaps: u64,
     /// Connections reset because their address went.
     pub reset: u64,
+    /// Packets passed on to the other machine of a move.
+    pub passed: u64,
     /// Addresses that somebody else took off, and that were put back.
     pub put_back: u64,
     /// Times the guardian took everything away, and how often it was started anew.
@@ -87,6 +89,8 @@ pub struct Report {
     pub decisions: VecDeque<Decision>,
     /// Whether a guardian watches.
     pub guarded: bool,
+    /// Whether packets are passed on while an address moves; otherwise why not.
+    pub passes_on: Result<(), String>,
 }
 
 /// How a set is called.

@@ -70,6 +70,7 @@ pub(super) struct Service {
     pub(super) places: Places,
     pub(super) unable: BTreeMap<SetKey, String>,
     pub(super) air: Air,
+    pub(super) passing: super::passing::Passing,
     pub(super) holdings: Holdings,
     pub(super) hooks: Hooks,
     pub(super) health: Health,
@@ -126,7 +127,8 @@ impl Service {
         let shared = Arc::new(Shared::new(pulse, now));
         let (to, done) = unbounded_channel();
         let fresh = if echo_only { FRESH_BY_ECHO } else { FRESH };
-        let mut worker = Worker::new(config.lease, fresh, shared.clone(), to)?;
+        let (passing, program) = super::passing::Passing::open(&config);
+        let mut worker = Worker::new(config.lease, fresh, shared.clone(), program, to)?;
         let sets = keyed(&config);
         let managed: BTreeSet<IpAddr> = kernel_addresses(&config).collect();
         let links = kernel.links()?;
@@ -203,6 +205,7 @@ impl Service {
             places,
             unable: BTreeMap::new(),
             air,
+            passing,
             holdings,
             hooks,
             health,
@@ -327,6 +330,8 @@ impl Service {
         }
         loop {
             let now = clock::now();
+            // Before anything is added, and before anything begins to linger.
+            self.pass_on(now);
             let mut acted = self.act(now);
             // What was just added is announced now, and only then is the group told.
             acted |= self.act(now) | self.confirm(now);

@@ -78,6 +78,7 @@ impl Service {
                     member.macs.iter().map(move |mac| (id, vip::neighbours::Mac(*mac)))
                 });
                 self.air.set_members(macs.collect::<Vec<_>>());
+                self.meet_members(&status);
                 for member in &status.members {
                     self.machines.insert(id_of(&member.machine), member.machine.clone());
                 }
@@ -206,6 +207,7 @@ impl Service {
         (counters.announced, counters.told) = self.air.sent;
         counters.unsent = self.air.unsent;
         counters.conflicts = self.air.conflicts();
+        counters.passed = self.passing.table.as_ref().map_or(0, |table| table.passed());
         let name = |set: &config::Set| SetName {
             name: set.name.clone(),
             addresses: set
@@ -227,6 +229,7 @@ impl Service {
             counters,
             decisions: self.decisions.last.clone(),
             guarded: self.guardian.is_some(),
+            passes_on: self.passing.state(),
         }
     }
 }

@@ -17,6 +17,7 @@ use vip::lease::{Lease, Todo, Worth};
 use super::basis::Shared;
 use super::clock;
 use crate::kernel::{self, Address, Connections, Held, Kernel, Link, Neighbour, Reset, batches};
+use crate::passing::Program;
 
 /// With nothing to do it looks so often whether it has become time to renew.
 const IDLE: Duration = Duration::from_secs(60);
@@ -49,6 +50,8 @@ pub(super) enum Job {
     Links,
     /// Tell the neighbours.
     Neighbours,
+    /// Have the program that passes packets on at these interfaces, and at no others.
+    Pass(BTreeSet<u32>),
     /// Take off all that is ours, and end.
     End,
     /// Leave everything there for so long, and end.
@@ -74,6 +77,8 @@ pub(super) enum Done {
     Links(Vec<Link>),
     /// The neighbours.
     Neighbours(Vec<Neighbour>),
+    /// The program that passes packets on is at these interfaces, and could not be put at those.
+    Passing(BTreeSet<u32>, Vec<(u32, String)>),
     /// Something else went wrong.
     Trouble(String),
     /// Renewals that were due and not allowed, and that came too late, so far.
@@ -84,6 +89,7 @@ pub(super) enum Done {
 pub(super) struct Worker {
     kernel: Kernel,
     connections: Option<Connections>,
+    program: Option<Program>,
     lease: Lease,
     seconds: NonZeroU32,
     shared: Arc<Shared>,
@@ -121,12 +127,14 @@ impl Worker {
         valid: Duration,
         fresh: Duration,
         shared: Arc<Shared>,
+        program: Option<Program>,
         to: UnboundedSender<Done>,
     ) -> Result<Self, kernel::Error> {
         let seconds = u32::try_from(valid.as_secs()).ok().and_then(NonZeroU32::new);
         Ok(Self {
             kernel: Kernel::open()?,
             connections: Connections::open().ok(),
+            program,
             lease: Lease::new(valid, fresh, clock::now()),
             seconds: seconds.unwrap_or(NonZeroU32::MIN),
             shared,
@@ -263,6 +271,15 @@ impl Worker {
             }
             Job::Links => drop(self.looks.insert(Look::Links)),
             Job::Neighbours => drop(self.looks.insert(Look::Neighbours)),
+            // At once: it is quick, and what is added next is to find it there.
+            Job::Pass(interfaces) => {
+                if let Some(program) = &mut self.program {
+                    let (at, refused) = program.put(&interfaces);
+                    let refused = refused.into_iter().map(|(at, error)| (at, error.to_string()));
+                    let refused = refused.collect();
+                    self.tell(Done::Passing(at, refused));
+                }
+            }
             Job::End => self.ends = true,
             Job::HandOver(seconds) => {
                 self.leaves = Some(seconds);

@@ -1,0 +1,141 @@
+//! Which packets belong to another machine while addresses move.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::Instant;
+use vip::SetKey;
+use vip::status::Status;
+
+use super::places::Place;
+use super::run::Service;
+use super::worker::Job;
+use crate::config::Config;
+use crate::passing::{self, Moving, Other, Program, Side, Table};
+
+/// What is known of passing on.
+pub(super) struct Passing {
+    /// The table of the program; or why there is none.
+    pub(super) table: Result<Table, String>,
+    /// Where the program is.
+    at: BTreeSet<u32>,
+    /// Where it is wanted.
+    wanted: BTreeSet<u32>,
+    /// Where it could not be put, and why.
+    refused: BTreeMap<u32, String>,
+    /// The moves that the table was made for.
+    moves: Vec<(SetKey, bool, usize)>,
+}
+
+impl Passing {
+    /// Asks the kernel for it, if it is wanted. The program is for the kernel's thread.
+    pub(super) fn open(config: &Config) -> (Self, Option<Program>) {
+        let opened = if !config.pass_on {
+            Err("it is switched off (pass_on)".to_owned())
+        } else if config.sets.iter().any(|set| set.kernel && !set.quorum) {
+            passing::open()
+        } else {
+            Err("there is no address that needs it".to_owned())
+        };
+        if let (Err(why), true) = (&opened, config.pass_on) {
+            tracing::info!("packets are not passed on while addresses move: {why}");
+        }
+        let (table, program) = match opened {
+            Ok((table, program)) => (Ok(table), Some(program)),
+            Err(why) => (Err(why), None),
+        };
+        let (at, wanted, moves) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        (Self { table, at, wanted, refused: BTreeMap::new(), moves }, program)
+    }
+
+    /// Whether packets are passed on wherever there are addresses; otherwise why not.
+    pub(super) fn state(&self) -> Result<(), String> {
+        match (&self.table, self.refused.first_key_value()) {
+            (Err(why), _) | (Ok(_), Some((_, why))) => Err(why.clone()),
+            (Ok(_), None) => Ok(()),
+        }
+    }
+}
+
+impl Service {
+    /// The program is to be at the interfaces that have addresses.
+    pub(super) fn put_program(&mut self, mut used: BTreeSet<u32>) {
+        // What has no hardware addresses needs none.
+        used.retain(|index| {
+            self.places.link(*index).is_some_and(|link| !link.loopback && link.mac.is_some())
+        });
+        if self.passing.table.is_ok() && self.passing.wanted != used {
+            self.passing.wanted.clone_from(&used);
+            self.ask_kernel(Job::Pass(used));
+        }
+        // An address may belong elsewhere now.
+        self.passing.moves.clear();
+    }
+
+    /// The program was put there.
+    pub(super) fn passes_at(&mut self, at: BTreeSet<u32>, refused: Vec<(u32, String)>) {
+        self.passing.at = at;
+        self.passing.moves.clear();
+        self.passing.refused.clear();
+        for (interface, why) in refused {
+            // It is tried again when the interfaces have changed.
+            self.passing.wanted.remove(&interface);
+            self.passing.refused.insert(interface, why.clone());
+            if self.seldom(format!("pass on {interface}")) {
+                let name = self.places.link(interface).map_or("?", |link| link.name.as_str());
+                let what =
+                    format!("packets are not passed on at {name} while addresses move: {why}");
+                self.note(None, what);
+            }
+        }
+    }
+
+    /// A machine with several hardware addresses is met on each network before anything moves, if it can be.
+    pub(super) fn meet_members(&self, status: &Status) {
+        let several = |macs: &[[u8; 6]]| macs.iter().filter(|mac| **mac != [0; 6]).count() > 1;
+        if self.passing.table.is_ok() && status.members.iter().any(|one| several(&one.macs)) {
+            self.ask_kernel(Job::Neighbours);
+        }
+    }
+
+    /// Makes the table say what moves now.
+    pub(super) fn pass_on(&mut self, now: Instant) {
+        let Ok(table) = &mut self.passing.table else { return };
+        let moves: Vec<(SetKey, bool, usize)> =
+            self.vip.moves_here().map(|one| (one.key, one.gone, one.other)).collect();
+        if moves == self.passing.moves && !(moves.is_empty() && !table.is_empty()) {
+            return;
+        }
+        let mut moving = Moving::new();
+        for one in self.vip.moves_here() {
+            let Some(set) = self.sets.get(&one.key).filter(|set| set.kernel) else { continue };
+            for address in &set.addresses {
+                let Place::On(interface) = self.places.of(address, &self.managed) else { continue };
+                if !self.passing.at.contains(&interface) {
+                    continue;
+                }
+                if let Some(mac) = self.air.reach(interface, one.macs) {
+                    let side = if one.gone { Side::Old } else { Side::New };
+                    moving.insert((interface, address.ip), Other { mac, side });
+                }
+            }
+        }
+        self.passing.moves = moves;
+        if let Err(error) = table.set(now, &moving)
+            && self.seldom("pass on".to_owned())
+        {
+            self.alarm(None, format!("packets are not passed on while addresses move: {error}"));
+        }
+    }
+
+    /// Whether packets to all addresses of a set are passed on, so far as they belong to another machine.
+    pub(super) fn is_passed_on(&self, key: SetKey) -> bool {
+        let (Ok(table), Some(holding)) = (&self.passing.table, self.holdings.sets.get(&key)) else {
+            return false;
+        };
+        !holding.placed.is_empty()
+            && holding
+                .placed
+                .iter()
+                .all(|placed| table.has(placed.address.interface, placed.address.ip))
+    }
+}
