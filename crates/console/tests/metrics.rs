@@ -66,6 +66,8 @@ fn the_exposition_is_strict_openmetrics() {
         ("backhand_addresses_renewals_late", "counter"),
         ("backhand_addresses_renewals_missed", "counter"),
         ("backhand_addresses_gaps", "counter"),
+        ("backhand_addresses_passes_on", "gauge"),
+        ("backhand_addresses_packets_passed_on", "counter"),
         ("backhand_addresses_connections_reset", "counter"),
         ("backhand_addresses_put_back", "counter"),
         ("backhand_addresses_fenced", "counter"),

@@ -33,6 +33,8 @@ fn this_machine(a: &AddressesView, text: &mut Text) {
     gauge(text, "backhand_addresses_mature", mature, (a.stage == "running").into());
     gauge(text, "backhand_addresses_healthy", "1 if its checks pass.", a.healthy.into());
     gauge(text, "backhand_addresses_guarded", "1 while a guardian watches.", a.guarded.into());
+    let help = "1 if packets are passed on while addresses move.";
+    gauge(text, "backhand_addresses_passes_on", help, a.passes_on.into());
     if let Some(majority) = a.majority {
         let help = "1 while a majority of the configured machines is here.";
         gauge(text, "backhand_addresses_quorum", help, majority.into());
@@ -96,6 +98,8 @@ fn air(a: &AddressesView, text: &mut Text) {
     counter(text, "backhand_addresses_defended", defended, c.defended);
     let put_back = "Addresses that somebody else took off and that were put back.";
     counter(text, "backhand_addresses_put_back", put_back, c.put_back);
+    let passed = "Packets of connections of the other machine of a move that were passed on to it.";
+    counter(text, "backhand_addresses_packets_passed_on", passed, c.passed_on);
     let reset = "Connections reset because their address went.";
     counter(text, "backhand_addresses_connections_reset", reset, c.reset);
 }

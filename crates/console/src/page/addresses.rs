@@ -272,6 +272,7 @@ fn groups(a: &AddressesView) -> Markup {
             ("takes part", yes(a.stage == "running")),
             ("healthy", yes(a.healthy)),
             ("guardian watches", yes(a.guarded)),
+            ("passes packets on", yes(a.passes_on)),
             ("majority here", a.majority.map_or_else(|| "not asked for".into(), yes)),
             ("holds", figures::count(a.sets.iter().filter(|set| set.here).count() as u64)),
         ]))
@@ -281,6 +282,7 @@ fn groups(a: &AddressesView) -> Markup {
             ("announced to networks", figures::count(c.announced)),
             ("told to single hosts", figures::count(c.told)),
             ("could not be sent", figures::count(c.unsent)),
+            ("packets passed on", figures::count(c.passed_on)),
             ("connections reset", figures::count(c.reset)),
         ]))
         (group("Others with our addresses", &html! {}, &[

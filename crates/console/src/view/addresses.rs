@@ -21,6 +21,8 @@ pub struct AddressesView {
     pub majority: Option<bool>,
     /// Whether a guardian watches this program.
     pub guarded: bool,
+    /// Whether packets are passed on while addresses move.
+    pub passes_on: bool,
     /// Whether this machine's checks pass.
     pub healthy: bool,
     /// Why that is so.
@@ -152,6 +154,8 @@ pub struct AddressCounters {
     pub renewals_late: u64,
     /// Times when everything was taken off, since the bus was not fresh after a renewal.
     pub gaps: u64,
+    /// Packets passed on to the other machine of a move.
+    pub passed_on: u64,
     /// Connections reset because their address went.
     pub reset: u64,
     /// Addresses that somebody else took off and that were put back.

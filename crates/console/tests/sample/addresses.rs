@@ -73,6 +73,7 @@ pub(crate) fn addresses(machines: &[&str], each: usize, looks: u64) -> Addresses
         bus: format!("#a0#{}", machines[0]),
         majority: Some(true),
         guarded: true,
+        passes_on: true,
         healthy: true,
         health: "2 of 2 checks pass".into(),
         checks: vec![AddressCheck {
@@ -105,6 +106,7 @@ pub(crate) fn addresses(machines: &[&str], each: usize, looks: u64) -> Addresses
             renewals_missed: 2,
             renewals_late: 0,
             gaps: 0,
+            passed_on: 27,
             reset: 31,
             put_back: 1,
             fenced: 0,
