@@ -21,6 +21,7 @@ mod eyes;
 mod faults;
 mod mistakes;
 mod partitions;
+mod passing;
 mod quorum;
 mod rights;
 mod routers;
@@ -76,6 +77,11 @@ fn main() -> ExitCode {
     let trials = trials.iter().map(with(namespaces));
     // Beside each other they would measure one another.
     trial::run_in_turn(trials.chain(database::TRIALS.iter().map(with(databases))).collect())
+    let power = passing::needs();
+    let trials = all.concat().into_iter().map(|(name, run)| trial(name, &namespaces, run));
+    let powerful = passing::TRIALS.iter().map(|(name, run)| trial(name, &power, *run));
+    // Beside each other they would measure one another.
+    trial::run_in_turn(trials.chain(powerful).collect())
 }
 
 /// A test: its name as a sentence, and what it does.

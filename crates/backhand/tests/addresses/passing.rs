@@ -1,0 +1,192 @@
+//! Planned moves with clients who are in the middle of something: what reaches the wrong one of the two machines is passed on.
+//!
+//! A client that hesitates between its handshake and its request is to the machines what one far away is. How often a machine is stopped
+//! may be said in `BACKHAND_PASSING_STOPS`.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lab::{Exit, Lab, LabConfig, Place, Probing, Spawn, TcpProbe, TcpTrace, Wish};
+use testkit::trial::{Failed, Needs};
+
+use crate::Named;
+use crate::stand::{COLD, PORT, Stand, WARM, hosts, v4, v6};
+use crate::support::{PATIENCE, PROGRAM};
+
+pub(crate) const TRIALS: &[Named] = &[
+    ("clients_near_and_far_lose_no_connection_by_orderly_stops", stops_of_four),
+    ("clients_of_version_6_lose_no_connection_by_orderly_stops", stops_of_six),
+    ("what_is_begun_before_a_move_is_ended_by_the_old_owner_and_then_reset", straddling),
+];
+
+/// Only the first user of the whole system may give the kernel a program.
+pub(crate) fn needs() -> Needs {
+    let wanted = LabConfig { machines: 1, wish: Wish::RootNamespaces, ..LabConfig::default() };
+    Lab::start(wanted).map(drop).map_err(|why| why.to_string())
+}
+
+/// Three machines that may give the kernel programs.
+fn stand(shared: impl IntoIterator<Item = IpAddr>, more: &str) -> Stand {
+    let lab = LabConfig { hosts: hosts(), wish: Wish::RootNamespaces, ..LabConfig::default() };
+    let mut stand = Stand::silent_in(3, shared, lab);
+    stand.more = more.to_owned();
+    stand.all().into_iter().for_each(|i| start(&mut stand, i));
+    stand.wait_until_even(&stand.all());
+    stand
+}
+
+/// As usual, with a socket of its own to be asked at.
+fn start(stand: &mut Stand, i: usize) {
+    let socket = stand.path(&format!("m{}.vip", i + 1));
+    let section = format!("{}{}socket = \"{}\"\n", stand.list(), stand.more, socket.display());
+    let text = stand.with(i, &section);
+    stand.start_as(i, &text, Spawn::new(PROGRAM));
+}
+
+/// What machine `i` says with `backhand vip list --json`.
+fn listed(stand: &Stand, i: usize) -> serde_json::Value {
+    let socket = stand.path(&format!("m{}.vip", i + 1));
+    let mut ask = Command::new(PROGRAM);
+    let answer = ask.args(["vip", "list", "--json", "--socket"]).arg(socket).output().unwrap();
+    serde_json::from_slice(&answer.stdout).unwrap()
+}
+
+fn stops_of_four() -> Result<(), Failed> {
+    stops((1..=6).map(v4).collect())
+}
+
+fn stops_of_six() -> Result<(), Failed> {
+    stops((1..=6).map(v6).collect())
+}
+
+fn stops(shared: Vec<IpAddr>) -> Result<(), Failed> {
+    let count = std::env::var("BACKHAND_PASSING_STOPS");
+    let count: usize = count.map_or(2, |count| count.parse().unwrap());
+    let ip = shared[0];
+    let mut stand = stand(shared, "");
+    for i in stand.all() {
+        assert_eq!(listed(&stand, i)["passes_on"], true, "{}", listed(&stand, i));
+    }
+    let (mut lost, mut passed) = ([0; 5], 0);
+    for _ in 0..count {
+        let at = stand.holder(&stand.all(), ip).expect("one has it");
+        let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
+        let before: u64 = others.iter().map(|i| passed_on(&stand, *i)).sum();
+        let clients = Clients::open(&stand, ip);
+        stand.stop(at);
+        clients.wait_until_served(&stand, Instant::now());
+        passed += others.iter().map(|i| passed_on(&stand, *i)).sum::<u64>() - before;
+        // It comes back, and the address may move once more, before the same eyes.
+        start(&mut stand, at);
+        stand.wait_until_even(&stand.all());
+        clients.wait_until_served(&stand, Instant::now());
+        for (all, one) in lost.iter_mut().zip(clients.close()) {
+            *all += one;
+        }
+    }
+    let lost: Vec<_> = Clients::NAMES.iter().zip(lost).collect();
+    println!("{count} stops and starts, {passed} packets passed on at the stops, lost {lost:?}");
+    assert!(lost.iter().all(|(_, lost)| *lost == 0), "{lost:?}");
+    assert!(passed > 0, "nothing was passed on: nothing was tried");
+    Ok(stand.all_live()?)
+}
+
+fn passed_on(stand: &Stand, i: usize) -> u64 {
+    listed(stand, i)["passed_on"].as_u64().unwrap()
+}
+
+/// Clients of one address, near and far, that know their neighbours and that do not.
+struct Clients([Probing<TcpTrace>; 5]);
+
+impl Clients {
+    const NAMES: [&str; 5] = ["near", "30 ms away", "100 ms away", "cold", "cold, 30 ms away"];
+
+    /// Returns when all are served.
+    fn open(stand: &Stand, ip: IpAddr) -> Self {
+        let probe = |host, every, hesitation| TcpProbe {
+            every: Duration::from_millis(every),
+            hesitation: Duration::from_millis(hesitation),
+            ..TcpProbe::new(Place::Host(host), (ip, PORT).into())
+        };
+        let warm = |every, hesitation| probe(WARM, every, hesitation);
+        let cold = |hesitation| probe(COLD, 10, hesitation).cold(Place::Host(COLD));
+        let probes = [warm(1, 0), warm(2, 30), warm(2, 100), cold(0), cold(30)];
+        let clients = Self(probes.map(|probe| probe.start(&stand.lab).unwrap()));
+        clients.wait_until_served(stand, Instant::now());
+        clients
+    }
+
+    fn wait_until_served(&self, stand: &Stand, after: Instant) {
+        for (probe, name) in self.0.iter().zip(Self::NAMES) {
+            stand.until(&format!("the client {name} is served"), || {
+                probe.look(|trace| trace.first_success_after(after).map(drop))
+            });
+        }
+    }
+
+    /// Prints what each has seen; how many connections each has lost.
+    fn close(self) -> Vec<usize> {
+        let close = |(probe, name): (Probing<TcpTrace>, &str)| {
+            let trace = probe.finish();
+            let (all, lost) = (trace.tries().len(), trace.lost_by_kind());
+            let pause = trace.longest_pause().map(|span| span.length());
+            let late = trace.late().count();
+            println!("{name}: {all} connections, lost {lost:?}, late {late}, pause {pause:?}");
+            for one in trace.lost() {
+                // How long it stood, and took in all, tells what it fell between.
+                let connected = one.connected.map(|at| at - one.started);
+                println!(
+                    "  {:?} in {:?}, connected in {connected:?}",
+                    one.outcome,
+                    one.ended - one.started
+                );
+            }
+            trace.lost().count()
+        };
+        self.0.into_iter().zip(Self::NAMES).map(close).collect()
+    }
+}
+
+fn straddling() -> Result<(), Failed> {
+    // Long enough for what is done in between, however busy this machine is.
+    let mut stand = stand((1..=3).map(v4), "grace = \"3s\"\n");
+    let ip = v4(1);
+    let at = stand.holder(&stand.all(), ip).expect("one has it");
+    let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
+    let connect =
+        || stand.lab.connect_from(Place::Host(WARM), (ip, PORT).into(), PATIENCE).unwrap();
+    let (mut asks, mut lasts) = (connect(), connect());
+    // A request that is not whole keeps its connection open whatever the balancer does.
+    lasts.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let old = stand.lab.machine(at).name().to_owned();
+    let run = stand.run(at);
+    run.term().unwrap();
+    let new = stand.until("the client has heard of another owner", || {
+        others.iter().copied().find(|i| stand.believes(WARM, ip) == Some(stand.mac(*i)))
+    });
+    assert_eq!(by(&mut asks, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), old, "asked of the old owner");
+    let mut begun = connect();
+    let name = stand.lab.machine(new).name().to_owned();
+    assert_eq!(by(&mut begun, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), name, "begun after the move");
+    // And who still believes in the old one.
+    assert!(stand.held(at).contains(&ip), "it was to be there still");
+    let waited = Instant::now();
+    lasts.set_read_timeout(Some(PATIENCE)).unwrap();
+    let end = lasts.read(&mut [0]);
+    println!("the connection of the old owner ended after {:?}: {end:?}", waited.elapsed());
+    // The end of the balancer may come before the reset.
+    assert!(!matches!(&end, Err(e) if e.kind() == ErrorKind::WouldBlock), "it hangs");
+    assert_eq!(by(&mut begun, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), name, "goes on");
+    assert_eq!(run.wait_timeout(PATIENCE), Some(Exit::Code(0)), "{}", stand.said(at));
+    start(&mut stand, at);
+    stand.wait_until_even(&stand.all());
+    Ok(stand.all_live()?)
+}
+
+/// Which machine answers this request.
+fn by(stream: &mut TcpStream, request: &str) -> String {
+    let answer = crate::support::send(stream, request).unwrap();
+    answer.header("x-served-by").unwrap_or("nobody").to_owned()
+}
