@@ -102,7 +102,8 @@ impl Service {
         let Ok(table) = &mut self.passing.table else { return };
         let moves: Vec<(SetKey, bool, usize)> =
             self.vip.moves_here().map(|one| (one.key, one.gone, one.other)).collect();
-        if moves == self.passing.moves && !(moves.is_empty() && !table.is_empty()) {
+        // What was forgotten because interfaces have changed is taken out all the same.
+        if moves == self.passing.moves && (!moves.is_empty() || table.is_empty()) {
             return;
         }
         let mut moving = Moving::new();
