@@ -36,7 +36,7 @@ mod upgrades;
 use std::process::ExitCode;
 
 use lab::Lab;
-use testkit::trial::{self, Failed, Needs, trial};
+use testkit::trial::{self, Failed, trial};
 
 fn main() -> ExitCode {
     lab::init();
@@ -66,22 +66,15 @@ fn main() -> ExitCode {
         (crowds::ROOMY, also(crowds::may_make_room())),
         (disks::FREEZING, also(disks::may_freeze())),
         (clocks::TRIALS, also(clocks::may_jump())),
+        (database::TRIALS, also(database::servers())),
+        (passing::TRIALS, passing::needs()),
     ];
     let trials =
         std::iter::once((&*all, namespaces.clone())).chain(some).flat_map(|(trials, needs)| {
             trials.iter().map(move |(name, run)| trial(name, &needs, *run)).collect::<Vec<_>>()
         });
-    let databases = namespaces.clone().and_then(|()| database::servers());
-    let with = |needs: Needs| move |&(name, run): &Named| trial(name, &needs, run);
-    let trials = all.concat();
-    let trials = trials.iter().map(with(namespaces));
     // Beside each other they would measure one another.
-    trial::run_in_turn(trials.chain(database::TRIALS.iter().map(with(databases))).collect())
-    let power = passing::needs();
-    let trials = all.concat().into_iter().map(|(name, run)| trial(name, &namespaces, run));
-    let powerful = passing::TRIALS.iter().map(|(name, run)| trial(name, &power, *run));
-    // Beside each other they would measure one another.
-    trial::run_in_turn(trials.chain(powerful).collect())
+    trial::run_in_turn(trials.collect())
 }
 
 /// A test: its name as a sentence, and what it does.
