@@ -35,6 +35,7 @@ mod allocate;
 pub mod announce;
 pub mod conflict;
 mod damping;
+mod fenced;
 mod gather;
 pub mod lease;
 mod memory;

@@ -240,25 +240,6 @@ impl Vip {
         self.settle(now);
     }
 
-    /// A run of the program has let go of everything, as its guardian says.
-    pub(crate) fn fenced(&mut self, _now: Instant, boot: u64) {
-        self.memory.lost.retain(|_, lost| {
-            lost.runs.remove(&boot);
-            !lost.runs.is_empty()
-        });
-        // A wait that is for nobody in particular goes on.
-        let certain = self.uncertain.is_none();
-        let mut keys: Vec<SetKey> = Vec::new();
-        for row in &mut self.table.rows {
-            if row.lost.remove(&boot) && row.lost.is_empty() && row.waits && certain {
-                keys.push(row.set.key());
-            }
-        }
-        if let (Some(view), false, true) = (self.view, keys.is_empty(), self.leads()) {
-            self.send(Service::Agreed, &Message::Claim(view, keys));
-        }
-    }
-
     /// Whether this machine is the one that proposes: the first that speaks.
     pub(crate) fn leads(&self) -> bool {
         self.members.iter().position(|member| member.speaks().is_some()) == Some(self.me)

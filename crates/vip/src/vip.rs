@@ -93,6 +93,8 @@ pub struct Vip {
     /// Until when nothing under quorum is given that nobody here knew of, if something may have happened elsewhere.
     pub(crate) uncertain: Option<Instant>,
     pub(crate) failed: Vec<SetKey>,
+    /// Runs of the program that have certainly let go, until when that is remembered, and in which view it was said.
+    pub(crate) fenced: BTreeMap<u64, (Instant, Option<ViewId>)>,
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) events: VecDeque<Event>,
@@ -142,6 +144,7 @@ impl Vip {
             releasing: BTreeSet::new(),
             uncertain: None,
             failed: Vec::new(),
+            fenced: BTreeMap::new(),
             transmits: VecDeque::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -511,14 +514,6 @@ impl Vip {
         self.table.rows.iter().any(|row| row.owner == Some(self.me) && others(row))
     }
 
-    /// A run of the program, by its boot, has certainly let go of everything: its guardian said so.
-    pub fn handle_fenced(&mut self, now: Instant, boot: u64) {
-        if self.view.is_some() {
-            self.send(Service::Agreed, &Message::Fenced(boot));
-        }
-        self.finish(now);
-    }
-
     /// Everything is let go without waiting any longer.
     pub fn abandon(&mut self, now: Instant) {
         self.step_out(now, Reason::Leaving);
@@ -646,6 +641,7 @@ impl Vip {
                 self.send(Service::Agreed, &word(view, some.to_vec()));
             }
         }
+        self.say_fenced(view);
         if self.changed && self.has_spoken() {
             self.changed = false;
             let state = self.own_state(now, view);

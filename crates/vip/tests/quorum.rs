@@ -90,6 +90,72 @@ fn what_a_guardian_has_let_go_is_not_waited_for() {
 }
 
 #[test]
+fn what_a_guardian_says_before_the_loss_is_known_counts_when_it_is() {
+    // At any moment, and to whichever of the others: when they do not know of it, while they hear each other, and afterwards.
+    for steps in 0..12 {
+        for hears in [vec![1], vec![2], vec![1, 2]] {
+            let mut cluster = cluster();
+            let boot = 1;
+            cluster.most = 0;
+            cluster.nodes[0].dead = true;
+            cluster.nodes[0].up.clear();
+            if steps == 0 {
+                hears.iter().for_each(|at| cluster.nodes[*at].vip.handle_fenced(cluster.now, boot));
+                cluster.run();
+            }
+            cluster.announce_views(&[vec![1, 2]]);
+            for step in 1..12 {
+                if step == steps {
+                    let now = cluster.now;
+                    hears.iter().for_each(|at| cluster.nodes[*at].vip.handle_fenced(now, boot));
+                }
+                cluster.step();
+            }
+            cluster.run();
+            assert_eq!(cluster.counts(), [0, 1, 1], "after {steps} steps to {hears:?}");
+            assert_eq!(cluster.most, 1);
+            cluster.sound();
+        }
+    }
+}
+
+#[test]
+fn what_a_guardian_says_is_said_again_where_it_was_not_heard() {
+    let mut cluster = cluster();
+    cluster.nodes[1].vip.handle_fenced(cluster.now, 1);
+    cluster.kill(0);
+    assert_eq!(cluster.counts(), [0, 1, 1]);
+    // All know it now: nobody waits for that run in any other view.
+    cluster.split(&[vec![1], vec![2]]);
+    assert_eq!(cluster.counts(), [0, 0, 0]);
+    let mut late = self::cluster();
+    late.kill(0);
+    late.split(&[vec![1], vec![2]]);
+    late.nodes[2].vip.handle_fenced(late.now, 1);
+    late.run();
+    assert_eq!(late.counts(), [0, 0, 0], "alone it is no majority");
+    late.together();
+    // The second was lost with what it had meanwhile, and is back itself; the first is not waited for.
+    assert_eq!(late.counts()[0], 0);
+    assert_eq!(late.counts().iter().sum::<usize>(), 2);
+    late.sound();
+}
+
+#[test]
+fn a_word_about_a_run_that_lives_or_that_nobody_knows_changes_nothing() {
+    let mut cluster = cluster();
+    let before: Vec<_> = cluster.nodes.iter().map(|node| node.done.len()).collect();
+    for boot in [1, 2, 3, 99] {
+        cluster.nodes[1].vip.handle_fenced(cluster.now, boot);
+        cluster.run();
+    }
+    assert_eq!(before, cluster.nodes.iter().map(|node| node.done.len()).collect::<Vec<_>>());
+    cluster.kill(2);
+    assert_eq!(cluster.counts(), [1, 1, 0]);
+    cluster.sound();
+}
+
+#[test]
 fn a_majority_whose_knowledge_may_be_old_waits_again() {
     let mut cluster = cluster();
     // The third is away while the first two go on; then the second restarts and meets the third.

@@ -156,6 +156,24 @@ impl World {
             machine.kernel.clear();
             self.dirty = true;
         }
+        // Only of a run that is over, and whatever the bus does: it is another way, which reaches some sooner and some never.
+        if due && freeze.is_none() && self.plan.fencing && self.plan.quorum {
+            for other in (0..self.machines.len()).filter(|other| *other != i) {
+                let draw = boot.wrapping_mul(0x9e37_79b9).rotate_left(other as u32 * 7) % 1_000;
+                if draw < 700 {
+                    let at = self.now + Duration::from_micros(200 + draw * draw);
+                    self.agenda.plan(at, Action::Word { machine: other, boot });
+                }
+            }
+        }
+    }
+
+    /// A guardian's word arrives.
+    pub(super) fn word(&mut self, i: usize, boot: u64) {
+        let now = self.now;
+        let Some(program) = self.machines[i].awake() else { return };
+        program.vip.handle_fenced(now, boot);
+        self.finish(i);
     }
 
     /// It waits until others have taken what it had, and then goes.

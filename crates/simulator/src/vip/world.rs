@@ -62,6 +62,11 @@ pub(super) enum Action {
         boot: u64,
         freeze: Option<u64>,
     },
+    /// The guardian's word about a run that is over reaches another machine.
+    Word {
+        machine: usize,
+        boot: u64,
+    },
     Thaw {
         machine: usize,
         freeze: u64,
@@ -265,6 +270,7 @@ impl World {
             Action::Gone { machine, life } if self.lives_on(machine, life) => self.go(machine),
             Action::Expire(i) => self.expire(i),
             Action::Guard { machine, boot, freeze } => self.guard(machine, boot, freeze),
+            Action::Word { machine, boot } => self.word(machine, boot),
             Action::Thaw { machine, freeze } => self.thaw(machine, freeze),
             Action::Port { machine, carrier } => self.open_port(machine, carrier),
             Action::Hear { client, machine, address } => {
