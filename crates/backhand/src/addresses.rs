@@ -9,6 +9,7 @@ use addresses::control::{self, Control};
 use addresses::service::{self, Beat, Going, Handle, Left, Legacy, NoAnswer, Pulse, Setup};
 use anyhow::Context;
 use balancer::Running;
+use resources::config::Protection;
 use spread_client::Endpoint;
 use tracing::{info, warn};
 
@@ -49,7 +50,7 @@ impl Addresses {
         config: Config,
         own: Option<OwnBus>,
         balancer: &Running,
-        state: &std::path::Path,
+        resources: &resources::config::Config,
     ) -> anyhow::Result<Self> {
         let (endpoint, pulse, seek) = match (&config.daemon, own) {
             (Some(daemon), _) => (daemon.clone(), None, None),
@@ -66,8 +67,12 @@ impl Addresses {
         let going: Going = Arc::new(move |ips| parter.part_from(ips));
         let (balancer, going) = (Some(balancer.health()), Some(going));
         let legacy = crate::upgrade::legacy();
-        let state = Some(state.to_owned());
-        Self::with(Setup { config, endpoint, pulse, seek, balancer, going, state, legacy })
+        let state = Some(resources.state_dir.clone());
+        let key = match &resources.protection {
+            Protection::Key(key) => Some(key.clone()),
+            Protection::Alone | Protection::Loopback | Protection::Insecure => None,
+        };
+        Self::with(Setup { config, endpoint, pulse, seek, balancer, going, state, key, legacy })
     }
 
     /// Starts it with all that it needs, and its control sockets.

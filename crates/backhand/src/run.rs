@@ -202,8 +202,7 @@ impl Machine {
         let own = daemon.as_ref().and_then(OwnBus::of);
         let bus = daemon.map(|daemon| Bus::start(daemon, file)).transpose()?;
         // Last: addresses come only to a machine that serves.
-        let state = &config.resources.state_dir;
-        let start = |config| Addresses::start(config, own, &balancer, state);
+        let start = |section| Addresses::start(section, own, &balancer, &config.resources);
         let addresses = config.addresses.map(start).transpose()?;
         let live = console::gather::Live::new(resources.clone(), balancer.view(), &settings);
         let live = live.with_bus(bus.as_ref().map(|bus| bus.observer.clone()));

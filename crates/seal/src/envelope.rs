@@ -1,7 +1,7 @@
 //! One sealed datagram, and the channel that seals them.
 //!
 //! ```text
-//!  0  'B' 'H'        2  version = 1       3  purpose (1 announce, 2 exchange, 4 bus)
+//!  0  'B' 'H'        2  version = 1       3  purpose (1 announce, 2 exchange, 4 bus, 5 farewell)
 //!  4  channel u16    6  zero u16          8  machine [16]         24  boot [16]
 //! 40  counter u64   48  ciphertext, then the tag [16]             (numbers big-endian)
 //! ```
@@ -138,7 +138,7 @@ impl Header {
 const fn longest(purpose: Purpose) -> usize {
     match purpose {
         Purpose::Bus => MAX_BUS_DATAGRAM,
-        Purpose::Announce | Purpose::Exchange | Purpose::Peer => MAX_DATAGRAM,
+        Purpose::Announce | Purpose::Exchange | Purpose::Peer | Purpose::Farewell => MAX_DATAGRAM,
     }
 }
 
@@ -230,7 +230,7 @@ mod tests {
         datagram[..3].copy_from_slice(b"BH\x02");
         assert_eq!(Header::read(&datagram), Err(Refusal::Version { version: 2 }));
         datagram[2] = 1;
-        for purpose in [0, 3, 5, 255] {
+        for purpose in [0, 3, 6, 255] {
             datagram[3] = purpose;
             assert_eq!(Header::read(&datagram), Err(Refusal::Purpose));
         }

@@ -78,6 +78,8 @@ pub enum Purpose {
     Peer = 3,
     /// Reserved for the bus.
     Bus = 4,
+    /// The last word of a run of the program, said by its guardian.
+    Farewell = 5,
 }
 
 impl Purpose {
@@ -87,6 +89,7 @@ impl Purpose {
             1 => Some(Self::Announce),
             2 => Some(Self::Exchange),
             4 => Some(Self::Bus),
+            5 => Some(Self::Farewell),
             _ => None,
         }
     }

@@ -15,9 +15,9 @@ use super::parser::{Draft, NO_PERL, Wanted, Whom};
 use super::words::MANY;
 use crate::config::judge::{self, Written};
 use crate::config::{
-    ADDRESSES_MAX, AddressText, Balance, Block, Config, DEFAULT_GROUP, FRAMES_PER_SECOND, Guardian,
-    HOOKS_MAX, Hook, HookRun, HookSets, NOTIFY_MAX, Notify, PerRound, Set, WEIGHT,
-    WhenAllUnhealthy, bad_socket, program,
+    ADDRESSES_MAX, AddressText, Balance, Block, Config, DEFAULT_GROUP, FRAMES_PER_SECOND,
+    GUARDIAN_PORT, Guardian, HOOKS_MAX, Hook, HookRun, HookSets, NOTIFY_MAX, Notify, PerRound, Set,
+    WEIGHT, WhenAllUnhealthy, bad_socket, program,
 };
 
 /// Most hosts that are looked up: each may take seconds.
@@ -92,7 +92,7 @@ impl Judge {
             module_dir,
             control: self.control(draft),
             socket: None,
-            guardian: Guardian { enabled: true, suspicion: second / 2 },
+            guardian: Guardian { enabled: true, suspicion: second / 2, port: GUARDIAN_PORT },
             stop_within: 5 * second,
             historical: true,
             assumed: std::mem::take(&mut self.assumed),

@@ -15,8 +15,8 @@ use super::judge::{self, Written};
 use super::section::AddressesSection;
 use super::values::{AddressItem, AddressText, HostsText, NotifyItem};
 use super::{
-    Balance, Block, CAPACITY_MAX, Config, DEFAULT_GROUP, FRAMES_PER_SECOND, Guardian, NOTIFY_MAX,
-    Notify, PerRound, Quorum, Set, WEIGHT,
+    Balance, Block, CAPACITY_MAX, Config, DEFAULT_GROUP, FRAMES_PER_SECOND, GUARDIAN_PORT,
+    Guardian, NOTIFY_MAX, Notify, PerRound, Quorum, Set, WEIGHT,
 };
 
 /// Most machines that decide.
@@ -411,7 +411,10 @@ impl Found {
             let remedy = "make it less: after the lease the kernel has taken the addresses away";
             self.wrong(key, message, remedy);
         }
-        Guardian { enabled: section.guardian.enabled.unwrap_or(true), suspicion }
+        let usual = u32::from(GUARDIAN_PORT);
+        let port = self.number("guardian.port", section.guardian.port, usual, 1..=65_535);
+        let port = u16::try_from(port).unwrap_or(GUARDIAN_PORT);
+        Guardian { enabled: section.guardian.enabled.unwrap_or(true), suspicion, port }
     }
 
     /// A name that is written, or the usual one; told if it cannot be one or is taken.

@@ -53,6 +53,8 @@ pub const CAPACITY_MAX: u32 = ADDRESSES_MAX as u32;
 pub const FRAMES_PER_SECOND: u32 = 20_000;
 /// Where `backhand vip` finds the service if nothing else is said.
 pub const DEFAULT_SOCKET: &str = "/run/backhand/addresses.sock";
+/// The UDP port of guardians' last words, if nothing else is said.
+pub const GUARDIAN_PORT: u16 = 4447;
 /// How late the kernel may be in removing an address whose time has run out: measured. What others may count on is
 /// [`Config::lease`] and this.
 pub const EXPIRY_LATE: Duration = Duration::from_millis(1100);
@@ -354,4 +356,6 @@ pub struct Guardian {
     pub enabled: bool,
     /// After this silence the daemon counts as hung; shorter than [`Config::lease`].
     pub suspicion: Duration,
+    /// The UDP port on which the last words of other machines' guardians are heard.
+    pub port: u16,
 }

@@ -385,4 +385,10 @@ pub struct GuardianSection {
     ///
     /// 50ms to 10s, and less than `lease`. Default 500ms.
     pub suspicion: Option<Span>,
+
+    /// The UDP port for the last word of a guardian: when the program is dead, and everything is off and stopped, the others hear
+    /// it from the guardian and do not wait for the lease. Only with sets under quorum and a cluster key.
+    ///
+    /// 1 to 65535, the same on all machines. Default 4447.
+    pub port: Option<i64>,
 }

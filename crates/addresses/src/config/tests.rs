@@ -71,7 +71,7 @@ fn what_is_not_said_is_assumed() {
         module_dir: ".".into(),
         control: None,
         socket: Some(DEFAULT_SOCKET.into()),
-        guardian: Guardian { enabled: true, suspicion: Duration::from_millis(500) },
+        guardian: Guardian { enabled: true, suspicion: Duration::from_millis(500), port: 4447 },
         stop_within: Duration::from_secs(5),
         historical: false,
         assumed: vec![],
@@ -164,6 +164,7 @@ fn everything_that_can_be_said_is_taken() {
         [guardian]
         enabled = false
         suspicion = "1s"
+        port = 4500
         "#,
     );
     assert_eq!(config.daemon, Some(Endpoint::Tcp { host: "web7".into(), port: 4803 }));
@@ -207,7 +208,8 @@ fn everything_that_can_be_said_is_taken() {
         (config.hooks[1].event, &config.hooks[1].sets),
         (HookEvent::PostDown, &HookSets::All)
     );
-    assert_eq!(config.guardian, Guardian { enabled: false, suspicion: Duration::from_secs(1) });
+    let suspicion = Duration::from_secs(1);
+    assert_eq!(config.guardian, Guardian { enabled: false, suspicion, port: 4500 });
     assert_eq!(config.warnings, [""; 0]);
 }
 
@@ -278,6 +280,7 @@ fn values_out_of_bounds_are_told_with_their_bounds() {
         notify = ["10.0.0.7/24", { hosts = "neighbours", throttle = 4 }, { hosts = "10.0.0.1", throttle = 0 }]
         [guardian]
         suspicion = "2s"
+        port = 0
         "#,
     );
     assert_eq!(
@@ -298,6 +301,7 @@ fn values_out_of_bounds_are_told_with_their_bounds() {
             "addresses.control: \"wack.it\" is no whole path of a Unix socket; write it from the root: /run/wack.it",
             "addresses.socket: \"addresses.sock\" is no whole path of a Unix socket; write it from the root: /run/wack.it",
             "addresses.guardian.suspicion: 2s is not less than addresses.lease, 1500ms; make it less: after the lease the kernel has taken the addresses away",
+            "addresses.guardian.port: 0 is not between 1 and 65535; write 1 to 65535",
             "addresses.stop_within: 1h is not between 0s and 5m; write 0s to 5m",
         ]
     );

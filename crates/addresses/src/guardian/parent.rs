@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -159,6 +160,15 @@ impl Guardian {
     pub fn let_go(&mut self, set: &str) -> Result<(), Error> {
         self.sets.remove(set);
         self.say(&Word::LetGo { set: set.to_owned() })
+    }
+
+    /// Leaves with it what it is to say to these when this process is dead, everything that was held is off, and all programs that
+    /// were left with it have ended well; otherwise it says nothing. Without a word it says nothing either.
+    ///
+    /// # Errors
+    /// When it does not know: then what it was told before holds.
+    pub fn farewell(&mut self, word: &[u8], to: &[SocketAddr]) -> Result<(), Error> {
+        self.say(&Word::Farewell { word: word.to_vec(), to: to.to_vec() })
     }
 
     /// A sign of life. Give it from the thread whose hanging would be the harm.

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::OpenOptions;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::exit;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::programs::Programs;
 use super::silence::Silence;
 use super::table::Table;
 use super::word::{Answer, MAX_WORD, Word};
-use crate::kernel::{Address, Connections, Event, Interests, Kernel, Watch, capabilities};
+use crate::kernel::{Address, Connections, Event, Held, Interests, Kernel, Watch, capabilities};
 
 /// Marks the guardian; its value is the parent's process id.
 pub(super) const MARK: &str = "BACKHAND_GUARDIAN_OF";
@@ -42,6 +42,19 @@ const MAX_WORDS: usize = 4_096;
 
 /// Its nice value, for where real time is not allowed.
 const NICE: i32 = -19;
+
+/// How long the end of the parent is waited for when it has closed its socket.
+const DYING: Duration = Duration::from_secs(2);
+
+/// Between the last words: the first is at once, and the others reach those that were busy or apart for a moment.
+const FAREWELLS: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(10),
+    Duration::from_millis(40),
+    Duration::from_millis(150),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+];
 
 /// Until the first word says otherwise.
 const SUSPICION: Duration = Duration::from_secs(1);
@@ -107,6 +120,8 @@ fn settle(pid: Pid) -> io::Result<Guard> {
         fencing: 0,
         patient_until: None,
         word: vec![0; MAX_WORD],
+        farewell: Default::default(),
+        mouths: [None, None],
     };
     lock_memory();
     hurry();
@@ -201,6 +216,10 @@ struct Guard {
     /// While the parent hands over to its next image.
     patient_until: Option<Duration>,
     word: Vec<u8>,
+    /// What to say when everything is over, and to whom.
+    farewell: (Vec<u8>, Vec<SocketAddr>),
+    /// Through which to say it, by version.
+    mouths: [Option<UdpSocket>; 2],
 }
 
 impl Guard {
@@ -319,7 +338,12 @@ impl Guard {
                     self.say(Answer::Fenced { fencing: self.fencing });
                 }
             }
-            Word::HandOver { until } => self.patient_until = Some(Duration::from_nanos(until)),
+            Word::HandOver { until } => {
+                self.patient_until = Some(Duration::from_nanos(until));
+                // What the next image has is none of the run that it was about.
+                self.farewell = Default::default();
+            }
+            Word::Farewell { word, to } => self.prepare(word, to),
             Word::Acknowledge { fencing } if fencing == self.fencing => {
                 self.table.clear();
                 self.fenced = None;
@@ -329,6 +353,22 @@ impl Guard {
             Word::End => return true,
         }
         false
+    }
+
+    /// Keeps what it is to say at the end, and opens what that takes while there is time for it.
+    fn prepare(&mut self, word: Vec<u8>, to: Vec<SocketAddr>) {
+        for place in &to {
+            let any = if place.is_ipv4() {
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+            } else {
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+            };
+            let mouth = &mut self.mouths[usize::from(place.is_ipv6())];
+            if mouth.is_none() {
+                *mouth = UdpSocket::bind((any, 0)).ok();
+            }
+        }
+        self.farewell = (word, to);
     }
 
     /// The parent is silent: what it holds is taken away until it knows.
@@ -383,14 +423,62 @@ impl Guard {
         }
         self.take_away();
         self.programs.add(self.table.take_programs());
+        self.programs.turn(now());
+        let certain = !self.farewell.0.is_empty() && self.has_died() && {
+            // A thread that was not dead yet may have put something back.
+            self.take_away();
+            self.is_all_off()
+        };
         self.fenced = None;
         (self.socket, self.parent) = (None, None);
         loop {
             self.programs.turn(now());
             if self.programs.are_done() {
-                return 0;
+                break;
             }
             self.wait();
+        }
+        if certain && self.programs.went_well() {
+            self.take_leave();
+        }
+        0
+    }
+
+    /// Whether the parent is dead, all its threads. It closes its socket a little before that, and who has only closed that may go on.
+    fn has_died(&self) -> bool {
+        let Some(parent) = &self.parent else { return false };
+        let deadline = now() + DYING;
+        while !self.is_parent_dead() {
+            let left = deadline.saturating_sub(now());
+            if left.is_zero() {
+                return false;
+            }
+            let timeout = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let _ = poll(&mut [PollFd::new(parent, PollFlags::IN)], Some(&timeout));
+        }
+        true
+    }
+
+    /// Whether the kernel has nothing any more that bears our mark or was to be taken off. What cannot be known is not so.
+    fn is_all_off(&mut self) -> bool {
+        let ips = self.table.ips();
+        let left = |held: &Held| held.is_ours() || ips.contains(&held.address.ip);
+        self.kernel.list().is_ok_and(|all| !all.iter().any(left))
+    }
+
+    /// Says that everything is off and stopped, several times, since nobody answers.
+    fn take_leave(&self) {
+        let (word, to) = &self.farewell;
+        for pause in FAREWELLS {
+            std::thread::sleep(pause);
+            for place in to {
+                let mouth = &self.mouths[usize::from(place.is_ipv6())];
+                // Who does not hear it waits for the lease.
+                let _ = mouth.as_ref().map(|mouth| mouth.send_to(word, place));
+            }
         }
     }
 

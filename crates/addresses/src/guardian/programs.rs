@@ -24,6 +24,8 @@ const MAX_RUNNING: usize = 32;
 pub(super) struct Programs {
     waiting: VecDeque<Program>,
     running: Vec<Running>,
+    /// One could not be started, took too long, or did not end with 0.
+    failed: bool,
 }
 
 struct Running {
@@ -37,6 +39,11 @@ impl Programs {
         self.waiting.extend(programs);
     }
 
+    /// Whether all that were to be run have ended well so far.
+    pub(super) fn went_well(&self) -> bool {
+        !self.failed
+    }
+
     pub(super) fn are_done(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
@@ -46,14 +53,27 @@ impl Programs {
         self.running.retain(|one| {
             if now >= one.deadline {
                 let _ = kill_process_group(one.pid, Signal::KILL);
+                self.failed = true;
             }
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            matches!(waitid(WaitId::PidFd(one.handle.as_fd()), options), Ok(None))
+            match waitid(WaitId::PidFd(one.handle.as_fd()), options) {
+                Ok(None) => true,
+                Ok(Some(status)) => {
+                    self.failed |= status.exit_status() != Some(0);
+                    false
+                }
+                Err(_) => {
+                    self.failed = true;
+                    false
+                }
+            }
         });
         while self.running.len() < MAX_RUNNING
             && let Some(program) = self.waiting.pop_front()
         {
-            self.running.extend(start(&program, now));
+            let started = start(&program, now);
+            self.failed |= started.is_none();
+            self.running.extend(started);
         }
     }
 

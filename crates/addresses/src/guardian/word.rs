@@ -3,7 +3,7 @@
 //! A word is a letter and its fields; lists and texts have their length before them. What is malformed is no word.
 
 use std::ffi::{OsStr, OsString};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
@@ -56,6 +56,11 @@ pub(super) enum Word {
     /// The parent knows that it held nothing after the fencing with this number.
     Acknowledge {
         fencing: u32,
+    },
+    /// What to say to whom when the parent is dead and everything is off and stopped; nothing while it is empty.
+    Farewell {
+        word: Vec<u8>,
+        to: Vec<SocketAddr>,
     },
     End,
 }
@@ -126,6 +131,15 @@ impl Word {
                 to.push(b'a');
                 to.extend(fencing.to_ne_bytes());
             }
+            Self::Farewell { word, to: all } => {
+                to.push(b'w');
+                text(&mut to, word);
+                count(&mut to, all.len());
+                for one in all {
+                    write_ip(&mut to, one.ip());
+                    to.extend(one.port().to_ne_bytes());
+                }
+            }
             Self::End => to.push(b'e'),
         }
         to
@@ -145,6 +159,7 @@ impl Word {
             b'.' => Self::Beat { thread: from.u32()? },
             b'o' => Self::HandOver { until: from.u64()? },
             b'a' => Self::Acknowledge { fencing: from.u32()? },
+            b'w' => Self::Farewell { word: from.text()?.to_vec(), to: from.list(Reader::place)? },
             b'e' => Self::End,
             _ => return None,
         };
@@ -167,7 +182,13 @@ fn text(to: &mut Vec<u8>, text: &[u8]) {
 }
 
 fn write_address(to: &mut Vec<u8>, address: &Address) {
-    match address.ip {
+    write_ip(to, address.ip);
+    to.push(address.prefix);
+    to.extend(address.interface.to_ne_bytes());
+}
+
+fn write_ip(to: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
         IpAddr::V4(ip) => {
             to.push(4);
             to.extend(ip.octets());
@@ -177,8 +198,6 @@ fn write_address(to: &mut Vec<u8>, address: &Address) {
             to.extend(ip.octets());
         }
     }
-    to.push(address.prefix);
-    to.extend(address.interface.to_ne_bytes());
 }
 
 fn write_program(to: &mut Vec<u8>, program: &Program) {
@@ -244,12 +263,20 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| item(self)).collect()
     }
 
+    fn ip(&mut self) -> Option<IpAddr> {
+        match self.byte()? {
+            4 => Some(IpAddr::V4(Ipv4Addr::from(self.array::<4>()?))),
+            6 => Some(IpAddr::V6(Ipv6Addr::from(self.array::<16>()?))),
+            _ => None,
+        }
+    }
+
+    fn place(&mut self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.ip()?, u16::from_ne_bytes(self.array()?)))
+    }
+
     fn address(&mut self) -> Option<Address> {
-        let ip = match self.byte()? {
-            4 => IpAddr::V4(Ipv4Addr::from(self.array::<4>()?)),
-            6 => IpAddr::V6(Ipv6Addr::from(self.array::<16>()?)),
-            _ => return None,
-        };
+        let ip = self.ip()?;
         Some(Address { ip, prefix: self.byte()?, interface: self.u32()? })
     }
 
@@ -279,6 +306,11 @@ mod tests {
         };
         vec![
             Word::Begin { suspicion: Duration::from_millis(300) },
+            Word::Farewell { word: Vec::new(), to: Vec::new() },
+            Word::Farewell {
+                word: vec![1, 0, 255],
+                to: vec!["10.0.0.1:4447".parse().unwrap(), "[2001:db8::1]:1".parse().unwrap()],
+            },
             Word::Hold {
                 set: "web".into(),
                 addresses: vec![address("10.0.0.1", 32), address("2001:db8::1", 128)],

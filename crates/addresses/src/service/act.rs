@@ -173,6 +173,7 @@ impl Service {
                 self.alarm(head, what);
             }
             self.untold.push(key);
+            self.withhold();
         }
         let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
         holding.state = State::Adding { left: holding.placed.len(), refused: None };

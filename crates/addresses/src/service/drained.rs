@@ -64,7 +64,7 @@ impl Keeper {
         let thread = std::thread::Builder::new().name("addresses-state".into());
         let begun = thread.spawn(move || work(&path, &ordered, &tell)).map_err(|e| e.to_string());
         let able = begun.map(drop).and_then(|()| {
-            let tried = beside(folder, b"").and_then(|new| fs::remove_file(new));
+            let tried = beside(folder, b"").and_then(fs::remove_file);
             tried.map_err(|error| format!("{} cannot be written: {error}", folder.display()))
         });
         let drained = found != Found::Nothing;

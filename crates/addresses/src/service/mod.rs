@@ -7,7 +7,7 @@
 //! - `act`: what the core wants done. `outcome`: what became of it. `programs`: what is run. `tell`: what is logged and remembered.
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
 //! - `drained`: what outlives the program. `passing`: which packets belong to another machine while addresses move.
-//! - `air`: what is said and heard on the networks.
+//! - `farewell`: the guardian's last word. `air`: what is said and heard on the networks.
 //! - [`Handle`]: how others speak with it. [`Report`]: what they see.
 
 mod act;
@@ -17,6 +17,7 @@ mod bus;
 mod clock;
 mod drained;
 mod ending;
+mod farewell;
 mod handle;
 mod holding;
 mod legacy;
@@ -66,6 +67,8 @@ pub struct Setup {
     pub going: Option<Going>,
     /// The state directory, which is there already; without one, a drain does not outlive the program.
     pub state: Option<std::path::PathBuf>,
+    /// The cluster key, with which the guardian's last word is sealed; without one there is none.
+    pub key: Option<seal::ClusterKey>,
     /// What the image of this program before has handed over ([`Legacy::words`]).
     pub legacy: Option<String>,
 }

@@ -196,8 +196,9 @@ impl Service {
         if self.config.historical {
             self.tell_historically("DOWN", &holding.set);
         }
-        self.let_guardian_go(&holding.set);
+        // In this order: of a set that is let go the guardian does not know that its programs are to be run.
         self.call(HookEvent::OnDown, &holding.set, holding.reason);
+        self.let_guardian_go(&holding.set);
         self.round.down.insert(key);
         self.round.down_sets.push(holding.set.clone());
         if holding.set.quorum && self.runs_hooks(HookEvent::OnDown, &holding.set) {

@@ -29,6 +29,9 @@ impl Service {
         if !self.runs_hooks(event, set) {
             return;
         }
+        if set.quorum {
+            self.withhold();
+        }
         let call = self.hook_call(event, std::slice::from_ref(set), reason);
         self.hooks.queue(call);
     }
@@ -104,6 +107,9 @@ impl Service {
         for (event, sets) in [(HookEvent::PostDown, down_sets), (HookEvent::PostUp, up_sets)] {
             let wanted = self.config.hooks.iter().any(|hook| hook.event == event);
             if wanted && !sets.is_empty() {
+                if sets.iter().any(|set| set.quorum) {
+                    self.withhold();
+                }
                 let call = self.hook_call(event, &sets, Reason::Balance);
                 self.hooks.queue(call);
             }

@@ -41,6 +41,10 @@ pub struct Counters {
     pub put_back: u64,
     /// Times the guardian took everything away, and how often it was started anew.
     pub fenced: u64,
+    /// Last words of other machines' guardians.
+    pub farewells: u64,
+    /// Datagrams at the port of those that were none: forged, damaged, or of something else.
+    pub farewells_refused: u64,
     /// Guardians started.
     pub guardians: u64,
     /// Runs of hooks by their name, with those that failed, and how long all took.

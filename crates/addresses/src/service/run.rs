@@ -17,6 +17,7 @@ use vip::{Identity, MESSAGE_TYPE, SetKey, Vip};
 use super::air::{Air, BEAT};
 use super::basis::Shared;
 use super::drained::Keeper;
+use super::farewell::Farewell;
 use super::handle::{Command, Left, Legacy};
 use super::holding::Holdings;
 use super::places::Places;
@@ -107,6 +108,10 @@ pub(super) struct Service {
     pub(super) ends: bool,
     /// Writes down that this machine is drained.
     pub(super) keeper: Keeper,
+    /// What the guardian says at the very end, and what those of others say.
+    pub(super) farewell: Option<Farewell>,
+    /// Where the other machines of the view can be told something.
+    pub(super) others: Vec<IpAddr>,
     /// Who is to be told what the next image needs.
     pub(super) handed_over: Option<(Duration, oneshot::Sender<Option<Legacy>>)>,
 }
@@ -117,7 +122,7 @@ impl Service {
         orders: UnboundedReceiver<Command>,
         changes: tokio::sync::watch::Sender<u64>,
     ) -> Result<Self, StartError> {
-        let Setup { config, endpoint, pulse, seek, balancer, going, state, legacy } = setup;
+        let Setup { config, endpoint, pulse, seek, balancer, going, state, key, legacy } = setup;
         let now = clock::now();
         let system = |what| move |error| StartError::System { what, error };
         let watch = Watch::open(Interests { links: true, addresses: true, neighbours: false })?;
@@ -151,6 +156,10 @@ impl Service {
             shown: places.shown(&managed, &config.sets),
             macs: places.links().filter_map(|link| link.mac).take(64).collect(),
         };
+        let farewell = Farewell::open(&config, key.as_ref(), identity.boot).unwrap_or_else(|error| {
+            tracing::warn!(%error, port = config.guardian.port, "last words of guardians cannot be heard or said: sets under quorum wait for leases");
+            None
+        });
         let mut vip = Vip::new(identity, settings(&config, fresh), now);
         let (keeper, found, able) = Keeper::open(state.as_deref());
         let drained = super::orders::begin(&mut vip, now, &found, &able);
@@ -182,6 +191,8 @@ impl Service {
         let counters = Counters { guardians: u64::from(guardian.is_some()), ..Counters::default() };
         let mut service = Self {
             keeper,
+            farewell,
+            others: Vec::new(),
             share_at: config.share_neighbours_every.map(|_| now),
             relist_at: None,
             group: config.group,
@@ -283,6 +294,7 @@ impl Service {
             Some(command) = self.orders.recv() => self.ordered(command).await,
             verdict = self.health.next() => self.judged(verdict),
             done = self.hooks.next() => self.hook_ended(done),
+            heard = Farewell::next(&mut self.farewell) => self.farewell_heard(heard),
             Some(outcome) = self.keeper.outcomes.recv() => self.kept(outcome),
             () = room => {}
             () = sleep(pause) => {}
@@ -346,6 +358,7 @@ impl Service {
             }
         }
         self.keeper.note(self.vip.is_drained());
+        self.leave_farewell();
         self.look_after_leaving(clock::now());
     }
 
@@ -407,6 +420,7 @@ impl Service {
                 self.alarm(None, "the guardian has ended; another is started".into());
                 self.guardian = start_guardian(&self.config);
                 self.counters.guardians += u64::from(self.guardian.is_some());
+                self.forget_farewell();
                 self.tell_guardian_all();
             }
         }
@@ -457,7 +471,7 @@ mod tests {
     fn the_guardian_hears_several_beats_within_the_silence_that_it_allows() {
         let guardian = |enabled, millis| {
             let suspicion = Duration::from_millis(millis);
-            beat(&config::Guardian { enabled, suspicion })
+            beat(&config::Guardian { enabled, suspicion, port: 4447 })
         };
         assert_eq!(guardian(true, 500), BEAT);
         // The least that may be configured is no more than the usual beat.

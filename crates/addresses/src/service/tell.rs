@@ -7,6 +7,7 @@ use base::Instant;
 use vip::Event;
 
 use super::air::id_of;
+use super::farewell::Farewell;
 use super::places::Place;
 use super::report::{Report, SetName};
 use super::run::Service;
@@ -78,6 +79,9 @@ impl Service {
                     member.macs.iter().map(move |mac| (id, vip::neighbours::Mac(*mac)))
                 });
                 self.air.set_members(macs.collect::<Vec<_>>());
+                let others =
+                    status.members.iter().filter(|member| member.machine != self.config.machine);
+                self.others = others.filter_map(|member| member.shown).collect();
                 self.meet_members(&status);
                 for member in &status.members {
                     self.machines.insert(id_of(&member.machine), member.machine.clone());
@@ -206,6 +210,7 @@ impl Service {
         let mut counters = self.counters.clone();
         (counters.announced, counters.told) = self.air.sent;
         counters.unsent = self.air.unsent;
+        counters.farewells_refused = self.farewell.as_ref().map_or(0, Farewell::refused);
         counters.conflicts = self.air.conflicts();
         counters.passed = self.passing.table.as_ref().map_or(0, |table| table.passed());
         let name = |set: &config::Set| SetName {

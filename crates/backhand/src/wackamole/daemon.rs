@@ -98,8 +98,9 @@ fn serve(
         let _ = tell.send(ask);
     })?;
     let endpoint = config.daemon.clone().context("no daemon of the bus is named")?;
-    let (pulse, seek, balancer, going, state, legacy) = (None, None, None, None, None, None);
-    let setup = Setup { config, endpoint, pulse, seek, balancer, going, state, legacy };
+    let (pulse, seek, balancer, going) = (None, None, None, None);
+    let (state, key, legacy) = (None, None, None);
+    let setup = Setup { config, endpoint, pulse, seek, balancer, going, state, key, legacy };
     let running = match (Addresses::with(setup), background) {
         (Ok(running), None) => (running, line.pid_file.as_deref().and_then(PidFile::write)),
         (Ok(running), Some((parent, path))) => {

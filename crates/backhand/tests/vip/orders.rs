@@ -14,6 +14,8 @@ use crate::support::until;
 pub(crate) const TRIALS: &[Named] = &[
     ("addresses_are_listed_explained_drained_moved_and_watched", orders),
     ("a_new_list_of_addresses_is_taken_while_everything_runs", reloaded),
+    ("a_drained_machine_stays_drained_when_it_is_started_again", drained),
+    ("a_capacity_is_kept_to_as_far_as_there_is_room_and_what_is_too_much_is_told", full),
 ];
 
 const LINES: &str = "mature = \"1s\"
@@ -213,5 +215,75 @@ fn reloaded() -> Result<(), Failed> {
         .len(),
         5
     );
+    Ok(())
+}
+
+fn drained() -> Result<(), Failed> {
+    let (stage, mut programs) = three();
+    let said = stage.vip(1, &["drain", "m1"]).well();
+    assert!(!said.contains("started again"), "{said}");
+    let file = stage.path("m1/drained");
+    until("the order is written down", || file.exists().then_some(()));
+    // Killed, and then stopped in order: either way it is what it was.
+    for signal in [Signal::KILL, Signal::TERM] {
+        programs[0].signal_alone(signal)?;
+        assert!(programs[0].wait_timeout(crate::support::PATIENCE).is_some());
+        programs[0] = stage.whole(0, LINES);
+        until("m1 is back, drained, and nothing is on its way", || {
+            let list = stage.list(0)?;
+            let back = list["machines"].as_array()?.len() == 3;
+            let rest = list["sets"].as_array()?.iter().all(|set| set["state"] == "held");
+            (back && rest && stage.vip(0, &["list"]).well().contains("m1 (drained)")).then_some(())
+        });
+        let list = stage.list(1).unwrap();
+        assert!(!owners(&list).contains(&Some("m1".into())), "{list}");
+        assert_eq!(stage.here(0, &all()), NOTHING);
+    }
+    let log = stage.log(0, "run");
+    assert!(
+        log.contains("this machine has been drained for ")
+            && log.contains("by order; `backhand vip undrain` ends it"),
+        "{log}"
+    );
+    stage.vip(0, &["undrain"]).well();
+    until("the order is taken back", || (!file.exists()).then_some(()));
+    until("m1 has its share", || {
+        owners(&stage.list(0)?).contains(&Some("m1".into())).then_some(())
+    });
+    Ok(())
+}
+
+fn full() -> Result<(), Failed> {
+    let (stage, programs) = three();
+    let capacity = |i: usize, most: u8| -> Result<(), Failed> {
+        let lines = format!("capacity = {most}\n{LINES}");
+        stage.write(&format!("m{}.toml", i + 1), &stage.file(i, &lines));
+        Ok(programs[i].signal(Signal::HUP)?)
+    };
+    let has = |list: &Value, name: &str| {
+        let of = |owner: &&Option<String>| owner.as_deref() == Some(name);
+        owners(list).iter().filter(of).count()
+    };
+    // Room elsewhere: it gives away what is too much, down to one and to what the others have not.
+    for i in [0, 1] {
+        capacity(i, 1)?;
+    }
+    until("m3 has the rest", || {
+        let list = stage.list(2)?;
+        let counts = ["m1", "m2", "m3"].map(|name| has(&list, name));
+        (counts == [1, 1, 2]).then_some(())
+    });
+    // Nobody has room any more: all is served, and it is told who has too much.
+    capacity(2, 1)?;
+    until("m3 is told to have too many", || {
+        let text = stage.vip(0, &["list"]).well();
+        text.contains("m3 (beyond its capacity)").then_some(())
+    });
+    let list = stage.list(0).unwrap();
+    assert!(!owners(&list).contains(&None), "{list}");
+    let text = stage.vip(1, &["explain"]).well();
+    assert!(text.contains("m3 has more sets than it takes (addresses.capacity)"), "{text}");
+    assert!(text.contains("it has as many as it takes (addresses.capacity)"), "{text}");
+    assert!(text.contains("weight 100, capacity 1)"), "{text}");
     Ok(())
 }
