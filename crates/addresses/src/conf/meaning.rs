@@ -13,7 +13,7 @@ use super::lexer::Token;
 use super::mistake::Mistake;
 use super::parser::{Draft, NO_PERL, Wanted, Whom};
 use super::words::MANY;
-use crate::config::judge::{self, Written};
+use crate::config::judge::{self, LeftOut, Written};
 use crate::config::{
     ADDRESSES_MAX, AddressText, Balance, Block, Config, DEFAULT_GROUP, FRAMES_PER_SECOND,
     GUARDIAN_PORT, Guardian, HOOKS_MAX, Hook, HookRun, HookSets, NOTIFY_MAX, Notify, PerRound, Set,
@@ -54,10 +54,10 @@ impl Judge {
     fn config(&mut self, draft: &mut Draft<'_>, machine: &str, ask: &mut Ask<'_>) -> Config {
         let second = Duration::from_secs(1);
         self.said(draft);
-        let sets = self.sets(draft);
-        // What follows from another mistake is not told: an address may be preferred that could not be read, or was left out.
-        let whole = self.mistakes.is_empty();
-        let prefer = if whole { self.prefer(draft, &sets, ask) } else { Vec::new() };
+        // What follows from a mistake of form is not told: an address may be preferred that could not be read.
+        let formed = self.mistakes.is_empty();
+        let (sets, left_out) = self.sets(draft);
+        let prefer = if formed { self.prefer(draft, &sets, &left_out, ask) } else { Vec::new() };
         let notify = self.notify(draft, &sets);
         let cache = notify.iter().any(|whom| matches!(whom, Notify::Neighbours { .. }));
         let module_dir = PathBuf::from(draft.module_dir.map_or(".", |folder| folder.text));
@@ -178,7 +178,7 @@ impl Judge {
         Some(path)
     }
 
-    fn sets(&mut self, draft: &mut Draft<'_>) -> Vec<Set> {
+    fn sets(&mut self, draft: &mut Draft<'_>) -> (Vec<Set>, LeftOut) {
         let sets = std::mem::take(&mut draft.sets).into_iter().map(|(addresses, place)| Written {
             name: None,
             addresses: addresses.into_iter().map(|(text, token)| (text, false, token)).collect(),
@@ -191,7 +191,13 @@ impl Judge {
         })
     }
 
-    fn prefer(&mut self, draft: &Draft<'_>, sets: &[Set], ask: &mut Ask<'_>) -> Vec<IpAddr> {
+    fn prefer(
+        &mut self,
+        draft: &Draft<'_>,
+        sets: &[Set],
+        left_out: &LeftOut,
+        ask: &mut Ask<'_>,
+    ) -> Vec<IpAddr> {
         if let Some(Wanted::Block(_, token) | Wanted::Host(token)) = draft.prefer.get(ADDRESSES_MAX)
         {
             let message = format!("more than {ADDRESSES_MAX} entries are preferred");
@@ -214,6 +220,10 @@ impl Judge {
                         None => Block::one(*ip),
                     };
                     let inside: Vec<IpAddr> = heads().filter(|ip| block.contains(*ip)).collect();
+                    let mut gone = left_out.addresses.iter();
+                    if inside.is_empty() && gone.any(|ip| block.contains(*ip)) {
+                        continue;
+                    }
                     if inside.is_empty() && block != Block::one(*ip) {
                         let message = format!("no set begins with an address of {block}");
                         self.wrong(token, message, "write the first address of a set");
@@ -239,7 +249,8 @@ impl Judge {
                         }
                     };
                     let inside: Vec<IpAddr> = heads().filter(|ip| found.contains(ip)).collect();
-                    if inside.is_empty() {
+                    let gone = |ip: &IpAddr| left_out.addresses.contains(ip);
+                    if inside.is_empty() && !found.iter().any(gone) {
                         let found: Vec<String> = found.iter().map(ToString::to_string).collect();
                         let message = format!(
                             "no set begins with an address of this name ({})",
@@ -252,7 +263,7 @@ impl Judge {
                 }
             }
         }
-        judge::prefer(wanted, sets, &mut |place, message, remedy| {
+        judge::prefer(wanted, sets, left_out, &mut |place, message, remedy| {
             self.wrong(place, message, remedy)
         })
     }

@@ -177,6 +177,16 @@ fn preferences_are_addresses_blocks_lists_and_names() {
 }
 
 #[test]
+fn a_preference_for_what_is_mistaken_elsewhere_is_no_second_mistake() {
+    for wanted in ["127.0.0.1/32", "127.0.0.0/24", "10.0.0.1/32 127.0.0.1/32"] {
+        let text =
+            format!("VIFs {{ eth0:127.0.0.1/32 eth0:10.0.0.1/32 }}\nPrefer {{ {wanted} }}\n");
+        let told = told(&text);
+        assert!(told.len() == 1 && told[0].contains("loopback"), "{wanted}: {told:?}");
+    }
+}
+
+#[test]
 fn who_is_told_has_throttle_and_ping_in_any_order() {
     let config = parsed(&with(
         "Notify arp-cache\nNotify { eth0:10.0.0.0/24 throttle 16 ping eth1:10.0.1.7/32 PING Throttle 0\n arp-cache ping 10.0.0.9/32 }",

@@ -11,7 +11,7 @@ use spread_client::Endpoint;
 use spread_wire::{GroupName, PrivateName};
 
 use super::found::{Found, ms, secs};
-use super::judge::{self, Written};
+use super::judge::{self, LeftOut, Written};
 use super::section::AddressesSection;
 use super::values::{AddressItem, AddressText, HostsText, NotifyItem};
 use super::{
@@ -62,11 +62,8 @@ impl Found {
             let read = PrivateName::new(name.as_bytes());
             read.map_err(|error| self.said("private_name", error, "leave it out")).ok()
         });
-        let before = self.problems.len();
-        let sets = self.sets(section);
-        // A set that is left out, or a name that is mistaken, may be the one that is meant elsewhere.
-        let known = (self.problems.len() == before).then_some(&*sets);
-        let prefer = known.map(|sets| self.prefer(section, sets)).unwrap_or_default();
+        let (sets, left_out) = self.sets(section);
+        let prefer = self.prefer(section, &sets, &left_out);
         let notify = self.notify(section, &sets);
         let neighbours = notify.iter().any(|who| matches!(who, Notify::Neighbours { .. }));
         let shared = section.share_neighbours_every.or(neighbours.then_some(secs(60)));
@@ -127,7 +124,7 @@ impl Found {
             quorum: self.quorum(section, &sets, around),
             when_all_unhealthy: section.when_all_unhealthy,
             health: self.health(section),
-            hooks: self.hooks(section, known, &module_dir),
+            hooks: self.hooks(section, (&sets, &left_out), &module_dir),
             sets,
             module_dir,
             control: self.control(section),
@@ -186,7 +183,8 @@ impl Found {
         lease
     }
 
-    fn sets(&mut self, section: &AddressesSection) -> Vec<Set> {
+    fn sets(&mut self, section: &AddressesSection) -> (Vec<Set>, LeftOut) {
+        let mut unread = Vec::new();
         let mut written = Vec::new();
         for (n, item) in section.list.iter().enumerate() {
             let place = format!("list[{n}]");
@@ -216,6 +214,7 @@ impl Found {
             let place = format!("set[{n}]");
             let addresses = self.addresses(&format!("{place}.addresses"), &set.addresses);
             if addresses.is_empty() && !set.addresses.is_empty() {
+                unread.extend(set.name.clone());
                 continue;
             }
             let (name, kernel) = (set.name.clone(), set.kernel.unwrap_or(true));
@@ -226,7 +225,10 @@ impl Found {
                 "write list = [\"10.0.0.10\"], with the addresses that shall never go away";
             self.problems.push(Problem::new("addresses", "there is no address", remedy));
         }
-        judge::sets(written, &mut |place, message, remedy| self.wrong(place, message, remedy))
+        let (sets, mut left_out) =
+            judge::sets(written, &mut |place, message, remedy| self.wrong(place, message, remedy));
+        left_out.names.extend(unread);
+        (sets, left_out)
     }
 
     fn addresses(&mut self, key: &str, items: &[AddressItem]) -> Vec<Placed> {
@@ -251,10 +253,15 @@ impl Found {
         fits
     }
 
-    fn prefer(&mut self, section: &AddressesSection, sets: &[Set]) -> Vec<IpAddr> {
+    fn prefer(
+        &mut self,
+        section: &AddressesSection,
+        sets: &[Set],
+        left_out: &LeftOut,
+    ) -> Vec<IpAddr> {
         let wanted = section.prefer.iter().enumerate();
         let wanted = wanted.map(|(n, ip)| (*ip, format!("prefer[{n}]"))).collect();
-        judge::prefer(wanted, sets, &mut |place, message, remedy| {
+        judge::prefer(wanted, sets, left_out, &mut |place, message, remedy| {
             self.wrong(place, message, remedy)
         })
     }

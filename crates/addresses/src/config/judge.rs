@@ -24,8 +24,16 @@ pub(crate) struct Written<P> {
     pub(crate) place: P,
 }
 
+/// What is written of sets and was left out, since something is wrong with it: what names it is no mistake of its own.
+#[derive(Default)]
+pub(crate) struct LeftOut {
+    pub(crate) addresses: HashSet<IpAddr>,
+    pub(crate) names: HashSet<String>,
+}
+
 /// Judges all sets. Sets without an address that can be used are left out, which is always told.
-pub(crate) fn sets<P>(written: Vec<Written<P>>, tell: &mut Tell<'_, P>) -> Vec<Set> {
+pub(crate) fn sets<P>(written: Vec<Written<P>>, tell: &mut Tell<'_, P>) -> (Vec<Set>, LeftOut) {
+    let mut left_out = LeftOut::default();
     let mut homes: HashMap<IpAddr, usize> = HashMap::new();
     let mut count = 0;
     let mut sets = Vec::new();
@@ -33,6 +41,7 @@ pub(crate) fn sets<P>(written: Vec<Written<P>>, tell: &mut Tell<'_, P>) -> Vec<S
         if set.addresses.is_empty() {
             let message = "this set has no address";
             tell(&set.place, message.into(), "write at least one, or leave the set out".into());
+            left_out.names.extend(set.name);
             continue;
         }
         let mut addresses = Vec::new();
@@ -44,6 +53,7 @@ pub(crate) fn sets<P>(written: Vec<Written<P>>, tell: &mut Tell<'_, P>) -> Vec<S
             }
             if let Some((message, remedy)) = fault(&text) {
                 tell(&place, message, remedy);
+                left_out.addresses.insert(text.ip);
                 continue;
             }
             let home = homes.insert(text.ip, n);
@@ -60,9 +70,12 @@ pub(crate) fn sets<P>(written: Vec<Written<P>>, tell: &mut Tell<'_, P>) -> Vec<S
         }
         if !addresses.is_empty() && count <= ADDRESSES_MAX {
             sets.push(Set { name: set.name, addresses, kernel: set.kernel, quorum: set.quorum });
+        } else {
+            left_out.addresses.extend(addresses.iter().map(|address| address.ip));
+            left_out.names.extend(set.name);
         }
     }
-    sets
+    (sets, left_out)
 }
 
 /// What is not written is the whole address for the interface, and for the network around it what is usual.
@@ -145,6 +158,7 @@ fn not_of_a_host_v6(ip: Ipv6Addr) -> Option<&'static str> {
 pub(crate) fn prefer<P>(
     wanted: Vec<(IpAddr, P)>,
     sets: &[Set],
+    left_out: &LeftOut,
     tell: &mut Tell<'_, P>,
 ) -> Vec<IpAddr> {
     let heads: HashSet<IpAddr> = sets.iter().map(Set::head).collect();
@@ -155,10 +169,10 @@ pub(crate) fn prefer<P>(
             if taken.insert(ip) {
                 prefer.push(ip);
             }
-            continue;
+        } else if !left_out.addresses.contains(&ip) {
+            let (message, remedy) = no_head(ip, sets);
+            tell(&place, message, remedy);
         }
-        let (message, remedy) = no_head(ip, sets);
-        tell(&place, message, remedy);
     }
     prefer
 }

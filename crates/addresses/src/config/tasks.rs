@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::found::{Found, ms, secs};
+use super::judge::LeftOut;
 use super::program;
 use super::section::{AddressesSection, HealthSection, HookSection};
 use super::{Check, CheckKind, HOOKS_MAX, Hook, HookEvent, HookRun, HookSets, Set};
@@ -131,7 +132,7 @@ impl Found {
     pub(super) fn hooks(
         &mut self,
         section: &AddressesSection,
-        sets: Option<&[Set]>,
+        sets: (&[Set], &LeftOut),
         folder: &Path,
     ) -> Vec<Hook> {
         if self.too_many("hook", section.hook.len()) {
@@ -147,7 +148,7 @@ impl Found {
         &mut self,
         key: &str,
         written: &HookSection,
-        sets: Option<&[Set]>,
+        sets: (&[Set], &LeftOut),
         folder: &Path,
     ) -> Option<Hook> {
         let timeout = format!("{key}.timeout");
@@ -206,7 +207,7 @@ impl Found {
         key: &str,
         written: &HookSection,
         event: Option<HookEvent>,
-        sets: Option<&[Set]>,
+        sets: (&[Set], &LeftOut),
     ) -> HookSets {
         if written.sets.is_empty() {
             return HookSets::All;
@@ -220,7 +221,7 @@ impl Found {
             );
         }
         let mut heads: Vec<IpAddr> = Vec::new();
-        let Some(sets) = sets else { return HookSets::Heads(heads) };
+        let (sets, left_out) = sets;
         for (n, text) in written.sets.iter().enumerate() {
             let head: Option<IpAddr> = text.parse().ok();
             let named = |set: &&Set| match head {
@@ -230,6 +231,8 @@ impl Found {
             match sets.iter().find(named) {
                 Some(set) if heads.contains(&set.head()) => {}
                 Some(set) => heads.push(set.head()),
+                None if head.is_some_and(|head| left_out.addresses.contains(&head))
+                    || left_out.names.contains(text) => {}
                 None => {
                     let message = format!("no set is called {text:?} or begins with this address");
                     let remedy = "write the name of a [[addresses.set]], or a set's first address";
