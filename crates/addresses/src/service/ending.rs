@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::clock;
 use super::handle::{Left, Legacy};
-use super::worker::Job;
+use super::worker::{Done, Job};
 
 use super::holding::State;
 use super::run::Service;
@@ -86,14 +86,20 @@ impl Service {
         let _ = self.act(clock::now());
         self.tell_events(clock::now());
         self.ask_kernel(Job::End);
-        let Self { session, hooks, worker, guardian, jobs, .. } = self;
-        drop(jobs);
         // What is let go is off before the others hear that this machine has gone.
-        if let Some(worker) = worker
+        if let Some(worker) = self.worker.take()
             && worker.join().is_err()
         {
             tracing::error!("the thread of the kernel has died; leases run out by themselves");
         }
+        // What it has taken off at the last is down like anything else, and its programs are run.
+        while let Ok(done) = self.done.try_recv() {
+            if matches!(done, Done::Removed(_)) {
+                self.kernel_did(done);
+            }
+        }
+        self.end_round();
+        let Self { session, hooks, guardian, .. } = self;
         let _ = session.disconnect().await;
         let longest = self.config.hooks.iter().map(|hook| hook.timeout).max().unwrap_or_default();
         hooks.finish(longest.min(Duration::from_secs(30))).await;
