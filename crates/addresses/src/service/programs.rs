@@ -123,7 +123,8 @@ impl Service {
         entry.2 += done.took;
         let down = done.event == HookEvent::OnDown;
         if !done.succeeded() {
-            self.alarm(None, done.to_string());
+            // The hooks have logged it.
+            self.remember(None, done.to_string());
         }
         if down && let Some(key) = self.waiting_for_hooks.remove(&done.set) {
             self.vip.handle_removed(clock::now(), key);

@@ -28,6 +28,11 @@ impl Service {
     /// Something that somebody should look at.
     pub(super) fn alarm(&mut self, head: Option<IpAddr>, what: String) {
         tracing::warn!("{what}");
+        self.remember(head, what);
+    }
+
+    /// The same of something that is in the log already.
+    pub(super) fn remember(&mut self, head: Option<IpAddr>, what: String) {
         self.decisions.note(head, what, true);
         self.changed();
     }

@@ -17,6 +17,7 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_interface_with_another_name_is_another_interface", renamed),
     ("an_interface_that_an_administrator_sets_down_is_as_a_pulled_cable", set_down),
     ("hooks_that_hang_are_killed_and_delay_nothing", hooks),
+    ("a_hook_that_fails_is_logged_once", failing_hook),
     ("a_bus_that_dies_takes_the_addresses_off_until_it_is_back", bus),
     ("a_switch_that_forgets_multicast_costs_nothing", multicast),
     ("a_log_that_nobody_reads_stops_nothing", speechless),
@@ -142,6 +143,26 @@ fn hooks() -> Result<(), Failed> {
     stand.wait_until_said(at, &["on-down /bin/sleep", "its time limit was over"]);
     eyes.close().nothing_lost("hooks that hang", 1);
     Ok(stand.all_live()?)
+}
+
+/// Whether it ends while the service goes on or while it stops.
+fn failing_hook() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let runs = stand.path("runs");
+    let hook = |event: &str| {
+        let command = format!("echo {event} >> {}; exit 3", runs.display());
+        format!(
+            "[[addresses.hook]]\nevent = \"{event}\"\ncommand = [\"/bin/sh\", \"-c\", \"{command}\"]\n"
+        )
+    };
+    stand.more = ["on up", "on down"].map(hook).concat();
+    stand.start_all();
+    stand.wait_until_said(0, &["on-up /bin/sh", "ended with status 3"]);
+    stand.stop(0);
+    let runs = std::fs::read_to_string(runs)?;
+    assert!(runs.contains("on up") && runs.contains("on down"), "{runs}");
+    assert_eq!(stand.count(0, &["ended with status 3"]), runs.lines().count(), "{runs}");
+    Ok(())
 }
 
 /// Addresses whose bus is a daemon of its own: a Backhand without addresses.
