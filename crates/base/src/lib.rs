@@ -1,5 +1,5 @@
 //! What every floor above shares: monotonic time, identities, address blocks, units, seeded
-//! randomness, histograms, and the rule of how often a thing is said.
+//! randomness, histograms, mistakes in configurations and their places, and the rule of how often a thing is said.
 //!
 //! Everything here is a value. No clock is read, no socket opened, no entropy drawn: the drivers
 //! pass time in as [`Instant`] and seeds in as numbers, so the same inputs give the same outputs on
@@ -15,6 +15,7 @@ extern crate std;
 pub mod block;
 pub mod histogram;
 pub mod id;
+pub mod place;
 pub mod problem;
 pub mod random;
 pub mod seldom;
@@ -24,6 +25,7 @@ pub mod units;
 pub use block::{AddrBlock, AddrBlocks};
 pub use histogram::Histogram;
 pub use id::{Boot, MachineId};
+pub use place::Place;
 pub use problem::Problem;
 pub use random::Random;
 pub use seldom::Seldom;

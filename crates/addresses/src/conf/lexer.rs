@@ -4,7 +4,9 @@
 //! between `"` or `'` is one word whatever is in it, over several lines too; there are no escapes. `=` needs no blanks around
 //! it: it stands for itself at the beginning of a word and behind the name of a directive, and is part of any other word.
 
-use super::mistake::{Mistake, Place};
+use base::Place;
+
+use super::mistake::Mistake;
 use super::words::{self, Directive};
 
 /// One word or sign of the file.

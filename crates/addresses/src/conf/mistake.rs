@@ -1,6 +1,8 @@
 //! What is wrong in a `wackamole.conf`: where, what, and what to write instead.
 
-use std::fmt::{self, Write};
+use std::fmt;
+
+use base::Place;
 
 use super::lexer::Token;
 
@@ -10,15 +12,6 @@ pub const MISTAKES_MAX: usize = 32;
 const SHOWN_MAX: usize = 40;
 /// Longest line that is shown with a mistake, in characters.
 const LINE_MAX: usize = 200;
-
-/// A place in the file; both count from 1, columns in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The line; 0 for the file as a whole.
-    pub line: usize,
-    /// The column.
-    pub column: usize,
-}
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,25 +44,9 @@ impl Mistake {
 
     /// The mistake as people read it, with the line it stands in: `file` and `text` are the file's name and text.
     pub fn render(&self, file: &str, text: &str) -> String {
-        let Place { line, column } = self.place;
-        let mut out = String::new();
-        let _ = writeln!(out, "error: {}{}", self.quoted(), self.message);
-        let shown = line.checked_sub(1).map(|n| text.split('\n').nth(n).unwrap_or_default());
-        let shown = shown.map(|shown| shown.trim_end_matches('\r'));
-        if let Some(shown) = shown.filter(|shown| shown.chars().count() <= LINE_MAX) {
-            let margin = " ".repeat(line.to_string().len());
-            let before = shown.chars().take(column.saturating_sub(1));
-            let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            let carets = "^".repeat(self.token.chars().count().max(1));
-            let _ = writeln!(
-                out,
-                "{margin}--> {file}:{line}:{column}\n{margin} |\n{line} | {shown}\n{margin} | {indent}{carets}"
-            );
-        } else {
-            let _ = writeln!(out, " --> {file}:{line}:{column}");
-        }
-        let _ = writeln!(out, "  help: {}", self.remedy);
-        out
+        let shown = self.place.shown(file, text, self.token.chars().count(), LINE_MAX);
+        let Self { message, remedy, .. } = self;
+        format!("error: {}{message}\n{shown}  help: {remedy}\n", self.quoted())
     }
 
     fn quoted(&self) -> String {

@@ -25,7 +25,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use find::{FileError, Found, read};
-pub use mistake::{MISTAKES_MAX, Mistake, Place};
+pub use mistake::{MISTAKES_MAX, Mistake};
+
+use base::Place;
 
 use crate::config::Config;
 

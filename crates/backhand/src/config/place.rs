@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use base::Problem;
+use base::{Place, Problem};
 use toml::de::{DeTable, DeValue};
 
 /// The bytes of the value that `key` (`announce.targets[1].ttl`) names, or of the nearest table above it that is there.
@@ -50,42 +50,20 @@ fn steps(key: &str) -> impl Iterator<Item = Step<'_>> {
 /// A problem as people read it: file, line and column; the line itself with a caret; what is wrong; what to do.
 pub(super) fn render(file: &str, text: &str, problem: &Problem) -> String {
     let at = problem.at.clone().or_else(|| find(text, &problem.key));
-    let mut out = String::new();
-    let (message, remedy) = (&problem.message, &problem.remedy);
-    let _ = match at.filter(|at| at.start <= text.len() && text.is_char_boundary(at.start)) {
-        None => writeln!(out, "error: {file}: {}: {message}", problem.key),
+    let Problem { key, message, remedy, .. } = problem;
+    let mut out = match at.filter(|at| text.is_char_boundary(at.start)) {
+        None => format!("error: {file}: {key}: {message}\n"),
         Some(at) => {
-            let (line, column) = position(text, at.start);
-            let shown = text.lines().nth(line - 1).unwrap_or_default();
-            let before = shown
-                .chars()
-                .take(column - 1)
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect::<String>();
+            let place = Place::of(text, at.start);
             let marked =
                 text.get(at).map_or(1, |s| s.lines().next().unwrap_or_default().chars().count());
-            let carets = "^"
-                .repeat(marked.clamp(1, shown.chars().count().saturating_sub(column - 1).max(1)));
-            let margin = " ".repeat(line.to_string().len());
-            writeln!(
-                out,
-                "error: {}: {message}\n{margin}--> {file}:{line}:{column}\n{margin} |\n{line} | {shown}\n{margin} | {before}{carets}",
-                problem.key
-            )
+            format!("error: {key}: {message}\n{}", place.shown(file, text, marked, usize::MAX))
         }
     };
     if !remedy.is_empty() {
         let _ = writeln!(out, "  help: {remedy}");
     }
     out
-}
-
-/// Line and column, both from 1; columns count characters.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..at];
-    let line = before.matches('\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |i| i + 1);
-    (line, before[start..].chars().count() + 1)
 }
 
 #[cfg(test)]

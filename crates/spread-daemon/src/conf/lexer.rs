@@ -4,7 +4,9 @@
 //! themselves, with or without white space around them. Text between `"` or `'` is one word, whatever
 //! is in it, and ends on its own line; there are no escapes.
 
-use super::mistake::{MANY, Mistake, Place, What};
+use base::Place;
+
+use super::mistake::{MANY, Mistake, What};
 
 /// One word or sign of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //! line and column, and as many as can be told apart are told at once.
 
 use std::fmt;
-use std::fmt::Write as _;
 
+use base::Place;
 use ring::NameError;
 
 use super::lexer::Token;
@@ -19,15 +19,6 @@ pub const MISTAKES_MAX: usize = 32;
 pub(super) const MANY: usize = 1000;
 /// Most characters of an offending word that are shown.
 const SHOWN_MAX: usize = 60;
-
-/// Where a word begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The line, from 1.
-    pub line: usize,
-    /// The column, from 1, in characters.
-    pub column: usize,
-}
 
 /// One mistake. A file with any is not used at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,27 +227,9 @@ impl Mistake {
 
     /// The mistake as people read it, with the line it stands in: `file` and `text` are the file's name and text.
     pub fn render(&self, file: &str, text: &str) -> String {
-        let Place { line, column } = self.place;
-        let mut out = String::new();
-        let _ = writeln!(out, "error: {}{}", self.quoted(), self.what);
-        let shown = line.checked_sub(1).and_then(|n| text.lines().nth(n));
-        if let Some(shown) = shown.filter(|shown| shown.chars().count() <= LINE_MAX) {
-            let margin = " ".repeat(line.to_string().len());
-            let indent: String = shown
-                .chars()
-                .take(column.saturating_sub(1))
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
-            let carets = "^".repeat(self.token.chars().count().max(1));
-            let _ = writeln!(
-                out,
-                "{margin}--> {file}:{line}:{column}\n{margin} |\n{line} | {shown}\n{margin} | {indent}{carets}"
-            );
-        } else {
-            let _ = writeln!(out, " --> {file}:{line}:{column}");
-        }
-        let _ = writeln!(out, "  help: {}", self.what.remedy());
-        out
+        let shown = self.place.shown(file, text, self.token.chars().count(), LINE_MAX);
+        let what = &self.what;
+        format!("error: {}{what}\n{shown}  help: {}\n", self.quoted(), what.remedy())
     }
 
     fn quoted(&self) -> String {

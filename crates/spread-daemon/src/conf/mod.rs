@@ -25,6 +25,7 @@ mod whoami;
 
 use std::net::IpAddr;
 
+use base::Place;
 use ring::DaemonName;
 
 pub use access::{AccessList, AccessMistake};
@@ -32,7 +33,7 @@ pub use address::{DEFAULT_PORT, Family, Reach, SegmentAddress};
 pub use find::{FileError, Found, access_file, read, read_only, resolve};
 pub use flags::DebugFlags;
 pub use meaningless::Meaningless;
-pub use mistake::{MISTAKES_MAX, Mistake, Place, What};
+pub use mistake::{MISTAKES_MAX, Mistake, What};
 pub use options::{
     AuthMethod, DEFAULT_PATTERN, EventPriority, Options, PortReuse, TimeStamp, Timeouts,
 };

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use base::Place;
+
 use super::address::Family;
 use super::flags::DebugFlags;
-use super::mistake::{Mistake, Place, What};
+use super::mistake::{Mistake, What};
 use super::options::{
     AuthMethod, DEFAULT_PATTERN, EventPriority, Options, PortReuse, TimeStamp, Timeouts,
 };
