@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::{Cluster, ip, listed, singles};
-use vip::Settings;
+use vip::{SetKey, Settings};
 
 const MATURE: Duration = Duration::from_secs(5);
 
@@ -28,6 +28,37 @@ fn cluster() -> Cluster {
     cluster.sound();
     assert_eq!(cluster.counts(), [1, 1, 0]);
     cluster
+}
+
+/// The third is away while the first two go on, and does not know it; then the second is started again, alone.
+fn restart_the_second_after_a_majority(cluster: &mut Cluster) {
+    cluster.split(&[vec![0, 1], vec![2]]);
+    cluster.pass(Duration::from_secs(60));
+    cluster.announce_views(&[vec![0], vec![1], vec![2]]);
+    cluster.revive(1);
+    cluster.nodes[1].up.clear();
+    cluster.parts.clear();
+}
+
+/// The usual settings, with one more address in the first set.
+fn in_another_form() -> Settings {
+    let mut new = settings(3);
+    new.sets[0] = vip::settings::Listed { quorum: true, ..listed(&[1, 60]) };
+    new
+}
+
+/// A machine gets other settings, and can have the set that is new in them.
+fn reload(cluster: &mut Cluster, at: usize, new_set: SetKey, settings: &Settings) {
+    let now = cluster.now;
+    cluster.nodes[at].vip.handle_able(now, new_set, true, false);
+    cluster.nodes[at].vip.reload(now, settings.clone());
+}
+
+/// What the first has been taking off all the time is off.
+fn the_first_lets_go(cluster: &mut Cluster) {
+    cluster.nodes[0].stuck = false;
+    cluster.nodes[0].vip.handle_removed(cluster.now, listed(&[1]).set.key());
+    cluster.run();
 }
 
 #[test]
@@ -158,19 +189,13 @@ fn a_word_about_a_run_that_lives_or_that_nobody_knows_changes_nothing() {
 #[test]
 fn a_majority_whose_knowledge_may_be_old_waits_again() {
     let mut cluster = cluster();
-    // The third is away while the first two go on; then the second restarts and meets the third.
-    cluster.split(&[vec![0, 1], vec![2]]);
-    cluster.pass(Duration::from_secs(60));
-    cluster.announce_views(&[vec![0], vec![1], vec![2]]);
-    cluster.revive(1);
-    cluster.nodes[1].up.clear();
-    cluster.parts.clear();
+    restart_the_second_after_a_majority(&mut cluster);
     cluster.split(&[vec![0], vec![1, 2]]);
-    assert_eq!(cluster.nodes[1].up.len() + cluster.nodes[2].up.len(), 0);
+    assert_eq!(cluster.counts()[1..].iter().sum::<usize>(), 0);
     cluster.pass(lease() - Duration::from_millis(10));
-    assert_eq!(cluster.nodes[1].up.len() + cluster.nodes[2].up.len(), 0);
+    assert_eq!(cluster.counts()[1..].iter().sum::<usize>(), 0);
     cluster.pass(MATURE);
-    assert_eq!(cluster.nodes[1].up.len() + cluster.nodes[2].up.len(), 2);
+    assert_eq!(cluster.counts()[1..].iter().sum::<usize>(), 2);
 }
 
 #[test]
@@ -245,13 +270,9 @@ fn what_a_lost_machine_held_in_another_form_is_waited_for() {
     for reloaded in [vec![2], vec![1, 2]] {
         let mut cluster = cluster();
         // The list is being changed while the first, which has the old form of it, is lost.
-        let mut new = settings(3);
-        new.sets[0] = vip::settings::Listed { quorum: true, ..listed(&[1, 60]) };
-        for at in reloaded {
-            let (now, key) = (cluster.now, new.sets[0].set.key());
-            cluster.nodes[at].vip.handle_able(now, key, true, false);
-            cluster.nodes[at].vip.reload(now, new.clone());
-        }
+        let new = in_another_form();
+        let key = new.sets[0].set.key();
+        reloaded.into_iter().for_each(|at| reload(&mut cluster, at, key, &new));
         cluster.run();
         assert_eq!(cluster.holders(ip(1)), [0]);
         cluster.split(&[vec![0], vec![1, 2]]);
@@ -270,11 +291,8 @@ fn what_is_still_being_taken_off_is_claimed_as_soon_as_it_is_off() {
     cluster.together();
     cluster.pass(Duration::from_millis(100));
     assert_eq!(cluster.holders(ip(1)), [0]);
-    let now = cluster.now;
-    cluster.nodes[0].stuck = false;
     cluster.nodes[0].up.remove(&ip(1));
-    cluster.nodes[0].vip.handle_removed(now, listed(&[1]).set.key());
-    cluster.run();
+    the_first_lets_go(&mut cluster);
     assert_eq!(cluster.holders(ip(1)).len(), 1);
     cluster.sound();
 }
@@ -296,22 +314,17 @@ fn who_is_lost_while_it_takes_something_off_is_waited_for() {
 #[test]
 fn another_form_of_a_set_is_held_only_when_the_old_form_is_off() {
     let mut cluster = cluster();
-    let mut new = settings(3);
-    new.sets[0] = vip::settings::Listed { quorum: true, ..listed(&[1, 60]) };
+    let new = in_another_form();
     let key = new.sets[0].set.key();
     // What is listed otherwise at its holder goes to another, and that takes time; meanwhile the others learn of the new list.
     cluster.nodes[0].stuck = true;
     for at in 0..3 {
-        cluster.nodes[at].vip.handle_able(cluster.now, key, true, false);
-        cluster.nodes[at].vip.reload(cluster.now, new.clone());
+        reload(&mut cluster, at, key, &new);
         cluster.run();
         cluster.pass(Duration::from_millis(10));
         assert_eq!(cluster.holders(ip(1)), [0], "after {} machines", at + 1);
     }
-    let now = cluster.now;
-    cluster.nodes[0].stuck = false;
-    cluster.nodes[0].vip.handle_removed(now, listed(&[1]).set.key());
-    cluster.run();
+    the_first_lets_go(&mut cluster);
     assert_eq!((cluster.holders(ip(1)).len(), cluster.holders(ip(60)).len()), (1, 1));
 }
 
@@ -322,8 +335,7 @@ fn what_is_listed_only_after_its_holder_was_lost_is_waited_for() {
     new.sets.push(vip::settings::Listed { quorum: true, ..listed(&[50]) });
     let key = listed(&[50]).set.key();
     let learn = |cluster: &mut Cluster, at: usize| {
-        cluster.nodes[at].vip.handle_able(cluster.now, key, true, false);
-        cluster.nodes[at].vip.reload(cluster.now, new.clone());
+        reload(cluster, at, key, &new);
         cluster.run();
         cluster.pass(Duration::from_millis(10));
     };
@@ -359,8 +371,7 @@ fn a_lost_holder_that_is_back_and_has_nothing_is_not_waited_for() {
 #[test]
 fn the_new_form_of_a_set_does_not_move_on_before_the_old_one_is_off() {
     let mut cluster = cluster();
-    let mut new = settings(3);
-    new.sets[0] = vip::settings::Listed { quorum: true, ..listed(&[1, 60]) };
+    let new = in_another_form();
     let key = new.sets[0].set.key();
     // The holder is drained, but nobody else lists what it has in that form.
     for at in [1, 2, 0] {
@@ -370,17 +381,13 @@ fn the_new_form_of_a_set_does_not_move_on_before_the_old_one_is_off() {
             assert_eq!(cluster.holders(ip(1)), [0]);
             cluster.nodes[0].stuck = true;
         }
-        cluster.nodes[at].vip.handle_able(cluster.now, key, true, false);
-        cluster.nodes[at].vip.reload(cluster.now, new.clone());
+        reload(&mut cluster, at, key, &new);
         cluster.run();
         cluster.pass(Duration::from_millis(10));
         assert_eq!(cluster.holders(ip(1)), [0]);
     }
     // The old form is off, and then the new one, which goes on to a machine that is not drained.
-    cluster.nodes[0].stuck = false;
-    let now = cluster.now;
-    cluster.nodes[0].vip.handle_removed(now, listed(&[1]).set.key());
-    cluster.run();
+    the_first_lets_go(&mut cluster);
     assert_eq!(cluster.holders(ip(60)).len(), 1);
     assert_ne!(cluster.holders(ip(60)), [0]);
 }
@@ -388,13 +395,7 @@ fn the_new_form_of_a_set_does_not_move_on_before_the_old_one_is_off() {
 #[test]
 fn a_wait_for_majorities_that_nobody_knows_of_goes_on_in_the_next_view() {
     let mut cluster = cluster();
-    // The first two go on and the third does not know it; then it meets the second, which has been started again.
-    cluster.split(&[vec![0, 1], vec![2]]);
-    cluster.pass(Duration::from_secs(60));
-    cluster.announce_views(&[vec![0], vec![1], vec![2]]);
-    cluster.revive(1);
-    cluster.nodes[1].up.clear();
-    cluster.parts.clear();
+    restart_the_second_after_a_majority(&mut cluster);
     let begin = cluster.now;
     cluster.split(&[vec![0], vec![1, 2]]);
     cluster.pass(MATURE.min(lease()) / 2);
@@ -402,9 +403,9 @@ fn a_wait_for_majorities_that_nobody_knows_of_goes_on_in_the_next_view() {
     cluster.split(&[vec![1], vec![2]]);
     cluster.split(&[vec![1, 2]]);
     cluster.pass(lease() - Duration::from_millis(10) - cluster.now.since(begin));
-    assert_eq!(cluster.nodes[1].up.len() + cluster.nodes[2].up.len(), 0);
+    assert_eq!(cluster.counts()[1..].iter().sum::<usize>(), 0);
     cluster.pass(MATURE);
-    assert_eq!(cluster.nodes[1].up.len() + cluster.nodes[2].up.len(), 2);
+    assert_eq!(cluster.counts()[1..].iter().sum::<usize>(), 2);
 }
 
 #[test]
