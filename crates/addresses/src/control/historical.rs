@@ -99,7 +99,7 @@ fn block(record: &mut Vec<u8>, name: &str, ip: Ipv4Addr, prefix: u8) {
     for (place, byte) in field[..NAME - 1].iter_mut().zip(name.bytes()) {
         *place = byte;
     }
-    let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0);
     record.extend(field);
     record.extend(ip.octets());
     record.extend((ip.to_bits() | !mask).to_be_bytes());
