@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use super::clock;
 use super::handle::{Left, Legacy};
-use super::worker::{Done, Job};
-
 use super::holding::State;
 use super::run::Service;
+use super::worker::{Done, Job};
+use crate::hooks::KILL_AFTER;
 
 impl Service {
     /// Whether leaving has come to its end.
@@ -102,7 +102,8 @@ impl Service {
         let Self { session, hooks, guardian, .. } = self;
         let _ = session.disconnect().await;
         let longest = self.config.hooks.iter().map(|hook| hook.timeout).max().unwrap_or_default();
-        hooks.finish(longest.min(Duration::from_secs(30))).await;
+        // One that has just begun has all its time, and a moment to obey when that is over.
+        hooks.finish((longest + KILL_AFTER).min(Duration::from_secs(30))).await;
         if let Some(guardian) = guardian {
             let _ = guardian.into_inner().end();
         }
