@@ -358,6 +358,7 @@ fn a_machine_with_addresses_shows_that_the_bus_is_away_and_that_they_ended() {
         balancer: None,
         going: None,
         state: None,
+        key: None,
     };
     let (handle, thread) = addresses::service::start(setup).unwrap();
     let view = machine.running.as_ref().unwrap().view();
