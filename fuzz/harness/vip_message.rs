@@ -178,7 +178,6 @@ pub fn recorded() -> Vec<(u8, Vec<u8>)> {
     }
     group.pass(Duration::from_secs(9), &mut listen);
     let now = group.now;
-    group.members[OTHER].handle_fenced(now, 1);
     group.members[OTHER].leave(now, Some(Duration::from_secs(9)));
     group.pass(Duration::from_secs(9), &mut listen);
     let keys: Vec<u8> = sets.iter().flat_map(|set| set.key.0.to_le_bytes()).collect();
@@ -194,6 +193,7 @@ pub fn recorded() -> Vec<(u8, Vec<u8>)> {
         .flat_map(|(n, set)| [&set.key.0.to_le_bytes()[..], &[n as u8 % 3, 3]].concat())
         .collect();
     said.push(about(4, &[&count[..], &to].concat()));
+    said.push([&b"BHV\x01\x0d"[..], &1_u64.to_le_bytes()].concat());
     said.push(about(10, &[1, 1]));
     said.push(about(11, &[0xff, 0x01]));
     let input = |word: Vec<u8>| {
