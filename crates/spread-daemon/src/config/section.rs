@@ -249,7 +249,9 @@ pub struct BusSection {
     /// waits for other daemons and answers them (SCHED_FIFO, priority 1); clients are served at nice -19 even then. Measured
     /// on small machines, `"nice"` was the better of the two for latency, but under heavy load of files and new processes a
     /// thread at nice -19 was kept waiting for seconds, and one in real time for 26 ms at most. So `"adaptive"` begins as
-    /// `"nice"`, and is `"realtime"` for a minute whenever the thread came more than 10 ms too late. Nice values count within a
+    /// `"nice"`, and is `"realtime"` while the machine is short of processors, as the kernel counts it, until a minute after, and
+    /// for a minute or more whenever the thread came more than 10 ms too late; then clients are served at it, too, for up to a
+    /// tenth of the time. Nice values count within a
     /// control group, and within a session where `kernel.sched_autogroup_enabled` is on; for a service under systemd set
     /// `CPUWeight=` as well.
     ///
