@@ -171,9 +171,11 @@ fn root() -> TempDir {
     root
 }
 
+/// Two that nobody listens on, and that the kernel gives to nobody who wants any: the databases stop and start.
 fn free_ports() -> [u16; 2] {
-    let both = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    both.map(|listener| listener.local_addr().unwrap().port())
+    let from = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut free = (from..32_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    [(); 2].map(|()| free.next().unwrap())
 }
 
 fn configure(database: &Database, root: &Path, ports: [u16; 2]) {

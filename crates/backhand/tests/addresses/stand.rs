@@ -132,11 +132,11 @@ impl Stand {
     }
 
     /// The file of machine `i` with this section of addresses. Machines share their folders here, so none has the usual control
-    /// socket.
+    /// socket, but one of its own if the section says so.
     pub(crate) fn with(&self, i: usize, section: &str) -> String {
-        self.base(i)
-            + "[addresses]\nsocket = \"\"\nmature = \"1s\"\nbalance = { interval = \"500ms\" }\n"
-            + section
+        let socket = if section.contains("socket = ") { "" } else { "socket = \"\"\n" };
+        let usual = "mature = \"1s\"\nbalance = { interval = \"500ms\" }\n";
+        format!("{}[addresses]\n{socket}{usual}{section}", self.base(i))
     }
 
     /// Starts machine `i` with the usual file.
