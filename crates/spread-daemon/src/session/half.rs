@@ -2,7 +2,8 @@
 //!
 //! One client may have begun one message of 143,952 bytes, which is little; ten thousand that stop in the middle of one are
 //! not. With too much the one goes that has said nothing for longest. Who is in the middle of a message because nobody
-//! reads it, since it waits for a slow reader, is not to blame and goes last.
+//! reads it, since it waits for a slow reader, is not to blame and goes last. Nor does anybody go who said something a moment
+//! ago: what follows may just not have been read yet. Until that is known they may take twice as much.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use super::Sessions;
 
 /// Times `bus.backlog` that all of them may take together.
 const BACKLOGS: u64 = 16;
+/// Who has said nothing for so long is silent; how often is looked is as much.
+const SILENT: Duration = Duration::from_millis(100);
 
 /// What has come of the message of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +61,23 @@ impl Sessions {
         self.halves.change(at, half, None);
     }
 
+    /// Whether they take too much.
+    pub(super) fn has_many_halves(&self) -> bool {
+        self.halves.bytes > self.config.backlog.bytes.saturating_mul(BACKLOGS)
+    }
+
     /// While they take too much, whoever has said nothing for longest goes.
     pub(super) fn limit_halves(&mut self, now: Instant, groups: &mut Groups) {
         let most = self.config.backlog.bytes.saturating_mul(BACKLOGS);
-        while self.halves.bytes > most {
+        while self.has_many_halves() {
             let oldest = || self.halves.by_time.iter();
             let is_read = |&&(_, at): &&(Instant, usize)| {
                 self.slots[at].as_ref().is_some_and(|connection| connection.held == 0)
             };
             let Some(&(since, at)) = oldest().find(is_read).or(oldest().next()) else { return };
+            if now.since(since) < SILENT && self.halves.bytes <= 2 * most {
+                return;
+            }
             self.stalled(now, at, now.since(since));
             self.lose(groups, at, "it did not end its message");
         }

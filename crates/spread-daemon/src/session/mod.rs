@@ -321,6 +321,7 @@ impl Sessions {
         self.swept = now;
         self.look_at_certificates(now);
         self.look_at_readers(now);
+        self.limit_halves(now, groups);
         for at in 0..self.slots.len() {
             let Some(connection) = self.slots[at].as_ref() else { continue };
             match connection.stage {
@@ -341,7 +342,8 @@ impl Sessions {
     /// When [`sweep`](Self::sweep) is due.
     pub(crate) fn next_sweep(&self) -> Option<Instant> {
         let waits = self.shaking > 0 || self.connections() > self.by_id.len() + self.shaking;
-        (waits || !self.waiting.is_empty()).then(|| self.swept + Duration::from_millis(100))
+        (waits || !self.waiting.is_empty() || self.has_many_halves())
+            .then(|| self.swept + Duration::from_millis(100))
     }
 
     /// The connection ends without what still waits.
