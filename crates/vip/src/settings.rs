@@ -11,6 +11,11 @@ use crate::set::Set;
 /// How late the kernel may be with taking an address away whose lease has run out (measured).
 pub const EXPIRY_LATE: Duration = Duration::from_millis(1_100);
 
+/// After an interface has come up, nothing is held on it until a view has come or this time has gone: the others are still there.
+///
+/// Two beacons of the bus, with their jitter.
+pub const RECLAIM_AFTER: Duration = Duration::from_millis(2_200);
+
 /// Who this machine is. None of it decides anything; it is for people, and for telling peers from strangers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {

@@ -15,7 +15,7 @@ pub(crate) use crate::outside::{Action, After, Event, NoSuch, Service, Transmit,
 use crate::quorum::Standing;
 use crate::reason::Reason;
 use crate::set::{Set, SetKey};
-use crate::settings::{Identity, Settings};
+use crate::settings::{Identity, RECLAIM_AFTER, Settings};
 use crate::table::{Member, Table};
 
 /// The message type (`mess_type`) of our messages in the group.
@@ -25,10 +25,6 @@ pub const MESSAGE_TYPE: i16 = 0x4256;
 const ALIVE_EVERY: Duration = Duration::from_millis(500);
 /// A member that has never said anything is not waited for longer than this: a client that only looks on.
 const STRANGER_PATIENCE: Duration = Duration::from_secs(1);
-/// After an interface has come up, nothing is held on it until a view has come or this time has gone: the others are still there.
-///
-/// Two beacons of the bus, with their jitter.
-const SETTLE: Duration = Duration::from_millis(2_200);
 /// A machine with a view whose program was not called for longer than this has stood still, or the program has: it is called for
 /// its own word twice in that time.
 const STOOD_STILL: Duration = Duration::from_secs(1);
@@ -394,7 +390,7 @@ impl Vip {
         let before = self.able.get(&key).copied();
         let next = match (able, new, before) {
             (false, ..) => Able::No,
-            (true, true, _) => Able::After(now + SETTLE),
+            (true, true, _) => Able::After(now + RECLAIM_AFTER),
             // Interfaces are looked at for many reasons; none of them shortens a wait.
             (true, false, Some(waits @ (Able::After(_) | Able::FailedUntil(_)))) => waits,
             (true, false, _) => Able::Yes,
@@ -629,11 +625,11 @@ impl Vip {
     pub(crate) fn finish(&mut self, now: Instant) {
         self.reconcile(now);
         let Some(view) = self.view else { return };
+        // Before there is a table nobody could enter it, and the table would give the set to whoever has said that it is coming.
+        let tells = self.phase == Phase::Run;
+        let failed = if tells { core::mem::take(&mut self.failed) } else { Vec::new() };
         for (keys, word) in [
-            (
-                core::mem::take(&mut self.failed),
-                Message::Failed as fn(ViewId, Vec<SetKey>) -> Message,
-            ),
+            (failed, Message::Failed as fn(ViewId, Vec<SetKey>) -> Message),
             (core::mem::take(&mut self.acquired), Message::Acquired),
             (core::mem::take(&mut self.released), Message::Released),
         ] {

@@ -318,6 +318,23 @@ fn a_loser_that_could_not_add_what_it_is_to_release_has_released_it() {
     cluster.sound();
 }
 
+/// Seed 568189 of the simulated histories: two others had it all the time.
+#[test]
+fn a_winner_that_learns_before_the_table_that_it_has_nothing_says_so_after() {
+    let mut cluster = Cluster::new(3, &singles(1));
+    cluster.split(&[vec![0], vec![1], vec![2]]);
+    cluster.pass(Duration::from_secs(5));
+    cluster.announce_views(&[vec![0, 1, 2]]);
+    // What it has said of itself in this view is under way, and says that it has it.
+    let (now, key) = (cluster.now, listed(&[1]).set.key());
+    cluster.nodes[0].refuses.insert(ip(1));
+    cluster.nodes[0].up.clear();
+    cluster.nodes[0].vip.handle_failed(now, key);
+    cluster.run();
+    assert_eq!(cluster.holders(ip(1)).len(), 1);
+    cluster.sound();
+}
+
 #[test]
 fn when_all_stand_still_together_the_first_that_goes_on_leaves_nobody_out() {
     let mut cluster = cluster(3, &singles(3));
