@@ -137,6 +137,17 @@ impl Lease {
         Worth::Gap
     }
 
+    /// Whether what is held has missed renewals: then nothing slow may be begun before the next one, or the lease runs out meanwhile.
+    pub fn is_pressed(&self, now: Instant) -> bool {
+        self.last.is_some_and(|last| now.since(last) >= self.interval() * 2)
+    }
+
+    /// The first addresses are there. Their lease runs since the addition was begun, however long it took.
+    pub fn began(&mut self, begun: Instant) {
+        self.last = Some(begun);
+        self.next = begun + self.interval();
+    }
+
     /// Nothing is held: what comes next is a beginning.
     pub fn rest(&mut self, now: Instant) {
         self.last = None;
@@ -213,6 +224,23 @@ mod tests {
         // The word on which it was begun is too old now, and the others may have gone on since.
         assert_eq!(lease.renewed(at(2_000), at(2_251), BASIS, other(2_251)), Worth::Gap);
         assert_eq!(lease.next_timeout(), at(2_351), "what was taken off is put back soon");
+    }
+
+    #[test]
+    fn a_slow_addition_is_no_reason_to_renew_late() {
+        let mut lease = lease();
+        lease.rest(at(0));
+        assert!(!lease.is_pressed(at(10_000)), "nothing is held");
+        // It took 1.8 s, of which the lease has run all.
+        lease.began(at(10_000));
+        assert_eq!(lease.next_timeout(), at(10_500));
+        assert!(!lease.is_pressed(at(10_999)));
+        assert!(lease.is_pressed(at(11_800)));
+        assert_eq!(lease.poll(at(11_800), None, bus(11_800)), Todo::Nothing, "not just now");
+        assert!(lease.is_pressed(at(11_800)));
+        assert_eq!(lease.poll(at(11_900), BASIS, bus(11_900)), Todo::Renew);
+        assert_eq!(lease.renewed(at(11_900), at(11_900), BASIS, bus(11_900)), Worth::Good);
+        assert!(!lease.is_pressed(at(11_900)));
     }
 
     #[test]

@@ -225,9 +225,15 @@ impl Worker {
         !(self.removing.is_empty()
             && self.setting_aside.is_empty()
             && self.adding_v4.is_empty()
-            && self.adding_v6.is_empty()
+            && !self.adds_v6()
             && self.renewing.is_empty()
             && self.looks.is_empty())
+    }
+
+    /// Whether addresses of version 6 are to be added now. That may be slow, so what is there is renewed before.
+    fn adds_v6(&self) -> bool {
+        let pressed = !self.held.is_empty() && self.lease.is_pressed(clock::now());
+        !self.adding_v6.is_empty() && !pressed
     }
 
     /// Takes all jobs; waits for one if there is nothing to do. False at the end.
@@ -298,7 +304,7 @@ impl Worker {
             self.add(true);
         } else if self.renews() {
             self.renew();
-        } else if !self.adding_v6.is_empty() {
+        } else if self.adds_v6() {
             self.add(false);
         } else if let Some(look) = self.looks.pop_first() {
             self.look(look);
@@ -313,6 +319,7 @@ impl Worker {
     fn add(&mut self, v4: bool) {
         let (queue, most) = if v4 { (&mut self.adding_v4, 100) } else { (&mut self.adding_v6, 50) };
         let part: Vec<(Address, Terms)> = queue.drain(..queue.len().min(most)).collect();
+        let begun = clock::now();
         let mut outcomes: Vec<(Address, Result<(), String>)> = Vec::new();
         for (source, quorum) in [(false, false), (true, false), (false, true), (true, true)] {
             let terms = Terms { source, quorum };
@@ -355,8 +362,8 @@ impl Worker {
         if self.round.is_none()
             && self.held.len() == outcomes.iter().filter(|(_, ok)| ok.is_ok()).count()
         {
-            // The first ones: the time to renew them begins now.
-            self.lease.rest(clock::now() + self.lease.interval());
+            // The first ones.
+            self.lease.began(begun);
         }
         self.tell(Done::Added(outcomes));
     }

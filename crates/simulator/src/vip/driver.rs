@@ -276,6 +276,11 @@ impl World {
             let Some(job) = next else { return };
             let barred = matches!(&job, Job::Add(set, _) if !self.allowed(i, set));
             let Some(program) = self.machines[i].awake() else { return };
+            if matches!(job, Job::Add(..)) && !barred && program.lease.is_pressed(now) {
+                // It may be slow. The timer of the renewal goes on with it.
+                program.jobs.push_front(job);
+                return;
+            }
             match job {
                 Job::Announce(key) => {
                     if let Some(set) = program.up.get(&key) {
@@ -385,7 +390,7 @@ impl World {
                 program.up.remove(&set.key());
                 program.vip.handle_failed(now, set.key());
             }
-            Job::Add(set, after) => self.added(i, set, after, busy.word),
+            Job::Add(set, after) => self.added(i, set, after, busy.begun, busy.word),
             Job::Renew => {
                 let worth =
                     program.lease.renewed(busy.begun, now, basis.map(|(basis, _)| basis), fresh);
@@ -407,7 +412,7 @@ impl World {
         self.finish(i);
     }
 
-    fn added(&mut self, i: usize, set: Set, after: After, word: Instant) {
+    fn added(&mut self, i: usize, set: Set, after: After, begun: Instant, word: Instant) {
         let now = self.now;
         let in_time = |lease: &vip::lease::Lease| lease.covers(now, word);
         let allowed = self.allowed(i, &set)
@@ -433,6 +438,9 @@ impl World {
             }
         }
         let key = set.key();
+        if program.up.is_empty() {
+            program.lease.began(begun);
+        }
         program.up.insert(key, set);
         program.vip.handle_added(now, key);
     }
