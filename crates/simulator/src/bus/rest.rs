@@ -87,7 +87,8 @@ impl World {
     fn could_join(&self, one: &Standing, two: &Standing) -> bool {
         let all = || one.members.iter().chain(&two.members);
         let kept_out = |i: &usize| {
-            self.machines[*i].ring.as_ref().is_some_and(|ring| ring.excluded_by().is_some())
+            let by = self.machines[*i].ring.as_ref().and_then(Ring::excluded_by);
+            by.is_some_and(|by| self.speaks_to(&by, *i))
         };
         let whole = one.members.iter().all(|&a| {
             two.members.iter().all(|&b| {
@@ -97,6 +98,13 @@ impl World {
             })
         });
         whole && !all().any(kept_out)
+    }
+
+    /// Whether a daemon lives and is heard there. What one that has gone has said is soon forgotten.
+    fn speaks_to(&self, daemon: &Daemon, i: usize) -> bool {
+        self.alive().any(|(at, _)| {
+            self.machines[at].boot == daemon.boot && self.wires.reaches(at, i, false)
+        })
     }
 
     /// The younger of two daemons with one name stays outside.

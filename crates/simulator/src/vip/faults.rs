@@ -117,6 +117,7 @@ impl World {
         self.bus.wires_mut().set_port(i, true);
         if carrier && !self.machines[i].carrier {
             self.machines[i].carrier = true;
+            self.machines[i].carrier_since = self.now;
             self.tell_able(i, true);
         }
     }

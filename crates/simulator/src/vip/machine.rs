@@ -85,6 +85,8 @@ pub(super) struct Machine {
     pub(super) alarm: Instant,
     pub(super) list: usize,
     pub(super) carrier: bool,
+    /// It has had its carrier since then.
+    pub(super) carrier_since: Instant,
     pub(super) healthy: bool,
     pub(super) guardian: bool,
     /// The program stands still. Counts freezes, so that each ends itself only.
@@ -111,6 +113,7 @@ impl Machine {
             alarm: Instant::ORIGIN,
             list: 0,
             carrier: true,
+            carrier_since: Instant::ORIGIN,
             healthy: true,
             guardian: true,
             frozen: None,

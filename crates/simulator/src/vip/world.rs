@@ -171,6 +171,7 @@ impl World {
             }
         }
         let settled = self.now.since(self.plan.calm);
+        self.tell(|| "all is settled".to_owned());
         (self.calm, self.moves) = (true, 0);
         let since = self.now;
         self.run_until(since + self.plan.watched)?;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Instant;
+use vip::settings::RECLAIM_AFTER;
 use vip::status::Stage;
 
 use crate::vip::driver::SLOW;
@@ -126,8 +127,17 @@ fn is_ready(world: &World, i: usize) -> bool {
     let status = program.vip.status(world.now);
     program.leaving.is_none()
         && machine.carrier
+        && world.now >= reclaims(world, i)
         && status.stage == Stage::Running
         && (!world.plan.quorum || status.majority == Some(true))
+}
+
+/// When a machine that was without a carrier may hold something again, if it has met nobody: until then others may have it.
+fn reclaims(world: &World, i: usize) -> Instant {
+    match world.machines[i].carrier_since {
+        Instant::ORIGIN => Instant::ORIGIN,
+        since => since + RECLAIM_AFTER,
+    }
 }
 
 /// Whether it lists the address and could add it.
@@ -153,7 +163,9 @@ fn is_clean(world: &World, hole: &Hole) -> bool {
     let (Some((fault, true)), others) = (before.next(), before.next()) else { return false };
     let alone = others.is_none_or(|(at, _)| fault.since(*at) > Duration::from_secs(3));
     let none_after = world.happened.last().is_some_and(|(at, _)| at == fault);
-    alone && none_after && hole.since.since(*fault) < SOON
+    let reclaimed = (0..world.machines.len()).map(|i| reclaims(world, i));
+    let begun = reclaimed.filter(|at| *at <= hole.since).chain([*fault]).max();
+    alone && none_after && begun.is_some_and(|begun| hole.since.since(begun) < SOON)
 }
 
 fn judge(world: &World, at: (IpAddr, Part), hole: &Hole, length: Duration) -> Result<(), String> {
