@@ -4,7 +4,7 @@
 //! smallest share (`wackamole.md`, 7.1). What makes a member worse than another for a set is its [`tier`].
 
 use alloc::vec::Vec;
-use core::cmp::Ordering;
+use core::cmp::{Ordering, Reverse};
 
 use base::Instant;
 
@@ -112,16 +112,25 @@ pub(crate) fn contradictions(table: &mut Table) {
             pairs.extend(same[i + 1..].iter().map(|(_, b)| (*a.min(b), *a.max(b))));
         }
     }
-    pairs.sort_unstable();
+    let strength = |row: &Row| {
+        let (held, listings) = (row.destined().is_some(), row.listings());
+        // A held one that nobody lists any more makes way.
+        (held && listings > 0, listings, Reverse(row.set.key()))
+    };
+    let strengths: Vec<_> = table.rows.iter().map(strength).collect();
+    for (a, b) in &mut pairs {
+        if strengths[*b] > strengths[*a] {
+            core::mem::swap(a, b);
+        }
+    }
+    // The strongest first: what is in the way of another and makes way itself keeps nobody out.
+    pairs.sort_unstable_by_key(|(a, b)| (Reverse(strengths[*a]), Reverse(strengths[*b])));
     pairs.dedup();
-    for (a, b) in pairs {
-        let (one, other) = (&table.rows[a], &table.rows[b]);
-        let key = |row: &Row| {
-            let (held, listings) = (row.destined().is_some(), row.listings());
-            // A held one that nobody lists any more makes way.
-            (held && listings > 0, listings, core::cmp::Reverse(row.set.key()))
-        };
-        let (wins, loses) = if key(one) >= key(other) { (a, b) } else { (b, a) };
+    for (wins, loses) in pairs {
+        if table.rows[wins].blocked_by.is_some() {
+            outlive(table, wins, loses);
+            continue;
+        }
         let (winner, holder) = (table.rows[wins].set.key(), table.rows[loses].destined());
         let heir = holder.filter(|at| table.rows[wins].may.get(*at).is_some_and(|may| may.listed));
         if table.rows[wins].quorum || table.rows[loses].quorum {
@@ -138,19 +147,32 @@ pub(crate) fn contradictions(table: &mut Table) {
                 table.rows[wins].known = true;
             }
         }
-        // A lost holder of the one may still answer for addresses of the other.
-        let (pending, lost) = (table.rows[loses].pending, table.rows[loses].lost.clone());
-        let row = &mut table.rows[wins];
-        if row.quorum && row.destined().is_none() && pending.is_some() {
-            row.pending = row.pending.max(pending);
-            row.lost.extend(lost);
-            row.waits = true;
-        }
+        inherit(table, loses, wins);
         let loser = &mut table.rows[loses];
         loser.blocked_by = Some(winner);
         loser.owner = None;
         loser.moving = None;
         loser.reason = Reason::Contradiction;
+    }
+}
+
+/// A set that makes way itself keeps another from nobody, but under quorum that one waits until all have let go of it.
+fn outlive(table: &mut Table, gone: usize, stays: usize) {
+    if table.rows[gone].quorum || table.rows[stays].quorum {
+        let holders = table.rows[gone].holders();
+        table.rows[stays].taken.extend(holders);
+    }
+    inherit(table, gone, stays);
+}
+
+/// A lost holder of the one may still answer for addresses of the other.
+fn inherit(table: &mut Table, from: usize, to: usize) {
+    let (pending, lost) = (table.rows[from].pending, table.rows[from].lost.clone());
+    let row = &mut table.rows[to];
+    if row.quorum && row.destined().is_none() && pending.is_some() {
+        row.pending = row.pending.max(pending);
+        row.lost.extend(lost);
+        row.waits = true;
     }
 }
 
@@ -204,6 +226,10 @@ pub(crate) fn evacuate(
             }
             _ if refusal(row, owner, members, majority).is_some_and(loses) => {
                 counts[owner] = counts[owner].saturating_sub(1);
+                if row.quorum && members.get(owner).and_then(Member::speaks).is_some() {
+                    // Whoever can have it later waits until it is off.
+                    row.going.insert(owner);
+                }
                 row.owner = None;
                 row.reason = why;
                 row.since = now;

@@ -11,7 +11,7 @@ use core::time::Duration;
 use base::Instant;
 
 use crate::allocate;
-use crate::message::{LOST_MAX, Message, Said, State};
+use crate::message::{LOST_MAX, MACS_MAX, Message, SETS_MAX, Said, State};
 use crate::peer::Peer;
 use crate::quorum;
 use crate::reason::Reason;
@@ -32,6 +32,7 @@ impl Vip {
         let newcomers: Vec<String> = view.members.iter().filter(new).cloned().collect();
         let grown = !newcomers.is_empty();
         self.newcomers.retain(|name| view.members.contains(name));
+        self.memory.silent.retain(|name| view.members.contains(name));
         self.newcomers.extend(newcomers);
         self.members = view
             .members
@@ -62,6 +63,7 @@ impl Vip {
         self.releasing.clear();
         self.uncertain = None;
         self.failed.clear();
+        self.cancelled.clear();
         self.echoes.clear();
         self.echoed = None;
         self.alive_at = now;
@@ -125,7 +127,7 @@ impl Vip {
             machine: self.identity.machine.clone(),
             boot: self.identity.boot,
             shown: self.identity.shown,
-            macs: self.identity.macs.clone(),
+            macs: self.identity.macs.iter().take(MACS_MAX).copied().collect(),
             mature: self.mature,
             healthy: self.healthy,
             drained: self.drained,
@@ -201,6 +203,11 @@ impl Vip {
                 going: false,
                 lost: lost(key),
             });
+        }
+        if sets.len() > SETS_MAX {
+            // What others would have to wait for goes first; nobody could read more.
+            sets.sort_by_key(|said| (!said.held && !said.going, said.lost.is_empty()));
+            sets.truncate(SETS_MAX);
         }
         let silent = self.memory.silent.iter().cloned().collect();
         State { view, peer, sets, silent }
@@ -337,13 +344,29 @@ impl Vip {
         });
         self.settle_claims(now, &claims);
         self.wait_for_leases(now);
-        if self.standing.majority {
-            self.memory.epoch = self.standing.epoch + 1;
-            for member in &mut self.members {
-                if let Some(peer) = &mut member.peer {
-                    peer.epoch = self.standing.epoch + 1;
-                }
+        self.count_view();
+    }
+
+    /// A majority counts its views.
+    fn count_view(&mut self) {
+        if !self.standing.majority {
+            return;
+        }
+        self.memory.epoch = self.standing.epoch + 1;
+        for member in &mut self.members {
+            if let Some(peer) = &mut member.peer {
+                peer.epoch = self.standing.epoch + 1;
             }
+        }
+    }
+
+    /// Judges the view again, because a list of those that count has changed in it, or a member speaks late.
+    fn judge(&mut self, now: Instant) {
+        let had = self.standing.majority;
+        self.standing = quorum::standing(&self.members);
+        if self.standing.majority && !had {
+            self.wait_for_leases(now);
+            self.count_view();
         }
     }
 
@@ -418,6 +441,9 @@ impl Vip {
         }
         self.mature_together();
         self.silent_said.clear();
+        self.judge(now);
+        let boots: BTreeSet<u64> =
+            self.members.iter().filter_map(|m| Some(m.peer.as_ref()?.boot)).collect();
         let count = self.members.len();
         let mut claims = Vec::new();
         for said in sets {
@@ -425,13 +451,22 @@ impl Vip {
             let before = row.quorum;
             take_in(row, at, &said);
             row.wait_if_new(before, self.uncertain);
+            let key = said.set.key();
             if said.held {
-                claims.push(said.set.key());
+                claims.push(key);
+            } else if row.destined().is_none() {
+                // It may be the only one that knows who had it.
+                for (boot, time) in said.lost.iter().filter(|(boot, _)| !boots.contains(boot)) {
+                    row.lost.insert(*boot);
+                    row.pending = row.pending.max(Some(now + *time));
+                    self.memory.lose(key, &said.set, *boot, now + *time);
+                }
             }
         }
         for key in claims {
             let Some(row) = self.table.row_mut(key) else { continue };
             row.known = true;
+            row.waits = false;
             match (&mut row.moving, row.owner) {
                 (Some(moving), _) if moving.to != at => moving.from.push(at),
                 (Some(_), _) => {}
@@ -454,6 +489,7 @@ impl Vip {
         // Maturity only grows, and an epoch is of the view.
         peer.mature |= old.mature && !peer.aside;
         peer.epoch = old.epoch;
+        let relisted = peer.quorum != old.quorum;
         if peer.drained != old.drained {
             self.events
                 .push_back(Event::Drained { machine: peer.machine.clone(), drained: peer.drained });
@@ -473,6 +509,11 @@ impl Vip {
             self.said.insert(at, state.sets);
             return;
         }
+        if relisted {
+            self.judge(now);
+        }
+        let before: BTreeSet<SetKey> =
+            self.table.rows.iter().filter(|row| row.quorum).map(|row| row.set.key()).collect();
         for row in &mut self.table.rows {
             if let Some(may) = row.may.get_mut(at) {
                 *may = crate::table::May::default();
@@ -480,12 +521,13 @@ impl Vip {
         }
         for said in state.sets {
             let row = self.table.row_of(&said.set, count, now);
-            let (before, going) = (row.quorum, row.going.clone());
+            let going = row.going.clone();
             take_in(row, at, &said);
             // What is there was said when the table was made; what comes off since then follows from the table.
             row.going = going;
-            row.wait_if_new(before, self.uncertain);
+            row.wait_if_new(before.contains(&said.set.key()), self.uncertain);
         }
+        self.table.rows.iter_mut().for_each(Row::judge_quorum);
         self.settle(now);
     }
 
@@ -552,7 +594,6 @@ impl Vip {
 
 /// What a member says of a set, entered.
 fn take_in(row: &mut Row, at: usize, said: &Said) {
-    row.quorum |= said.quorum;
     row.known |= said.known || said.held;
     row.pinned |= said.pinned && said.held;
     if said.going {
@@ -562,5 +603,7 @@ fn take_in(row: &mut Row, at: usize, said: &Said) {
         may.listed = said.listed;
         may.able = said.able;
         may.preferred = said.preferred;
+        may.quorum = said.quorum;
     }
+    row.judge_quorum();
 }

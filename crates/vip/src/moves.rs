@@ -1,7 +1,7 @@
 //! Moves: the new owner adds and announces, the old one releases, the new one announces again, each on the ordered word of
 //! the one before. The table's settling after each word, and what is done when time passes.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::reason::Reason;
 use crate::set::SetKey;
 use crate::settings::PerRound;
 use crate::table::{Member, Moving, Row};
-use crate::vip::{Action, Event, Phase, Service, ViewId, Vip};
+use crate::vip::{Able, Action, Event, FAILED_FOR, Phase, Service, ViewId, Vip};
 
 /// A move that has not come so far by then is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,6 +35,7 @@ impl Vip {
         }
         allocate::contradictions(&mut self.table);
         self.tell_contradictions();
+        self.withdraw_unable(now);
         allocate::fill(&mut self.table, &self.members, majority, now);
         for key in allocate::evacuate(&mut self.table, &self.members, majority, now) {
             self.tell_move(key);
@@ -176,28 +177,34 @@ impl Vip {
             }
             let machine = self.members.get(at).map_or("?", Member::shown).into();
             self.events.push_back(Event::Failed { head: row.set.head(), machine });
-            match row.moving.take() {
-                Some(moving) if moving.to == at => {
-                    // Whoever had it keeps it; of several, one is chosen as if they had just met.
-                    let from: Vec<usize> =
-                        moving.from.into_iter().filter(|from| *from != at).collect();
-                    row.owner = allocate::winner(row, &from, &counts, &self.members, majority);
-                    let rest: Vec<usize> =
-                        from.into_iter().filter(|one| Some(*one) != row.owner).collect();
-                    if let (Some(to), false) = (row.owner, rest.is_empty()) {
-                        row.moving = Some(Moving::conflict(row.quorum, rest, to, now));
-                    }
-                }
-                moving => {
-                    row.moving = moving;
-                    if row.owner == Some(at) && row.moving.is_none() {
-                        row.owner = None;
-                    }
-                }
+            if row.moving.as_ref().is_some_and(|moving| moving.to == at) {
+                withdraw(row, &counts, &self.members, majority, now);
+            } else if row.owner == Some(at) && row.moving.is_none() {
+                row.owner = None;
             }
         }
         self.announce_winners();
         self.settle(now);
+    }
+
+    /// Moves to members that cannot hold the set any more: their interfaces have gone since it began.
+    fn withdraw_unable(&mut self, now: Instant) {
+        let majority = self.standing.majority;
+        let counts = self.table.counts(self.members.len());
+        let mut withdrawn = false;
+        for row in &mut self.table.rows {
+            let Some(moving) = &row.moving else { continue };
+            // What is released first is given away after that, to whoever can have it then.
+            let waits = !moving.acquired && !moving.break_first;
+            let refusal = allocate::refusal(row, moving.to, &self.members, majority);
+            if waits && matches!(refusal, Some(Reason::Unable | Reason::Unlisted)) {
+                withdraw(row, &counts, &self.members, majority, now);
+                withdrawn = true;
+            }
+        }
+        if withdrawn {
+            self.announce_winners();
+        }
     }
 
     /// Moves that took too long are undone.
@@ -210,8 +217,11 @@ impl Vip {
                 continue;
             }
             if let Some(may) = row.may.get_mut(moving.to) {
-                // Not again before it has said something new of itself.
+                // Not again before it has said something new of itself, which it does after a while.
                 may.failed = true;
+            }
+            if moving.to == self.me && self.able.get(key) == Some(&Able::Yes) {
+                self.able.insert(*key, Able::FailedUntil(now + FAILED_FOR));
             }
             let to = self.members.get(moving.to).map_or("?", Member::shown).into();
             self.events.push_back(Event::GivenUp { head: row.set.head(), to });
@@ -254,17 +264,23 @@ impl Vip {
         if !self.leads() {
             return;
         }
+        // What is released first takes as long as the hooks of the old holder, which have limits of their own.
         let stuck = |moving: &Moving| {
             !moving.acquired
+                && !moving.break_first
                 && moving.reason != Reason::Conflict
                 && now.since(moving.begun) > PATIENCE
         };
         let rows = self.table.rows.iter();
-        let keys: Vec<SetKey> = rows
-            .filter(|row| row.moving.as_ref().is_some_and(stuck))
-            .map(|row| row.set.key())
+        let moves = rows.filter_map(|row| Some((row.set.key(), row.moving.as_ref()?)));
+        let moves: BTreeMap<SetKey, Instant> = moves
+            .filter(|(key, moving)| stuck(moving) && self.cancelled.get(key) != Some(&moving.begun))
+            .map(|(key, moving)| (key, moving.begun))
             .collect();
-        if !keys.is_empty() {
+        if !moves.is_empty() {
+            // Once: a second word would give up what was begun after the first.
+            let keys = moves.keys().copied().collect();
+            self.cancelled.extend(moves);
             self.send(Service::Agreed, &Message::Cancel(view, keys));
         }
         if !due {
@@ -335,5 +351,16 @@ impl Vip {
             self.claimed.extend(&keys);
             self.send(Service::Agreed, &Message::Claim(view, keys));
         }
+    }
+}
+
+/// The member to which it was to move does not get it. Whoever had it keeps it; of several, one is chosen as if they had just met.
+fn withdraw(row: &mut Row, counts: &[u32], members: &[Member], majority: bool, now: Instant) {
+    let Some(moving) = row.moving.take() else { return };
+    let from: Vec<usize> = moving.from.into_iter().filter(|from| *from != moving.to).collect();
+    row.owner = allocate::winner(row, &from, counts, members, majority);
+    let rest: Vec<usize> = from.into_iter().filter(|one| Some(*one) != row.owner).collect();
+    if let (Some(to), false) = (row.owner, rest.is_empty()) {
+        row.moving = Some(Moving::conflict(row.quorum, rest, to, now));
     }
 }

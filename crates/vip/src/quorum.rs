@@ -3,7 +3,7 @@
 //! A majority counts its views (*epochs*). Two majorities have a machine in common, but that machine may have been started
 //! again and know nothing. What is known of holders is therefore believed only if the members that remember the newest
 //! epoch have half of all weight: then no majority can have come after it without one of them. Otherwise the longest
-//! lease is waited for, whatever anybody remembers.
+//! lease is waited for, whatever anybody remembers. The same holds while a member of the view has not said what it has.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -42,7 +42,8 @@ pub(crate) fn standing(members: &[Member]) -> Standing {
         majority = if at == 0 { has } else { majority && has };
         certain &= 2 * sum(&remember) >= total && total > 0;
     }
-    Standing { majority, epoch, certain: certain && majority }
+    let unheard = members.iter().any(|member| member.silent && member.peer.is_none());
+    Standing { majority, epoch, certain: certain && majority && !unheard }
 }
 
 /// The different lists of machines that count.

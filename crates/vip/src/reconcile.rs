@@ -34,6 +34,8 @@ impl Vip {
                 }
                 Some(local) if !up && local.hold != Hold::Removing => {
                     local.hold = Hold::Removing;
+                    // What an operator wanted has been overruled.
+                    self.memory.pinned.remove(&key);
                     removals.push(Action::Remove { set: row.set.clone(), reason: reason(row) });
                 }
                 _ => {}

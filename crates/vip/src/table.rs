@@ -47,6 +47,8 @@ pub(crate) struct May {
     pub(crate) listed: bool,
     pub(crate) able: bool,
     pub(crate) preferred: bool,
+    /// It says that the set is under quorum.
+    pub(crate) quorum: bool,
     /// It said in this view that it cannot.
     pub(crate) failed: bool,
 }
@@ -183,6 +185,12 @@ impl Row {
             }
         }
         all
+    }
+
+    /// It is under quorum while anybody says so. One that is not any more need not wait for a claim, which only a majority makes.
+    pub(crate) fn judge_quorum(&mut self) {
+        self.quorum = self.may.iter().any(|may| may.quorum);
+        self.waits &= self.quorum;
     }
 
     /// How many members list it.

@@ -29,7 +29,7 @@ const STRANGER_PATIENCE: Duration = Duration::from_secs(1);
 /// its own word twice in that time.
 const STOOD_STILL: Duration = Duration::from_secs(1);
 /// How long a set that could not be added here is not tried again.
-const FAILED_FOR: Duration = Duration::from_secs(10);
+pub(crate) const FAILED_FOR: Duration = Duration::from_secs(10);
 
 /// One machine's part in deciding who has which address.
 #[derive(Debug)]
@@ -71,6 +71,8 @@ pub struct Vip {
     pub(crate) balance_at: Option<Instant>,
     /// What this machine has claimed in this view and has not heard back.
     pub(crate) claimed: BTreeSet<SetKey>,
+    /// Moves that this machine has given up in this view, by when they were begun.
+    pub(crate) cancelled: BTreeMap<SetKey, Instant>,
     /// When this was last called, and when it last was after having stood still: what others have said meanwhile is still
     /// to be read.
     pub(crate) called: Instant,
@@ -128,6 +130,7 @@ impl Vip {
             aside: false,
             balance_at: None,
             claimed: BTreeSet::new(),
+            cancelled: BTreeMap::new(),
             called: now,
             resumed: now,
             alive_at: now,
@@ -201,6 +204,7 @@ impl Vip {
         self.mature_at = None;
         self.mature_said = None;
         self.claimed.clear();
+        self.cancelled.clear();
         self.balance_at = None;
         self.originals.clear();
         self.aside = false;
@@ -572,7 +576,7 @@ impl Vip {
             }
             let silent_for = |since: Instant| now.since(since.max(self.resumed));
             match (gathering, &member.peer) {
-                // It has never said anything at all, so it holds nothing.
+                // It has never said anything since we met. If it has something under quorum after all, its lease is waited for.
                 (Some(since), None) if member.heard <= since && member.since >= since => {
                     silent_for(since) >= STRANGER_PATIENCE + grace
                 }

@@ -309,6 +309,23 @@ fn lists_that_differ_are_allocated_among_those_that_agree() {
 }
 
 #[test]
+fn what_makes_way_itself_keeps_nobody_out() {
+    let lists = |sets: &[&[u8]]| Settings {
+        sets: sets.iter().map(|set| listed(set)).collect(),
+        ..Settings::default()
+    };
+    let mut cluster = Cluster::new(0, &lists(&[]));
+    for sets in [&[&[1, 2][..]][..], &[&[1, 2]], &[&[1, 2]], &[&[2, 3]], &[&[2, 3]], &[&[3, 4]]] {
+        cluster.add(lists(sets));
+    }
+    cluster.together();
+    cluster.pass(MATURE);
+    assert_eq!(cluster.holders(ip(1)).len(), 1);
+    assert_eq!(cluster.holders(ip(4)), [5], "nothing that could be held contradicts it");
+    cluster.agree();
+}
+
+#[test]
 fn what_contradicts_stays_with_its_holder_and_is_reported_everywhere() {
     let mut cluster = cluster(1, &Settings { sets: vec![listed(&[1, 2])], ..Settings::default() });
     let other =

@@ -265,6 +265,15 @@ fn a_machine_that_hangs_is_left_out_after_its_lease_and_let_in_when_it_speaks() 
     cluster.pass(Duration::from_secs(4));
     assert_eq!(cluster.counts()[..2], [2, 1]);
     assert!(cluster.status(0).members[2].silent);
+    // It goes on, and reads all that was said meanwhile, its exclusion with it.
+    cluster.wake(2);
+    assert!(cluster.nodes[2].done.contains(&"rejoin".to_owned()));
+    assert_eq!(cluster.counts(), [2, 1, 0], "what others have by now is let go at once");
+    cluster.rejoin();
+    cluster.pass(ROUND * 2);
+    assert!(cluster.status(0).members.iter().all(|member| !member.silent));
+    assert_eq!(cluster.counts(), [1, 1, 1]);
+    cluster.sound();
 }
 
 #[test]
@@ -333,6 +342,89 @@ fn a_winner_that_learns_before_the_table_that_it_has_nothing_says_so_after() {
     cluster.run();
     assert_eq!(cluster.holders(ip(1)).len(), 1);
     cluster.sound();
+}
+
+#[test]
+fn a_winner_whose_interface_goes_at_any_moment_of_a_merge_leaves_the_set_to_one_other() {
+    for after in 0..14 {
+        for loses in 0..3 {
+            let mut cluster = Cluster::new(4, &singles(1));
+            cluster.split(&[vec![0], vec![1], vec![2], vec![3]]);
+            cluster.pass(MATURE);
+            cluster.nodes[loses].hangs = true;
+            cluster.announce_views(&[vec![0, 1, 2, 3]]);
+            for _ in 0..after {
+                cluster.step();
+            }
+            let (now, key) = (cluster.now, listed(&[1]).set.key());
+            cluster.nodes[loses].refuses.insert(ip(1));
+            cluster.nodes[loses].vip.handle_able(now, key, false, false);
+            cluster.pass(Duration::from_secs(1));
+            assert_eq!(cluster.holders(ip(1)).len(), 1, "m{} after {after}", loses + 1);
+            cluster.sound();
+        }
+    }
+}
+
+#[test]
+fn a_move_that_is_given_up_takes_the_next_attempt_not_with_it() {
+    let mut cluster = cluster(3, &singles(1));
+    cluster.nodes[1].hangs = true;
+    cluster.nodes[0].vip.order("m1", Order::Drain).unwrap();
+    cluster.run();
+    assert_eq!(cluster.nodes[1].done, ["would add 10.0.0.1 drain"]);
+    // The first says that it takes too long, and is called again before it has heard that itself.
+    cluster.pass(Duration::from_millis(4_900));
+    cluster.now += Duration::from_millis(900);
+    let now = cluster.now;
+    cluster.nodes[0].vip.handle_timeout(now);
+    cluster.nodes[0].vip.handle_timeout(now + Duration::from_millis(1));
+    cluster.run();
+    cluster.pass(Duration::from_secs(1));
+    assert_eq!(cluster.holders(ip(1)), [2]);
+    let given_up = |at: usize| {
+        let events = cluster.nodes[at].events.iter();
+        events.filter(|event| matches!(event, vip::Event::GivenUp { .. })).count()
+    };
+    assert_eq!([given_up(0), given_up(1), given_up(2)], [1, 1, 1]);
+    // It is tried again after a while.
+    cluster.nodes[1].hangs = false;
+    cluster.pass(Duration::from_secs(11));
+    cluster.kill(2);
+    cluster.run();
+    assert_eq!(cluster.holders(ip(1)), [1]);
+}
+
+#[test]
+fn what_an_operator_moved_and_another_took_is_his_no_more() {
+    let mut cluster = cluster(2, &singles(2));
+    cluster.nodes[0].vip.order("m1", Order::Take(ip(2))).unwrap();
+    cluster.run();
+    assert!(cluster.status(0).sets.iter().any(|set| set.pinned));
+    cluster.nodes[0].vip.order("m1", Order::Drain).unwrap();
+    cluster.run();
+    cluster.nodes[0].vip.order("m1", Order::Undrain).unwrap();
+    cluster.pass(ROUND * 4);
+    cluster.split(&[vec![0], vec![1]]);
+    cluster.together();
+    assert!(cluster.status(0).sets.iter().all(|set| !set.pinned));
+    cluster.sound();
+}
+
+#[test]
+fn any_number_of_strangers_that_come_and_go_leaves_a_machine_able_to_speak() {
+    let mut cluster = cluster(1, &singles(1));
+    for stranger in 0..1_100_u32 {
+        let mut id = [1; 12];
+        id[4..8].copy_from_slice(&stranger.to_le_bytes());
+        let members = vec![cluster.nodes[0].name.clone(), format!("#look#{stranger}")];
+        let (now, view) = (cluster.now, vip::View { id: vip::ViewId(id), members, me: 0 });
+        cluster.nodes[0].vip.handle_view(now, view);
+        cluster.run();
+        cluster.pass(Duration::from_millis(1_100));
+        assert_eq!(cluster.status(0).stage, vip::status::Stage::Running, "after {stranger}");
+    }
+    assert_eq!(cluster.counts(), [1]);
 }
 
 #[test]

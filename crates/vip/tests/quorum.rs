@@ -430,6 +430,121 @@ fn who_only_heard_of_a_lost_holder_remembers_it_too() {
 }
 
 #[test]
+fn a_set_that_comes_under_quorum_within_a_view_stays_where_it_is() {
+    let mut cluster = Cluster::new(3, &singles(2));
+    cluster.together();
+    cluster.pass(MATURE);
+    assert_eq!(cluster.counts(), [1, 1, 0]);
+    cluster.never_away = [ip(1), ip(2)].into();
+    for at in 0..3 {
+        let now = cluster.now;
+        cluster.nodes[at].vip.reload(now, settings(3));
+        cluster.pass(Duration::from_secs(5));
+        assert_eq!(cluster.status(0).majority, Some(true));
+    }
+    cluster.agree();
+    // And as it is now, it is held by a majority only.
+    cluster.never_away.clear();
+    cluster.split(&[vec![0], vec![1, 2]]);
+    assert_eq!(cluster.counts(), [0, 1, 0]);
+}
+
+#[test]
+fn a_set_that_comes_from_under_quorum_within_a_view_stays_where_it_is() {
+    let mut cluster = cluster();
+    cluster.never_away = [ip(1), ip(2)].into();
+    for at in 0..3 {
+        let now = cluster.now;
+        cluster.nodes[at].vip.reload(now, singles(2));
+        cluster.pass(Duration::from_secs(5));
+    }
+    cluster.agree();
+    cluster.never_away.clear();
+    cluster.split(&[vec![0], vec![1, 2]]);
+    assert_eq!(cluster.counts()[0], 2);
+}
+
+#[test]
+fn a_list_that_grows_while_the_machines_are_apart_takes_the_majority_from_the_smaller_part() {
+    let mut cluster = Cluster::new(5, &settings(3));
+    cluster.split(&[vec![0, 1], vec![2, 3, 4]]);
+    cluster.pass(MATURE + lease());
+    assert_eq!(cluster.counts(), [1, 1, 0, 0, 0]);
+    cluster.most = 0;
+    for at in 0..5 {
+        let now = cluster.now;
+        cluster.nodes[at].vip.reload(now, settings(5));
+    }
+    cluster.run();
+    assert_eq!(cluster.counts(), [0, 0, 0, 0, 0], "the others wait for the longest lease");
+    cluster.pass(lease() + Duration::from_millis(1));
+    assert_eq!(cluster.counts(), [0, 0, 1, 1, 0]);
+    assert_eq!(cluster.most, 1);
+}
+
+#[test]
+fn what_a_silent_machine_may_have_is_waited_for_by_those_that_never_heard_it() {
+    let mut cluster = Cluster::new(4, &settings(4));
+    cluster.together();
+    cluster.pass(MATURE + lease());
+    assert_eq!(cluster.counts(), [1, 1, 0, 0]);
+    // One hangs, and another is started again: that one has never heard it.
+    cluster.nodes[1].dead = true;
+    cluster.split(&[vec![1, 2, 3]]);
+    cluster.revive(0);
+    cluster.nodes[0].up.clear();
+    cluster.announce_views(&[vec![0, 1, 2, 3]]);
+    let began = cluster.now;
+    while !cluster.status(2).members.iter().any(|member| member.silent) {
+        cluster.pass(Duration::from_millis(10));
+        assert!(cluster.now.since(began) < Duration::from_secs(10), "it is left out");
+    }
+    cluster.pass(lease() - Duration::from_millis(20));
+    assert_eq!(cluster.holders(ip(2)), [], "its lease may not have run out");
+    cluster.nodes[1].up.clear();
+    cluster.pass(Duration::from_millis(40));
+    assert_eq!(cluster.holders(ip(2)).len(), 1);
+}
+
+#[test]
+fn who_can_have_what_was_taken_away_waits_until_it_is_off() {
+    let mut cluster = cluster();
+    cluster.nodes[1].stuck = true;
+    let (now, key) = (cluster.now, listed(&[2]).set.key());
+    for at in [0, 2] {
+        cluster.nodes[at].vip.handle_able(now, key, false, false);
+    }
+    cluster.run();
+    let strict = Settings { keep_unhealthy: false, ..settings(3) };
+    cluster.nodes[1].vip.reload(now, strict);
+    cluster.nodes[1].vip.handle_health(now, false);
+    cluster.run();
+    assert_eq!(cluster.nodes[1].done.last().unwrap(), "would remove 10.0.0.2 unhealthy");
+    cluster.most = 0;
+    cluster.nodes[2].vip.handle_able(now, key, true, false);
+    cluster.pass(Duration::from_secs(8));
+    assert_eq!((cluster.holders(ip(2)), cluster.most), (vec![1], 1));
+    cluster.nodes[1].stuck = false;
+    cluster.nodes[1].up.clear();
+    cluster.nodes[1].vip.handle_removed(cluster.now, key);
+    cluster.run();
+    assert_eq!((cluster.holders(ip(2)), cluster.most), (vec![2], 1));
+}
+
+#[test]
+fn a_release_may_take_as_long_as_a_hook_does() {
+    let mut cluster = cluster();
+    cluster.nodes[0].stuck = true;
+    cluster.nodes[0].vip.order("m1", vip::Order::Drain).unwrap();
+    cluster.pass(Duration::from_secs(30));
+    let given_up = |event: &vip::Event| matches!(event, vip::Event::GivenUp { .. });
+    assert!(!cluster.nodes.iter().any(|node| node.events.iter().any(given_up)));
+    cluster.nodes[0].up.clear();
+    the_first_lets_go(&mut cluster);
+    assert_eq!(cluster.counts(), [0, 1, 1]);
+}
+
+#[test]
 fn every_word_is_safe_where_sets_are_under_quorum() {
     for (settings, service) in
         [(settings(1), vip::Service::Safe), (singles(2), vip::Service::Agreed)]

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 pub(crate) use self::read::{Malformed, Reader};
-pub(crate) use self::state::{LOST_MAX, Said, State};
+pub(crate) use self::state::{LOST_MAX, MACS_MAX, Said, State};
 pub(crate) use self::write::Writer;
 use crate::reason::Reason;
 use crate::set::SetKey;

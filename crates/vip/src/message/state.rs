@@ -12,7 +12,8 @@ use crate::peer::Peer;
 use crate::set::{ADDRESSES_PER_SET_MAX, Set};
 use crate::vip::ViewId;
 
-const MACS_MAX: usize = 64;
+/// The most hardware addresses of a machine that others are told.
+pub(crate) const MACS_MAX: usize = 64;
 /// The most lost runs of one set: more never had it at a time.
 pub(crate) const LOST_MAX: usize = 64;
 

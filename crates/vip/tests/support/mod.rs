@@ -33,8 +33,12 @@ pub struct Node {
     pub up: BTreeSet<IpAddr>,
     sets: BTreeMap<SetKey, Set>,
     pub dead: bool,
+    /// What was said while it was.
+    unread: Vec<(String, Vec<u8>)>,
     /// What is to be taken off stays for now.
     pub stuck: bool,
+    /// What is to be added comes to no end for now.
+    pub hangs: bool,
     /// Interfaces do not take these.
     pub refuses: BTreeSet<IpAddr>,
     /// What was done, in words.
@@ -50,6 +54,8 @@ pub struct Cluster {
     index: i32,
     /// Addresses that are not to be without a holder from now on, whatever happens.
     pub never_away: BTreeSet<IpAddr>,
+    /// Machines that are to leave the group and join it again.
+    pub rejoins: BTreeSet<usize>,
     /// The most holders any address had in one part at a time since this was last set to 0.
     pub most: usize,
 }
@@ -62,6 +68,7 @@ impl Cluster {
             parts: Vec::new(),
             index: 0,
             never_away: BTreeSet::new(),
+            rejoins: BTreeSet::new(),
             most: 0,
         };
         for _ in 0..count {
@@ -82,7 +89,9 @@ impl Cluster {
             up: BTreeSet::new(),
             sets: BTreeMap::new(),
             dead: false,
+            unread: Vec::new(),
             stuck: false,
+            hangs: false,
             refuses: BTreeSet::new(),
             done: Vec::new(),
             events: Vec::new(),
@@ -137,6 +146,21 @@ impl Cluster {
         self.parts = parts.to_vec();
     }
 
+    /// Those that are to do so leave the group and join it again.
+    pub fn rejoin(&mut self) {
+        for at in core::mem::take(&mut self.rejoins) {
+            let whole = self.parts.clone();
+            let without =
+                |part: &Vec<usize>| part.iter().copied().filter(|one| *one != at).collect();
+            let parts: Vec<Vec<usize>> = whole.iter().map(without).collect();
+            self.announce_views(&parts);
+            let now = self.now;
+            self.nodes[at].vip.handle_connected(now);
+            self.announce_views(&whole);
+        }
+        self.run();
+    }
+
     /// Everything that can happen without time passing.
     pub fn run(&mut self) {
         for round in 0.. {
@@ -176,6 +200,7 @@ impl Cluster {
             for at in part {
                 let node = &mut self.nodes[at];
                 if node.dead {
+                    node.unread.push((name.clone(), transmit.body.clone()));
                     continue;
                 }
                 node.vip.handle_message(self.now, &name, MESSAGE_TYPE, &transmit.body);
@@ -198,6 +223,9 @@ impl Cluster {
         while let Some(action) = node.vip.poll_action() {
             moved = true;
             match action {
+                Action::Add { set, reason, .. } if node.hangs => {
+                    node.done.push(format!("would add {} {reason}", set.head()));
+                }
                 Action::Add { set, after, reason } => {
                     if set.addresses().iter().any(|one| node.refuses.contains(one)) {
                         node.done.push(format!("refuse {}", set.head()));
@@ -224,7 +252,10 @@ impl Cluster {
                     node.up = node.sets.values().flat_map(|one| one.addresses().to_vec()).collect();
                     node.vip.handle_removed(now, set.key());
                 }
-                Action::Rejoin => node.done.push("rejoin".into()),
+                Action::Rejoin => {
+                    node.done.push("rejoin".into());
+                    self.rejoins.insert(at);
+                }
             }
         }
         moved
@@ -286,11 +317,23 @@ impl Cluster {
         self.split(&parts);
     }
 
+    /// One that has hung goes on, and reads what was said meanwhile.
+    pub fn wake(&mut self, at: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[at];
+        node.dead = false;
+        for (from, body) in core::mem::take(&mut node.unread) {
+            node.vip.handle_message(now, &from, MESSAGE_TYPE, &body);
+        }
+        self.run();
+    }
+
     /// The machine is started again, alone at first.
     pub fn revive(&mut self, at: usize) {
         let (name, settings) = (format!("m{}", at + 1), self.nodes[at].settings.clone());
         self.nodes[at].vip = self.fresh(&name, &settings);
         self.nodes[at].dead = false;
+        self.nodes[at].unread.clear();
     }
 
     pub fn counts(&self) -> Vec<usize> {
