@@ -16,7 +16,8 @@ pub const EXPIRY_LATE: Duration = Duration::from_millis(1_100);
 /// Two beacons of the bus, with their jitter.
 pub const RECLAIM_AFTER: Duration = Duration::from_millis(2_200);
 
-/// Who this machine is. None of it decides anything; it is for people, and for telling peers from strangers.
+/// Who this machine is. The name is by what quorums, orders and damping know it, and is its own in the cluster, as the bus sees to; the
+/// boot tells its runs apart. The rest is for people, and for telling peers from strangers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The machine's name, at most 255 bytes.

@@ -100,7 +100,17 @@ impl World {
         self.finish(i);
     }
 
+    pub(super) fn look_on(&mut self, i: usize) {
+        let opened = PrivateName::new(b"look").ok().and_then(|name| self.bus.open(i, name));
+        if let (Some(_), Some(group)) = (opened, group()) {
+            self.bus.write(self.now, i, vec![ClientMessage::Join(group)]);
+        }
+    }
+
     pub(super) fn read_mail(&mut self, i: usize) {
+        if self.machines[i].frozen.is_some() {
+            return;
+        }
         for message in self.bus.mail(i) {
             let mut buffer = BytesMut::from(&message[..]);
             let told = Decoder::default().decode(&mut buffer);

@@ -36,6 +36,13 @@ impl World {
                 self.machines[i].kernel.clear();
             }
             Fault::Freeze(i, only_program, time) => self.freeze(i, only_program, time),
+            Fault::Hang(i, time) => {
+                let stands =
+                    self.machines[i].frozen.is_none() && self.machines[i].program.is_some();
+                if stands {
+                    self.stand_still(i, time);
+                }
+            }
             Fault::Mute(i, time) => {
                 self.bus.wires_mut().set_port(i, false);
                 self.agenda.plan(now + time, Action::Port { machine: i, carrier: false });
@@ -49,10 +56,7 @@ impl World {
             Fault::Session(i) => self.lose_session(i),
             Fault::Health(i, healthy) => {
                 self.machines[i].healthy = healthy;
-                if let Some(program) = self.machines[i].awake() {
-                    program.vip.handle_health(now, healthy);
-                }
-                self.finish(i);
+                self.of_program(i, |machine, life| Action::Health { machine, life });
             }
             Fault::Drain(by, whom, drain) => {
                 self.order(by, whom, if drain { Order::Drain } else { Order::Undrain });
@@ -65,16 +69,7 @@ impl World {
             }
             Fault::Reload(i, list) => {
                 self.machines[i].list = list;
-                let settings = self.machines[i].settings(&self.plan, i);
-                let (new, carrier) = (sets(&self.plan, list), self.machines[i].carrier);
-                // One that stands still reads it when it goes on, as a signal waits for it.
-                if let Some(program) = self.machines[i].program.as_mut() {
-                    for set in new {
-                        program.vip.handle_able(now, set.key(), carrier, false);
-                    }
-                    program.vip.reload(now, settings);
-                }
-                self.finish(i);
+                self.of_program(i, |machine, life| Action::Reread { machine, life });
             }
             Fault::Leave(i, promises, back) => {
                 let Some(program) = self.machines[i].awake().filter(|p| p.leaving.is_none()) else {
@@ -99,13 +94,45 @@ impl World {
         self.finish(by);
     }
 
+    /// Something that the program is told of now, or when it goes on.
+    fn of_program(&mut self, i: usize, what: impl FnOnce(usize, usize) -> Action) {
+        if let Some(life) = self.machines[i].program.as_ref().map(|program| program.life) {
+            self.act(what(i, life));
+        }
+    }
+
     fn tell_able(&mut self, i: usize, able: bool) {
+        self.of_program(i, |machine, life| Action::Link { machine, life, able });
+    }
+
+    pub(super) fn link(&mut self, i: usize, able: bool) {
         let now = self.now;
         let list = sets(&self.plan, self.machines[i].list);
-        if let Some(program) = self.machines[i].program.as_mut() {
+        if let Some(program) = self.machines[i].awake() {
             for set in list {
                 program.vip.handle_able(now, set.key(), able, able);
             }
+        }
+        self.finish(i);
+    }
+
+    pub(super) fn reread(&mut self, i: usize) {
+        let now = self.now;
+        let settings = self.machines[i].settings(&self.plan, i);
+        let (new, carrier) = (sets(&self.plan, self.machines[i].list), self.machines[i].carrier);
+        if let Some(program) = self.machines[i].awake() {
+            for set in new {
+                program.vip.handle_able(now, set.key(), carrier, false);
+            }
+            program.vip.reload(now, settings);
+        }
+        self.finish(i);
+    }
+
+    pub(super) fn feel(&mut self, i: usize) {
+        let (now, healthy) = (self.now, self.machines[i].healthy);
+        if let Some(program) = self.machines[i].awake() {
+            program.vip.handle_health(now, healthy);
         }
         self.finish(i);
     }
@@ -198,13 +225,19 @@ impl World {
         if self.bus.is_frozen(i) || self.bus.life(i).is_none() {
             return;
         }
-        self.freezes += 1;
-        let freeze = self.freezes;
         self.bus.inject(now, Cut::Freeze(i, time));
-        self.machines[i].frozen = Some(freeze);
         if !only_program {
             self.machines[i].stopped = now + time;
         }
+        self.stand_still(i, time);
+    }
+
+    /// The program does nothing for a time.
+    fn stand_still(&mut self, i: usize, time: Duration) {
+        let now = self.now;
+        self.freezes += 1;
+        let freeze = self.freezes;
+        self.machines[i].frozen = Some(freeze);
         let after = now + time + Duration::from_nanos(1);
         self.agenda.plan(after, Action::Thaw { machine: i, freeze });
         if let Some(boot) = self.machines[i].program.as_ref().map(|program| program.boot) {
@@ -236,7 +269,7 @@ impl World {
         }
         let stalled = core::mem::take(&mut machine.stalled);
         stalled.into_iter().for_each(|action| self.agenda.plan(now, action));
-        self.finish(i);
+        self.read_mail(i);
     }
 
     /// Addresses run out.

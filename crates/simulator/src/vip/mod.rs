@@ -16,7 +16,7 @@
 //! - A batch of renewals or an addition in flight may make again what has run out: a machine that was stopped between the question and
 //!   the act has the addresses for as long as it takes to ask again, and for a lease if it is stopped once more in just that time.
 //!   Under quorum such addresses are not counted.
-//! - A planned move under quorum is make before break, like every other: two have the set until the old one has let go.
+//! - An order, a new list or a cable reaches a program that stands still when it goes on.
 
 pub mod checks;
 mod driver;

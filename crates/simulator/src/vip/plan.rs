@@ -19,8 +19,10 @@ pub enum Fault {
     Loop(usize, Duration, u8),
     /// The machine is switched off; it is there again after this time.
     Reboot(usize, Duration),
-    /// For this time nothing runs on the machine but its kernel; if the flag says so, only the program stands still.
+    /// For this time nothing runs on the machine but its kernel; if the flag says so, its guardian does, too.
     Freeze(usize, bool, Duration),
+    /// For this time only the part of the program that decides stands still: the daemon in it goes on.
+    Hang(usize, Duration),
     /// For this time nothing passes the machine's port, and nobody tells it.
     Mute(usize, Duration),
     /// For this time the machine's port has no carrier.
@@ -52,6 +54,7 @@ impl Fault {
             | Self::Loop(..)
             | Self::Reboot(..)
             | Self::Freeze(..)
+            | Self::Hang(..)
             | Self::Mute(..)
             | Self::Carrier(..)
             | Self::Session(..)
@@ -93,6 +96,8 @@ pub struct Plan {
     pub quorum: bool,
     /// Machines that run a daemon and take no part.
     pub bystanders: Vec<usize>,
+    /// They have a client in the group that only looks on.
+    pub onlookers: bool,
     /// Share of each machine, by turns.
     pub weights: Vec<u16>,
     /// How things are done.
@@ -125,6 +130,7 @@ impl Plan {
             lists: vec![(1..=addresses).map(|last| vec![last]).collect()],
             quorum: false,
             bystanders: Vec::new(),
+            onlookers: false,
             weights: vec![100],
             work: Work { slow: 0.0, fails: 0.0, deaf: 0.0 },
             fencing: true,
@@ -181,7 +187,26 @@ impl Plan {
         if dice.below(50) == 0 {
             plan.watched = Duration::from_secs(60);
         }
+        plan.draw_silence(seed);
         plan
+    }
+
+    /// Members that say nothing. Drawn apart, so that the other histories are what they were.
+    fn draw_silence(&mut self, seed: u64) {
+        let dice = &mut Random::new(seed ^ 0x6861_6e67);
+        self.onlookers = dice.below(2) == 0;
+        if dice.below(4) > 0 {
+            return;
+        }
+        let span = self.calm.since(Instant::from_millis(600));
+        for _ in 0..1 + dice.below(2) {
+            let at = Instant::from_millis(600) + span.mul_f64(dice.unit());
+            let left = self.calm.since(at).saturating_sub(Duration::from_millis(50));
+            let long = [1_000, 6_000, 12_000][below(dice, 3)];
+            let time = Duration::from_millis(u64::from(50 + dice.below(long))).min(left);
+            self.faults.push((at, Fault::Hang(below(dice, self.bus.machines), time)));
+        }
+        self.faults.sort_by_key(|(at, _)| *at);
     }
 
     /// Sets of several addresses, and other lists to come.

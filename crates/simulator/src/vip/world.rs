@@ -29,6 +29,24 @@ pub(super) enum Action {
         machine: usize,
         life: usize,
     },
+    /// A client of the daemon joins the group and says nothing.
+    LookOn(usize),
+    /// The program is told that its interfaces are there, or not.
+    Link {
+        machine: usize,
+        life: usize,
+        able: bool,
+    },
+    /// The program reads its configuration again.
+    Reread {
+        machine: usize,
+        life: usize,
+    },
+    /// The program is told how it is.
+    Health {
+        machine: usize,
+        life: usize,
+    },
     /// A timer of the program.
     Wake {
         machine: usize,
@@ -179,12 +197,16 @@ impl World {
         if self.moves > most {
             return Err(format!("{} moves while nothing happened", self.moves));
         }
-        // What could not be added is tried again after a while, and may just be under way.
+        // What could not be added is tried again after a while, and may just be under way, as what balance moves may.
         let now = since..=self.now;
         let mut failures = self.machines.iter().flat_map(|machine| machine.failed.values());
         let something = self.moves > 0 || failures.any(|until| now.contains(until));
-        if let Some(what) = self.unsettled().filter(|_| !something) {
-            return Err(format!("it did not stay so: {what}"));
+        let end = self.now + if something { SETTLED_WITHIN } else { Duration::ZERO };
+        while let Some(what) = self.unsettled() {
+            if self.now >= end {
+                return Err(format!("it did not stay so: {what}"));
+            }
+            self.run_until(self.now + Duration::from_millis(20))?;
         }
         let clients = self.clients.iter();
         let (answered, lost) = clients.fold((0, 0), |(a, l), c| (a + c.answered, l + c.lost));
@@ -247,12 +269,15 @@ impl World {
                 self.machines[i].start(self.now, &self.plan, i, life, self.boots);
                 let soon = self.now + self.up_to(20_000);
                 self.agenda.plan(soon, Action::Connect { machine: i, life });
+            } else if self.plan.onlookers {
+                let soon = self.now + self.up_to(2_000_000);
+                self.agenda.plan(soon, Action::LookOn(i));
             }
             self.dirty = true;
         }
     }
 
-    fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         if let Some(i) = self.stalls(&action) {
             self.machines[i].stalled.push(action);
             return;
@@ -266,6 +291,16 @@ impl World {
             }
             Action::Connect { machine, life } if self.lives_on(machine, life) => {
                 self.connect(machine);
+            }
+            Action::LookOn(i) => self.look_on(i),
+            Action::Link { machine, life, able } if self.lives_on(machine, life) => {
+                self.link(machine, able);
+            }
+            Action::Reread { machine, life } if self.lives_on(machine, life) => {
+                self.reread(machine);
+            }
+            Action::Health { machine, life } if self.lives_on(machine, life) => {
+                self.feel(machine);
             }
             Action::Wake { machine, life } if self.lives_on(machine, life) => self.wake(machine),
             Action::Apply { machine, life } if self.lives_on(machine, life) => self.apply(machine),
@@ -300,6 +335,9 @@ impl World {
     fn stalls(&self, action: &Action) -> Option<usize> {
         match action {
             Action::Connect { machine, life }
+            | Action::Link { machine, life, .. }
+            | Action::Reread { machine, life }
+            | Action::Health { machine, life }
             | Action::Wake { machine, life }
             | Action::Apply { machine, life }
             | Action::Done { machine, life }

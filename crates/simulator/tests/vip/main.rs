@@ -70,6 +70,9 @@ fn seeds_that_once_failed_do_not() {
         (116_454, "under quorum who was lost while taking something off was not waited for"),
         (130_761, "under quorum the new form of a set moved on before the old one was off"),
         (149_076, "under quorum a wait was forgotten with the view in which it began"),
+        (530_518, "a slow addition was begun when what was held should have been renewed"),
+        (568_189, "a machine that could not add what it won said so before anybody could enter it"),
+        (576_118, "the same in a merge of six"),
         (102_807, "under quorum a lost holder was waited for that was back and had nothing"),
     ];
     for (seed, story) in stories {
@@ -108,6 +111,22 @@ fn a_machine_that_is_stopped_whole_is_no_second_owner_beyond_its_lease() {
     for seed in 0..5 {
         let faults = vec![(at(5_000), Fault::Freeze(0, false, ms(9_000)))];
         through(Plan { quorum: true, ..Plan::still(seed, 3, 3) }, faults);
+    }
+}
+
+/// Nor is one whose guardian is gone as well, whom those that meet it only then have never heard.
+#[test]
+fn a_program_that_hangs_beside_its_daemon_is_no_second_owner_beyond_its_lease() {
+    for seed in 0..5 {
+        let faults = vec![
+            (at(8_000), Fault::Guardian(1)),
+            (at(8_001), Fault::Hang(1, ms(15_000))),
+            (at(8_200), Fault::Kill(0, false, ms(300))),
+            (at(24_000), Fault::Wires(Cut::Heal)),
+        ];
+        let plan = Plan { onlookers: true, bystanders: vec![4], ..Plan::still(seed, 5, 4) };
+        through(Plan { quorum: true, ..plan.clone() }, faults.clone());
+        through(plan, faults);
     }
 }
 

@@ -10,6 +10,7 @@ use vip::status::Stage;
 
 use crate::vip::driver::SLOW;
 use crate::vip::machine::sets;
+use crate::vip::plan::Fault;
 use crate::vip::world::World;
 
 /// A hole that one fault made in quiet weather ends within this time: detection, one agreement, and adding. Measured from the
@@ -151,7 +152,10 @@ fn could_hold(world: &World, i: usize, address: IpAddr) -> bool {
 /// Whether one hard fault made the hole and nothing else has happened about that time.
 fn is_clean(world: &World, hole: &Hole) -> bool {
     let plan = &world.plan;
-    if plan.bus.weather.loss > 0.0
+    // Who hangs in the middle of others is waited for as long as a lease.
+    let hangs = plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::Hang(..)));
+    if hangs
+        || plan.bus.weather.loss > 0.0
         || plan.quorum
         || plan.work.fails > 0.0
         || plan.work.slow > 0.0
