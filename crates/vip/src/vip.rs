@@ -565,6 +565,8 @@ impl Vip {
         let grace =
             STRANGER_PATIENCE.saturating_mul(u32::try_from(rank).unwrap_or(u32::MAX).min(8));
         let longest = self.longest_lease();
+        // Those that meet may have an address twice until the table is made, and whoever is left out for a lease after that.
+        let patience = longest / 2;
         let gathering = match self.phase {
             Phase::Gather { since } => Some(since),
             Phase::Run | Phase::Away => None,
@@ -577,10 +579,10 @@ impl Vip {
             let silent_for = |since: Instant| now.since(since.max(self.resumed));
             match (gathering, &member.peer) {
                 // It has never said anything since we met. If it has something under quorum after all, its lease is waited for.
-                (Some(since), None) if member.heard <= since && member.since >= since => {
+                (Some(since), None) if member.heard <= member.since => {
                     silent_for(since) >= STRANGER_PATIENCE + grace
                 }
-                (Some(since), None) => silent_for(since) >= longest + grace,
+                (Some(since), None) => silent_for(since) >= patience + grace,
                 (Some(_), Some(_)) => false,
                 (None, _) => silent_for(member.heard) >= longest + grace,
             }

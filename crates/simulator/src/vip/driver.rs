@@ -215,11 +215,19 @@ impl World {
                 println!("{:.6} m{} is to {action:?}", crate::bus::trace::seconds(now), i + 1);
             }
             match action {
+                Do::Add { set, .. } if program.is_at_rest(set.key()) => {
+                    // It is there: everybody is told again, and that is all.
+                    set.addresses().iter().for_each(|ip| program.announcer.won(now, address(*ip)));
+                    program.vip.handle_added(now, set.key());
+                }
                 Do::Add { set, after, .. } => program.jobs.push_back(Job::Add(set, after)),
                 Do::Announce(key) => program.jobs.push_back(Job::Announce(key)),
                 Do::Remove { set, .. } => {
                     // What waits for a fresh bus is not to come after that.
                     program.parked.retain(|(other, _)| other.key() != set.key());
+                    let waits =
+                        |job: &Job| matches!(job, Job::Add(other, _) if other.key() == set.key());
+                    program.jobs.retain(|job| !waits(job));
                     program.jobs.push_back(Job::Remove(set));
                 }
                 Do::Rejoin => write.extend(group().map(ClientMessage::Leave)),

@@ -211,6 +211,13 @@ impl Program {
         self.jobs.remove(next)
     }
 
+    /// Whether a set is there, and nothing is being done about it.
+    pub(super) fn is_at_rest(&self, key: SetKey) -> bool {
+        let about = |job: &Job| job.key() == Some(key);
+        let busy = self.busy.as_ref().is_some_and(|busy| about(&busy.job));
+        self.up.contains_key(&key) && !busy && !self.jobs.iter().any(about)
+    }
+
     /// The addresses of a set that no other set needs which is there.
     pub(super) fn own(&self, set: &Set) -> Vec<IpAddr> {
         let others = || self.up.values().filter(|other| other.key() != set.key());

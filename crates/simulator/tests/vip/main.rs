@@ -73,6 +73,14 @@ fn seeds_that_once_failed_do_not() {
         (530_518, "a slow addition was begun when what was held should have been renewed"),
         (568_189, "a machine that could not add what it won said so before anybody could enter it"),
         (576_118, "the same in a merge of six"),
+        (
+            701_815,
+            "in a merge that nobody could complete two had an address for as long as one hung",
+        ),
+        (
+            712_897,
+            "a client that only looked on was waited for like a machine, if it had come a view before",
+        ),
         (102_807, "under quorum a lost holder was waited for that was back and had nothing"),
     ];
     for (seed, story) in stories {
