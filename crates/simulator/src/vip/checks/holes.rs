@@ -90,10 +90,11 @@ impl Holes {
     }
 }
 
-/// How long nobody may have an address in calm: under quorum as long as a move takes, whose addition may come after others that are
-/// slow.
+/// How long nobody may have an address in calm: under quorum as long as a move takes, and what has failed as long as trying it again,
+/// both with an addition that may come after others that are slow.
 fn calm_bound(world: &World) -> Duration {
-    let slow = world.plan.quorum && world.plan.work.slow > 0.0;
+    let work = world.plan.work;
+    let slow = work.slow > 0.0 && (world.plan.quorum || work.fails > 0.0);
     let queue = world.plan.lists.iter().map(Vec::len).max().unwrap_or(0) as u32;
     BOUND + if slow { SLOW * queue } else { Duration::ZERO }
 }
