@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lab::{NeighbourRoom, Output, Spawn};
@@ -15,8 +15,6 @@ use crate::system::{self, Programs, System, Wanted};
 const WITHOUT_ROOM: u16 = 300;
 /// How long after both machines run the first one is killed.
 const SETTLE: Duration = Duration::from_secs(4);
-/// How long the client may take to see all addresses once.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When addresses were served again.
 #[derive(Clone, Debug)]
@@ -52,12 +50,8 @@ pub(crate) fn run(system: System, programs: &Programs, count: u16, v4: bool) -> 
     let client = Spawn::myself().args(["--scan", &order]).stdout(Output::Pipe);
     let client = cluster.lab.spawn_in(WARM, client)?;
     let mut said = BufReader::new(client.take_stdout().context("no standard output")?);
-    // It has seen all of them once: it is warm.
-    let begun = Instant::now();
+    // It has seen all of them once: it is warm. If it does not in time, it says why and ends.
     line(&mut said).context("the client ended before all addresses were served")?;
-    if begun.elapsed() > PATIENCE {
-        bail!("the client took {:?} to see all addresses", begun.elapsed());
-    }
     let at = boottime_nanos();
     cluster.lab.machine(0).freeze()?;
     cluster.lab.machine(0).kill()?;

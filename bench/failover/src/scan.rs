@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -58,7 +58,10 @@ pub(crate) fn run(order: &str) -> Result<()> {
         let raised = Rlimit { current: Some(wanted), ..limit };
         setrlimit(Resource::Nofile, raised).context("too few open files are allowed")?;
     }
-    let _ = seek(&order, |_| true)?;
+    let never = seek(&order, |_| true)?.iter().filter(|served| served.is_none()).count();
+    if never > 0 {
+        bail!("{never} of {} addresses were not served in {LENGTH:?}", order.addresses.len());
+    }
     println!("warm");
     let served = seek(&order, |answer| has(answer, TAKER))?;
     println!("{}", serde_json::to_string(&Found { served })?);
