@@ -34,7 +34,7 @@ pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Resul
     let deadline = Instant::now() + Duration::from_secs(wait.timeout);
     if wait.no_wait {
         let machine = give(socket, ask)?;
-        print(&told(json, &machine, true, &format!("the order for {machine} is given"), &[])?)?;
+        print(&told(json, &machine, false, &format!("the order for {machine} is given"), &[])?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut follower = Client::connect(socket)?;
@@ -139,6 +139,8 @@ enum Task {
         head: Option<IpAddr>,
         called: String,
         to: String,
+        /// Who had it last before it went on its way.
+        from: Option<String>,
         /// It was seen on its way.
         began: bool,
         /// The number of the last decision when that was not yet so.
@@ -154,6 +156,7 @@ impl Task {
                 head: table.set(set).map(|set| set.head),
                 called: set.clone(),
                 to: machine.clone(),
+                from: None,
                 began: false,
                 before: table.decision,
             },
@@ -184,21 +187,31 @@ impl Task {
                     Some(_) => Progress::Done(format!("{machine} takes part")),
                 }
             }
-            Self::Move { head, called, to, began, before } => {
+            Self::Move { head, called, to, from, began, before } => {
                 let Some(set) = find(table, *head) else {
                     return Progress::Failed(format!(
                         "{called} is not listed by any machine any more"
                     ));
                 };
                 let Some(owner) = &set.owner else {
-                    return Progress::Failed(format!(
-                        "{called} is nowhere, so it cannot be moved; see `backhand vip explain {called}`"
-                    ));
+                    if from.is_none() && !*began {
+                        return Progress::Failed(format!(
+                            "{called} is nowhere, so it cannot be moved; see `backhand vip explain {called}`"
+                        ));
+                    }
+                    // Under quorum one lets go before another may have it, and who that is may change.
+                    *began |= machine.is_some();
+                    return wait(called, "is with nobody at the moment".into());
                 };
                 if machine.is_none() {
                     let way = set.moving_to.as_deref().unwrap_or("another machine");
+                    *from = Some(owner.clone());
                     return wait(called, format!("is on its way to {way} already"));
                 }
+                if !*began && owner != to {
+                    *from = Some(owner.clone());
+                }
+                let watch = format!("(backhand vip watch --after {before} says more)");
                 match (set.state, set.moving_to.as_ref()) {
                     (SetState::Moving, Some(target)) if target == to => {
                         *began = true;
@@ -209,11 +222,24 @@ impl Task {
                         };
                         wait(called, what.into())
                     }
-                    (SetState::Held, _) if owner == to => {
-                        Progress::Done(format!("{called} is at {to}"))
+                    (SetState::Held, _) if owner == to => match from {
+                        _ if is_coming(table, set) => {
+                            *began = true;
+                            wait(called, format!("is being taken by {to}"))
+                        }
+                        // The word that it is there is given by no machine under quorum: the last one is that of the release.
+                        Some(from) if set.quorum && table.machine != *to => {
+                            Progress::Done(format!("{called} is let go by {from}; {to} takes it"))
+                        }
+                        _ => Progress::Done(format!("{called} is at {to}")),
+                    },
+                    (SetState::Held, _) if *began && from.as_ref() == Some(owner) => {
+                        Progress::Failed(format!(
+                            "{to} did not take {called} in time; it stays at {owner} {watch}"
+                        ))
                     }
                     (SetState::Held, _) if *began => Progress::Failed(format!(
-                        "{to} did not take {called} in time; it stays at {owner} (backhand vip watch --after {before} says more)"
+                        "{to} did not take {called}; it is at {owner} {watch}"
                     )),
                     _ if table.machine(to).is_none() => {
                         Progress::Failed(format!("{to} has left the group; {called} is at {owner}"))
@@ -223,6 +249,11 @@ impl Task {
             }
         }
     }
+}
+
+/// Whether a set is for the machine that tells it and not on its interfaces yet. Of the others it cannot say so.
+fn is_coming(table: &Table, set: &SetRow) -> bool {
+    set.owner.as_ref() == Some(&table.machine) && !set.here
 }
 
 fn wait(what: &str, why: String) -> Progress {
@@ -256,7 +287,9 @@ fn drained(table: &Table, sets: &mut BTreeSet<IpAddr>, machine: &str) -> Progres
             _ if set.owner.as_deref() == Some(machine) => {
                 format!("stays: {}", nobody_else(set, machine))
             }
-            _ => continue,
+            _ if is_coming(table, set) => format!("is being taken by {}", table.machine),
+            _ if set.owner.is_some() => continue,
+            _ => "is nowhere".into(),
         };
         waiting.push((set.called(), why));
     }
@@ -360,6 +393,73 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_is_not_done_while_something_is_nowhere_or_only_on_its_way_here() {
+        let mut task = Task::new(&Ask::Drain { machine: None }, &table(Some("m2"), None, false));
+        let drained = |owner: Option<&str>, moving_to: Option<&str>| {
+            let mut table = table(owner, moving_to, false);
+            table.machines[1].drained = true;
+            table
+        };
+        let mut look = |table: &Table| task.look(table, Some("m2"));
+        look(&drained(Some("m2"), None));
+        assert_eq!(look(&drained(None, None)), waits("is nowhere"));
+        let mut there = drained(Some("m1"), None);
+        assert_eq!(look(&there), waits("is being taken by m1"));
+        there.sets[0].here = true;
+        assert!(matches!(look(&there), Progress::Done(_)));
+    }
+
+    #[test]
+    fn a_move_under_quorum_is_done_when_it_was_let_go_or_where_that_can_be_seen_is_there() {
+        let under = |owner: Option<&str>, moving_to: Option<&str>| {
+            let mut table = table(owner, moving_to, false);
+            table.sets[0].quorum = true;
+            table
+        };
+        let [held, on_its_way] = [under(Some("m1"), None), under(Some("m1"), Some("m2"))];
+        let begun = |to: &str| {
+            let ask = Ask::Move { set: "web".into(), machine: to.into() };
+            let mut task = Task::new(&ask, &held);
+            task.look(&held, Some(to));
+            task.look(&under(Some("m1"), Some(to)), Some(to));
+            task
+        };
+        // Seen from a machine that cannot know more.
+        let let_go = Progress::Done("web is let go by m1; m2 takes it".into());
+        assert_eq!(begun("m2").look(&under(Some("m2"), None), Some("m2")), let_go);
+        // With nobody for a moment, and then there, or elsewhere.
+        let mut task = begun("m2");
+        let nobody = under(None, None);
+        assert_eq!(task.look(&nobody, Some("m2")), waits("is with nobody at the moment"));
+        let Progress::Failed(why) = task.look(&under(Some("m3"), None), Some("m2")) else {
+            panic!("it goes on")
+        };
+        assert!(why.starts_with("m2 did not take web; it is at m3 (backhand vip watch"), "{why}");
+        assert_eq!(task.look(&under(Some("m2"), None), Some("m2")), let_go);
+        // Seen from the machine itself.
+        let mut there = under(Some("m2"), None);
+        there.machine = "m2".into();
+        let mut task = begun("m2");
+        assert_eq!(task.look(&there, Some("m2")), waits("is being taken by m2"));
+        assert!(matches!(task.look(&held, Some("m2")), Progress::Failed(_)));
+        there.sets[0].here = true;
+        assert_eq!(task.look(&there, Some("m2")), Progress::Done("web is at m2".into()));
+        // What was there already was let go by nobody.
+        let ask = Ask::Move { set: "web".into(), machine: "m1".into() };
+        let mut elsewhere = held.clone();
+        elsewhere.machine = "m3".into();
+        let mut task = Task::new(&ask, &elsewhere);
+        assert_eq!(task.look(&elsewhere, Some("m1")), Progress::Done("web is at m1".into()));
+        assert_eq!(begun("m2").look(&on_its_way, Some("m2")), waits("is on its way"));
+    }
+
+    #[test]
+    fn an_order_that_was_only_given_is_not_done() {
+        let text = told(true, "m2", false, "the order for m2 is given", &[]).unwrap();
+        assert!(text.starts_with("{\"done\":false,"), "{text}");
+    }
+
+    #[test]
     fn a_move_waits_for_another_and_says_when_it_was_given_up() {
         let ask = Ask::Move { set: "web".into(), machine: "m2".into() };
         let on_its_way = table(Some("m1"), Some("m3"), false);
@@ -383,6 +483,11 @@ mod tests {
             task.look(&table(Some("m2"), None, false), Some("m2")),
             Progress::Done("web is at m2".into())
         );
-        assert!(matches!(task.look(&table(None, None, false), Some("m2")), Progress::Failed(_)));
+        // What is nowhere from the beginning goes nowhere.
+        let nowhere = table(None, None, false);
+        let Progress::Failed(why) = Task::new(&ask, &nowhere).look(&nowhere, Some("m2")) else {
+            panic!("it goes on")
+        };
+        assert!(why.starts_with("web is nowhere, so it cannot be moved"), "{why}");
     }
 }

@@ -183,6 +183,8 @@ fn orders() -> Result<(), Failed> {
     assert_eq!(stage.here(0, &all()), all());
     let given = stage.vip(0, &["undrain", "m2", "--no-wait"]).well();
     assert_eq!(given, "the order for m2 is given\n");
+    let given = stage.vip(0, &["undrain", "m3", "--no-wait", "--json"]).json();
+    assert_eq!((&given["done"], &given["machine"]), (&false.into(), &"m3".into()));
     Ok(())
 }
 
