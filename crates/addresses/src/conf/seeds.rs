@@ -98,33 +98,7 @@ VirtualInterfaces {
 ";
 
 /// The book, chapter 6: the image servers.
-const IMAGES: &str = "Spread = 3777
-Group = wack1
-SpreadRetryInterval = 5s
-Control = /var/run/wack.it
-
-Prefer None
-VirtualInterfaces {
-
-{ fxp0:192.0.2.21/32 }
-{ fxp0:192.0.2.22/32 }
-{ fxp0:192.0.2.23/32 }
-{ fxp0:192.0.2.24/32 }
-{ fxp0:192.0.2.25/32 }
-{ fxp0:192.0.2.26/32 }
-
-}
-
-Arp-Cache = 90s
-mature = 5s
-
-Notify {
-    # Let's notify our router
-    fxp0:192.0.2.1/32
-    # And everyone we've been speaking with
-    arp-cache
-}
-";
+const IMAGES: &str = include_str!("chapter6.conf");
 
 /// Parts that the slides show once more beside their explanation.
 const PARTS: [&str; 7] = [

@@ -16,35 +16,10 @@ pub(crate) const TRIALS: &[Named] = &[
 ];
 
 /// As in the book, but for a quicker balance, so that the test is.
-const CONF: &str = "Spread = 3777
-Group = wack1
-SpreadRetryInterval = 5s
-Control = /var/run/wack.it
-
-Prefer None
-VirtualInterfaces {
-{ fxp0:192.0.2.21/32 }
-{ fxp0:192.0.2.22/32 }
-{ fxp0:192.0.2.23/32 }
-{ fxp0:192.0.2.24/32 }
-{ fxp0:192.0.2.25/32 }
-{ fxp0:192.0.2.26/32 }
-}
-
-Arp-Cache = 90s
-mature = 5s
-Balance {
-    AcquisitionsPerRound = all
-    Interval = 1s
-}
-
-Notify {
-    # Let's notify our router
-    fxp0:192.0.2.1/32
-    # And everyone we've been speaking with
-    arp-cache
-}
-";
+const CONF: &str = concat!(
+    include_str!("../../../addresses/src/conf/chapter6.conf"),
+    "Balance {\n    AcquisitionsPerRound = all\n    Interval = 1s\n}\n"
+);
 
 const NAMES: [&str; 6] =
     ["image-0-1", "image-0-2", "image-0-3", "image-0-4", "image-0-5", "image-0-6"];
