@@ -57,21 +57,33 @@ pub struct Found {
 /// Reads the file that was named and no other; or else `/etc/wackamole.conf`; or else `wackamole.conf` here. `machine` is what
 /// this machine is called.
 ///
+/// What is no whole path is taken from the folder `here`: a program that goes into the background leaves the one that it was
+/// started in, and reads its file again later. Empty, it is the one that the program is in.
+///
 /// # Errors
 /// The file is not there, cannot be read or has mistakes. One that is there is never passed over.
-pub fn read(named: Option<&Path>, machine: &str) -> Result<Found, FileError> {
-    read_from(named, &PLACES.map(PathBuf::from), machine)
+pub fn read(named: Option<&Path>, here: &Path, machine: &str) -> Result<Found, FileError> {
+    read_from(named, &PLACES.map(PathBuf::from), here, machine)
 }
 
-fn read_from(named: Option<&Path>, usual: &[PathBuf], machine: &str) -> Result<Found, FileError> {
+fn read_from(
+    named: Option<&Path>,
+    usual: &[PathBuf],
+    here: &Path,
+    machine: &str,
+) -> Result<Found, FileError> {
     let places = named.map_or(usual.to_vec(), |named| vec![named.to_owned()]);
+    // By their parts, so that no `.` stands in the middle.
+    let places: Vec<PathBuf> =
+        places.iter().map(|place| here.join(place).components().collect()).collect();
     for path in &places {
         let text = match text_of(path) {
             Ok(text) => text,
             Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(FileError::Unreadable { path: path.clone(), error }),
         };
-        let mut ask = Ask { resolve: &mut resolve, module: &mut program::module };
+        let mut module = |folder: &Path, file: &str| program::module(&here.join(folder), file);
+        let mut ask = Ask { resolve: &mut resolve, module: &mut module };
         return match parse(&text, machine, &mut ask) {
             Ok(parsed) => Ok(Found { path: path.clone(), parsed }),
             Err(mistakes) => Err(FileError::Mistaken { path: path.clone(), text, mistakes }),
@@ -107,14 +119,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [named, usual] = ["named", "usual"].map(|name| folder.path().join(name));
         std::fs::write(&usual, TEXT).unwrap();
-        let error =
-            read_from(Some(&named), std::slice::from_ref(&usual), "m").unwrap_err().to_string();
+        let error = read_from(Some(&named), std::slice::from_ref(&usual), Path::new(""), "m")
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with(&format!("cannot read {}: No such file", named.display())),
             "{error}"
         );
         std::fs::write(&named, TEXT).unwrap();
-        let found = read_from(Some(&named), &[usual], "m").unwrap();
+        let found = read_from(Some(&named), &[usual], Path::new(""), "m").unwrap();
         assert_eq!((found.path, found.parsed.config.sets.len()), (named, 1));
     }
 
@@ -122,16 +135,34 @@ mod tests {
     fn without_a_name_the_usual_places_are_looked_at_in_their_order() {
         let folder = tempfile::tempdir().unwrap();
         let places = ["etc", "here"].map(|name| folder.path().join(name));
-        let error = read_from(None, &places, "m").unwrap_err().to_string();
+        let error = read_from(None, &places, Path::new(""), "m").unwrap_err().to_string();
         let [etc, here] = places.each_ref().map(|place| place.display().to_string());
         assert_eq!(
             error,
             format!("there is no {etc} nor {here}; write one there, or name one with -c")
         );
         std::fs::write(&places[1], TEXT).unwrap();
-        assert_eq!(read_from(None, &places, "m").unwrap().path, places[1]);
+        assert_eq!(read_from(None, &places, Path::new(""), "m").unwrap().path, places[1]);
         std::fs::write(&places[0], "Grupp = a\n").unwrap();
-        let error = read_from(None, &places, "m").unwrap_err().to_string();
+        let error = read_from(None, &places, Path::new(""), "m").unwrap_err().to_string();
         assert!(error.contains("etc:1:1") && error.contains("did you mean Group?"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_whole_path_is_taken_from_the_folder_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path();
+        std::fs::create_dir(here.join("modules")).unwrap();
+        std::fs::write(here.join("modules/mine.so"), "").unwrap();
+        let text = "VIFs { eth0:10.0.0.1/32 }\nModuleDir = modules\nRunDynamic mine:up on up\n";
+        std::fs::write(here.join("w.conf"), text).unwrap();
+        let usual = [here.join("nowhere"), PathBuf::from("./w.conf")];
+        let found = read_from(None, &usual, here, "m").unwrap();
+        assert_eq!(found.path, here.join("w.conf"));
+        let hook = format!("{:?}", found.parsed.config.hooks);
+        assert!(hook.contains(here.join("modules/mine.so").to_str().unwrap()), "{hook}");
+        assert_eq!(read_from(Some(Path::new("w.conf")), &[], here, "m").unwrap(), found);
+        let error = read_from(Some(Path::new("x.conf")), &[], here, "m").unwrap_err().to_string();
+        assert!(error.contains(here.join("x.conf").to_str().unwrap()), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! `wackatrl`: asks a running `wackamole`, in the historical language, so that it may also be the original.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use addresses::conf;
@@ -26,7 +27,7 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let found = match conf::read(line.file.as_deref(), &super::machine()) {
+    let found = match conf::read(line.file.as_deref(), Path::new(""), &super::machine()) {
         Ok(found) => found,
         Err(error) => {
             say(&format!("{program}: {error}\n"));

@@ -26,7 +26,7 @@ const PID_FILE: &str = "/var/run/wackamole.pid";
 
 /// Does what the command line says.
 pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
-    let line = match line::daemon(words) {
+    let mut line = match line::daemon(words) {
         Ok(line) => line,
         Err(Instead::Mistake(mistake)) => {
             say(&format!("{program}: {mistake}\n{}", line::daemon_usage(program)));
@@ -41,9 +41,16 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
+    // Whoever goes into the background leaves it. If it is gone already, what is no whole path will not be found again.
+    let here = std::env::current_dir().unwrap_or_default();
+    line.pid_file = line.pid_file.map(|file| here.join(file));
     // Before anything is started, and by whoever can still be told.
-    let config = match read(&line, None) {
-        Ok(config) => config,
+    let config = match read(&line, &here, None) {
+        Ok((config, file)) => {
+            // It is this one that is read again, whatever is in other places then.
+            line.file = Some(file);
+            config
+        }
         Err(error) => {
             say(&format!("{program}: {error}\n"));
             return Ok(ExitCode::from(MISTAKE));
@@ -51,7 +58,7 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
     };
     if line.foreground {
         logging::start(&Log::of_level("info"))?;
-        return serve(&line, config, None);
+        return serve(&line, &here, config, None);
     }
     if !line.in_background {
         return detach::start(program);
@@ -62,12 +69,16 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
         |log| logging::start_to(&Log::of_level("info"), log),
     );
     let pid_file = line.pid_file.clone().unwrap_or_else(|| PID_FILE.into());
-    log.and_then(|()| serve(&line, config, Some((parent, pid_file))))
+    log.and_then(|()| serve(&line, &here, config, Some((parent, pid_file))))
 }
 
-/// The configuration, with what the command line says of it.
-fn read(line: &Daemon, name: Option<PrivateName>) -> Result<Config, conf::FileError> {
-    let found = conf::read(line.file.as_deref(), &super::machine())?;
+/// The configuration, with what the command line says of it, and the file. What is no whole path is taken from `here`.
+fn read(
+    line: &Daemon,
+    here: &Path,
+    name: Option<PrivateName>,
+) -> Result<(Config, PathBuf), conf::FileError> {
+    let found = conf::read(line.file.as_deref(), here, &super::machine())?;
     let mut config = found.parsed.config;
     if let Some(spread) = &line.spread {
         // Other than with the original the command line counts: whoever types it means it.
@@ -79,12 +90,13 @@ fn read(line: &Daemon, name: Option<PrivateName>) -> Result<Config, conf::FileEr
         PrivateName::new(text.as_bytes()).ok()
     };
     config.private_name = line.name.or(name).or_else(by_pid);
-    Ok(config)
+    Ok((config, found.path))
 }
 
 /// Holds addresses until told to end.
 fn serve(
     line: &Daemon,
+    here: &Path,
     config: Config,
     background: Option<(detach::Parent, PathBuf)>,
 ) -> Result<ExitCode> {
@@ -116,8 +128,8 @@ fn serve(
     };
     let (running, _pid_file) = running;
     while let Ok(Ask::Reopen) = told.recv() {
-        match read(line, name) {
-            Ok(config) => running.handle.reload(config),
+        match read(line, here, name) {
+            Ok((config, _)) => running.handle.reload(config),
             Err(error) => warn!("the addresses stay as they are: {error}"),
         }
     }

@@ -8,7 +8,7 @@ use spread_client::{Endpoint, PrivateName};
 /// What `wackamole` was told.
 #[derive(Debug, Default)]
 pub(super) struct Daemon {
-    /// The configuration, by its whole path.
+    /// The configuration.
     pub(super) file: Option<PathBuf>,
     /// Stay in the foreground.
     pub(super) foreground: bool,

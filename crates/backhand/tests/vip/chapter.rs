@@ -168,8 +168,10 @@ fn background() -> Result<(), Failed> {
     let (conf, pid) = (conf(&stage), stage.path("pid"));
     // The file names a daemon that is not there; the command line counts.
     stage.write("wackamole.conf", &CONF.replace("Spread = 3777", "Spread = 4999"));
-    let words = ["-s", "3777", "-c", &conf, "-p", pid.to_str().unwrap()];
-    stage.run(0, "wackamole", &words).well();
+    let folder = pid.parent().unwrap().to_str().unwrap().to_owned();
+    // It finds its file where it is started, and has left that folder when it serves.
+    let typed = format!("cd {folder} && exec ./wackamole -s 3777 -p pid");
+    stage.run(0, "/bin/sh", &["-c", &typed]).well();
     let id = std::fs::read_to_string(&pid)?;
     // It serves already, though it holds nothing yet.
     let list = stage.run(0, "wackatrl", &["-c", &conf, "-l"]).well();
@@ -182,11 +184,18 @@ fn background() -> Result<(), Failed> {
     // The control socket speaks our language, too.
     let table = stage.vip(0, &["list", "--json", "--socket", "/run/wack.it"]).json();
     assert_eq!(table["machine"], "image-0-1");
+    // The file is read again where it was found.
+    let more = CONF.replace("Spread = 3777", "Spread = 4999");
+    let more =
+        more.replace("{ fxp0:192.0.2.26/32 }", "{ fxp0:192.0.2.26/32 }\n{ fxp0:192.0.2.27/32 }");
+    stage.write("wackamole.conf", &more);
+    stage.run(0, "kill", &["-HUP", id.trim()]).well();
+    until("the seventh address is here", || (stage.here(0, &[vip(7)]) == [vip(7)]).then_some(()));
     // The bus goes, and so does every address.
     daemons[0].kill9()?;
     until("nothing is held without the bus", || stage.here(0, &vips()).is_empty().then_some(()));
     let list = stage.run(0, "wackatrl", &["-c", &conf, "-l"]).well();
-    assert_eq!(list.matches("Owner: not acquired\n").count(), 6, "{list}");
+    assert_eq!(list.matches("Owner: not acquired\n").count(), 7, "{list}");
     let told = stage.vip(0, &["drain", "--socket", "/run/wack.it"]).ill(1);
     assert!(told.contains("is not in the group"), "{told}");
     stage.run(0, "kill", &["-TERM", id.trim()]).well();
