@@ -51,6 +51,9 @@ pub struct Counters {
     pub hooks: BTreeMap<String, (u64, u64, Duration)>,
 }
 
+/// In each sentence that tells of a stranger with an address of ours.
+pub(super) const BY_A_STRANGER: &str = "by a stranger at";
+
 /// Something that was decided or that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -64,6 +67,13 @@ pub struct Decision {
     pub what: String,
     /// Whether somebody should look.
     pub alarm: bool,
+}
+
+impl Decision {
+    /// Whether it tells of a stranger with an address of ours.
+    pub fn tells_of_a_stranger(&self) -> bool {
+        self.alarm && self.what.contains(BY_A_STRANGER)
+    }
 }
 
 /// Everything.

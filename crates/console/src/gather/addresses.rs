@@ -277,16 +277,43 @@ fn sentences(report: &Report) -> Vec<String> {
             silent.machine
         ));
     }
-    let strangers = report.counters.conflicts.strangers + report.counters.conflicts.taken;
-    if strangers > 0 {
-        out.push(format!(
-            "another machine of the network used an address of ours {strangers} times; the decisions below say which. Take it from that \
-             machine."
-        ));
-    }
+    let conflicts = &report.counters.conflicts;
+    out.extend(stranger(conflicts.strangers + conflicts.taken, report.decisions.iter().rev()));
     out
+}
+
+/// A stranger, as long as a word of him is remembered: what was counted once stays counted when he has long gone.
+fn stranger<'a>(times: u64, mut latest: impl Iterator<Item = &'a Decision>) -> Option<String> {
+    let last = latest.find(|decision| decision.tells_of_a_stranger())?;
+    Some(format!("{} (heard {times} times since this program was started).", last.what))
 }
 
 fn more(all: usize) -> String {
     if all > NAMED { format!(" and {} more", all - NAMED) } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_warned_of_as_long_as_he_is_among_the_decisions() {
+        let decision = |number: u64, what: &str| Decision {
+            number,
+            at: SystemTime::UNIX_EPOCH,
+            head: None,
+            what: what.into(),
+            alarm: true,
+        };
+        let other = decision(2, "m1 cannot have 192.0.2.1");
+        let strange = |n| decision(n, &format!("192.0.2.{n} is used by a stranger at 02:00; kept"));
+        assert_eq!(
+            stranger(7, [&other, &strange(8), &strange(9)].into_iter()),
+            Some(
+                "192.0.2.8 is used by a stranger at 02:00; kept (heard 7 times since this program was started)."
+                    .into()
+            )
+        );
+        assert_eq!(stranger(7, [&other].into_iter()), None);
+    }
 }
