@@ -54,7 +54,6 @@ fn the_exposition_is_strict_openmetrics() {
         ("backhand_bus_datagrams", "counter"),
         ("backhand_bus_datagrams_dropped", "counter"),
         ("backhand_addresses_stage", "stateset"),
-        ("backhand_addresses_mature", "gauge"),
         ("backhand_addresses_healthy", "gauge"),
         ("backhand_addresses_quorum", "gauge"),
         ("backhand_addresses_members", "gauge"),

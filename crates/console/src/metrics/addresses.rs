@@ -29,8 +29,6 @@ fn this_machine(a: &AddressesView, text: &mut Text) {
         family.count(&[("backhand_addresses_stage", stage)], (stage == a.stage).into());
     }
     gauge(text, "backhand_addresses_on_bus", "1 with a session at the bus.", a.on_bus.into());
-    let mature = "1 when this machine takes part.";
-    gauge(text, "backhand_addresses_mature", mature, (a.stage == "running").into());
     gauge(text, "backhand_addresses_healthy", "1 if its checks pass.", a.healthy.into());
     gauge(text, "backhand_addresses_guarded", "1 while a guardian watches.", a.guarded.into());
     let help = "1 if packets are passed on while addresses move.";
