@@ -175,6 +175,54 @@ fn its_addresses_are_answered_for_where_namespaces_are_allowed() {
     assert_eq!(folders(place.path()), Vec::<PathBuf>::new());
 }
 
+/// Who answers at an address, as its strip on the control page says.
+fn answers(parts: &serde_json::Value, address: &str) -> Option<String> {
+    let (_, behind) = parts["strips"].as_str()?.split_once(&format!("<b>{address}</b> at "))?;
+    behind.split(' ').next().filter(|name| *name != "nobody").map(str::to_owned)
+}
+
+#[test]
+fn a_cable_pulled_by_a_click_moves_an_address_and_the_strip_shows_it() {
+    let place = tempfile::tempdir().unwrap();
+    let mut demo = command(place.path(), &["--port", "0"]).spawn().unwrap();
+    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let machines = told(&mut said, " machines: ");
+    if machines.contains("loopback") {
+        eprintln!("not tried: {machines}");
+        signal(&demo, Signal::INT);
+        ended(demo);
+        return;
+    }
+    let control = told(&mut said, "  control  ").rsplit(' ').next().unwrap().to_owned();
+    // Before that the buttons are the story's own.
+    told(&mut said, "It goes on until you press Ctrl-C");
+    let parts = || -> serde_json::Value {
+        let answer = ask("GET", &format!("{control}parts.json"), "", "");
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let origin = format!("Origin: http://{}\r\n", control.split('/').nth(2).unwrap());
+    let press = |body: &str| {
+        let answer = ask("POST", &format!("{control}do"), &origin, body);
+        assert!(answer.starts_with("HTTP/1.1 303 "), "{body}: {answer}");
+    };
+    let address = "10.77.0.101";
+    let holder = until("somebody answers", || answers(&parts(), address));
+    let machine: usize = holder.strip_prefix('m').unwrap().parse().unwrap();
+    press(&format!("machine={}&what=cut", machine - 1));
+    let cut = |parts: &serde_json::Value| parts["machines"].to_string().contains("has no cable");
+    let other = until("another answers for the machine without a cable", || {
+        let parts = parts();
+        answers(&parts, address).filter(|name| cut(&parts) && *name != holder)
+    });
+    assert!(["m1", "m2", "m3"].contains(&other.as_str()), "{other}");
+    assert!(parts()["events"].as_str().unwrap().contains(&holder), "it is told");
+    press(&format!("machine={}&what=back", machine - 1));
+    until("it has its cable again", || (!cut(&parts())).then_some(()));
+    signal(&demo, Signal::INT);
+    assert_eq!(ended(demo), "");
+    assert_eq!(folders(place.path()), Vec::<PathBuf>::new());
+}
+
 #[test]
 fn what_a_killed_one_leaves_the_next_one_removes() {
     let place = tempfile::tempdir().unwrap();
