@@ -1,5 +1,5 @@
 //! What every floor above shares: monotonic time, identities, address blocks, units, seeded
-//! randomness, histograms, mistakes in configurations and their places, and the rule of how often a thing is said.
+//! randomness, histograms, reading configurations, mistakes in them and their places, and the rule of how often a thing is said.
 //!
 //! Everything here is a value. No clock is read, no socket opened, no entropy drawn: the drivers
 //! pass time in as [`Instant`] and seeds in as numbers, so the same inputs give the same outputs on
@@ -13,6 +13,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod block;
+pub mod cursor;
 pub mod histogram;
 pub mod id;
 pub mod place;
@@ -23,6 +24,7 @@ pub mod time;
 pub mod units;
 
 pub use block::{AddrBlock, AddrBlocks};
+pub use cursor::Cursor;
 pub use histogram::Histogram;
 pub use id::{Boot, MachineId};
 pub use place::Place;

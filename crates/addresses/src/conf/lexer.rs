@@ -4,7 +4,7 @@
 //! between `"` or `'` is one word whatever is in it, over several lines too; there are no escapes. `=` needs no blanks around
 //! it: it stands for itself at the beginning of a word and behind the name of a directive, and is part of any other word.
 
-use base::Place;
+use base::{Cursor, Place};
 
 use super::mistake::Mistake;
 use super::words::{self, Directive};
@@ -54,7 +54,7 @@ impl Token<'_> {
 
 /// Divides `text`. Characters that cannot stand anywhere are mistakes and are left out.
 pub(super) fn tokens(text: &str) -> (Vec<Token<'_>>, Vec<Mistake>) {
-    let mut lexer = Lexer { text, at: 0, line: 1, column: 1, counted: 0, behind_equals: false };
+    let mut lexer = Lexer { cursor: Cursor::new(text), behind_equals: false };
     let (mut tokens, mut mistakes) = (Vec::new(), Vec::new());
     loop {
         match lexer.next() {
@@ -72,25 +72,14 @@ pub(super) fn tokens(text: &str) -> (Vec<Token<'_>>, Vec<Mistake>) {
 }
 
 struct Lexer<'a> {
-    text: &'a str,
-    /// Bytes read so far.
-    at: usize,
-    /// Of the byte `counted`, from 1.
-    line: usize,
-    /// Of the byte `counted`, from 1, in characters.
-    column: usize,
-    counted: usize,
+    cursor: Cursor<'a>,
     behind_equals: bool,
 }
 
 impl<'a> Lexer<'a> {
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
     fn next(&mut self) -> Result<Token<'a>, Mistake> {
-        self.skip_blank();
-        let rest = self.rest();
+        self.cursor.skip_blank();
+        let rest = self.cursor.rest();
         let Some(first) = rest.chars().next() else { return Ok(self.take(Kind::End, 0)) };
         match first {
             '{' => Ok(self.take(Kind::Open, 1)),
@@ -115,22 +104,13 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn skip_blank(&mut self) {
-        loop {
-            let rest = self.rest();
-            self.at += rest.len() - rest.trim_start().len();
-            let Some(comment) = self.rest().strip_prefix('#') else { return };
-            self.at += 1 + comment.find('\n').unwrap_or(comment.len());
-        }
-    }
-
     fn quoted(&mut self, quote: char) -> Result<Token<'a>, Mistake> {
-        let inner = &self.rest()[1..];
+        let inner = &self.cursor.rest()[1..];
         let Some(length) = inner.find(quote) else {
             let line = inner.lines().next().unwrap_or_default();
             let token = self.take(Kind::Quoted, 1 + line.len());
             // What is behind it belongs to the quote or not; nobody knows.
-            self.at = self.text.len();
+            self.cursor.skip_rest();
             let message = "the quote that begins here is not closed";
             return Err(Mistake::new(&token, message, format!("write {quote} behind the text")));
         };
@@ -141,19 +121,8 @@ impl<'a> Lexer<'a> {
 
     /// The token of the next `length` bytes, which are read with it.
     fn take(&mut self, kind: Kind, length: usize) -> Token<'a> {
-        let text = &self.rest()[..length];
-        // Counted on from the last token: a whole file may be one line.
-        for c in self.text[self.counted..self.at].chars() {
-            if c == '\n' {
-                self.line += 1;
-                self.column = 1;
-            } else {
-                self.column += 1;
-            }
-        }
-        self.counted = self.at;
-        self.at += length;
-        Token { kind, text, place: Place { line: self.line, column: self.column } }
+        let (text, place) = self.cursor.take(length);
+        Token { kind, text, place }
     }
 }
 

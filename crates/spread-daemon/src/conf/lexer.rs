@@ -4,7 +4,7 @@
 //! themselves, with or without white space around them. Text between `"` or `'` is one word, whatever
 //! is in it, and ends on its own line; there are no escapes.
 
-use base::Place;
+use base::{Cursor, Place};
 
 use super::mistake::{MANY, Mistake, What};
 
@@ -52,7 +52,7 @@ impl Token<'_> {
 
 /// Divides `text`. Characters that cannot stand anywhere are mistakes and are left out.
 pub(super) fn tokens(text: &str) -> (Vec<Token<'_>>, Vec<Mistake>) {
-    let mut lexer = Lexer { text, at: 0, line: 1, column: 1, counted: 0 };
+    let mut lexer = Lexer(Cursor::new(text));
     let (mut tokens, mut mistakes) = (Vec::new(), Vec::new());
     loop {
         match lexer.next() {
@@ -69,25 +69,12 @@ pub(super) fn tokens(text: &str) -> (Vec<Token<'_>>, Vec<Mistake>) {
     }
 }
 
-struct Lexer<'a> {
-    text: &'a str,
-    /// Bytes read so far.
-    at: usize,
-    /// From 1.
-    line: usize,
-    /// The column of the byte `counted`, from 1, in characters.
-    column: usize,
-    counted: usize,
-}
+struct Lexer<'a>(Cursor<'a>);
 
 impl<'a> Lexer<'a> {
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
     fn next(&mut self) -> Result<Token<'a>, Mistake> {
-        self.skip_blank();
-        let rest = self.rest();
+        self.0.skip_blank();
+        let rest = self.0.rest();
         let Some(first) = rest.chars().next() else { return Ok(self.take(Kind::End, 0)) };
         let sign = match first {
             '{' => Kind::Open,
@@ -109,23 +96,8 @@ impl<'a> Lexer<'a> {
         Ok(self.take(sign, 1))
     }
 
-    fn skip_blank(&mut self) {
-        loop {
-            let rest = self.rest();
-            let blank = rest.len() - rest.trim_start().len();
-            for (i, _) in rest[..blank].match_indices('\n') {
-                self.line += 1;
-                self.column = 1;
-                self.counted = self.at + i + 1;
-            }
-            self.at += blank;
-            let Some(comment) = self.rest().strip_prefix('#') else { return };
-            self.at += 1 + comment.find('\n').unwrap_or(comment.len());
-        }
-    }
-
     fn quoted(&mut self, quote: char) -> Result<Token<'a>, Mistake> {
-        let inner = &self.rest()[1..];
+        let inner = &self.0.rest()[1..];
         let line = inner.lines().next().unwrap_or_default();
         let Some(length) = line.find(quote) else {
             let token = self.take(Kind::Quoted, 1 + line.len());
@@ -136,14 +108,10 @@ impl<'a> Lexer<'a> {
         Ok(token)
     }
 
-    /// The token of the next `length` bytes, which are read with it. It has no end of line in it.
+    /// The token of the next `length` bytes, which are read with it.
     fn take(&mut self, kind: Kind, length: usize) -> Token<'a> {
-        let text = &self.rest()[..length];
-        // Counted on from the last token: a whole file may be one line.
-        self.column += self.text[self.counted..self.at].chars().count();
-        self.counted = self.at;
-        self.at += length;
-        Token { kind, text, place: Place { line: self.line, column: self.column } }
+        let (text, place) = self.0.take(length);
+        Token { kind, text, place }
     }
 }
 
