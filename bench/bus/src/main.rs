@@ -83,15 +83,12 @@ fn main() -> Result<()> {
     if let Some(order) = &args.role {
         return role::run(order);
     }
-    let binary = args.backhand.clone().map_or_else(packages::build_backhand, Ok)?;
+    let binary = args.backhand.clone().map_or_else(bench_common::build_backhand, Ok)?;
     let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
     if cfg!(feature = "corosync") {
         packages::need("corosync", "corosync")?;
     }
-    let load = load_average();
-    if load > 0.5 {
-        eprintln!("the load average is {load}: figures of a busy machine say little");
-    }
+    let load = bench_common::load_before()?;
     let mut run = Run {
         results: Results::open(&args.json, args.add, load)?,
         systems: systems(&args)?,
@@ -265,10 +262,4 @@ impl Run {
         self.add(machines, name, system, Metric::LatencyP99Micros, pinged.p99);
         Ok(())
     }
-}
-
-/// Processes that wanted a processor in the last minute, on average.
-fn load_average() -> f64 {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(f64::NAN)
 }

@@ -1,6 +1,6 @@
-//! Programs that are measured: ours built, the others installed.
+//! Programs that are measured beside ours: installed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
@@ -25,16 +25,4 @@ pub(crate) fn need(program: &str, package: &str) -> Result<()> {
         bail!("please install it: apt-get update; apt-get install {package}");
     }
     Ok(())
-}
-
-/// Builds the release binary and says where it is.
-pub(crate) fn build_backhand() -> Result<PathBuf> {
-    let done =
-        Command::new("cargo").args(["build", "--release", "--package", "backhand"]).status()?;
-    if !done.success() {
-        bail!("the release build failed");
-    }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    Ok(target.join("release/backhand"))
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use bench_common::{Cell, Samples};
 use serde::{Deserialize, Serialize};
 
 use crate::original;
@@ -43,46 +44,23 @@ impl Metric {
     }
 }
 
-/// All samples of one system in one case.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Cell {
+/// What a sample is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Key {
     machines: usize,
     case: String,
     system: String,
     metric: Metric,
-    samples: Vec<f64>,
 }
 
-/// All cells, and how they were made.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Results {
-    machine: String,
-    /// Measurements that failed and were made again.
-    void: u32,
-    /// Load averages before the runs, the largest of them.
-    load_before: f64,
-    cells: Vec<Cell>,
-    #[serde(skip)]
-    fresh: Vec<usize>,
-}
+/// All samples.
+#[derive(Debug, Default)]
+pub(crate) struct Results(Samples<Key>);
 
 impl Results {
     /// Those of an earlier run, to be added to, or none.
     pub(crate) fn open(json: &Path, add: bool, load: f64) -> Result<Self> {
-        let mut results = if add && json.exists() {
-            let text = std::fs::read_to_string(json)?;
-            serde_json::from_str(&text)
-                .with_context(|| format!("{} holds no results", json.display()))?
-        } else {
-            Self::default()
-        };
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or("unknown");
-        let cores = std::thread::available_parallelism()?;
-        results.machine =
-            format!("{}, {cores} processors", model.trim_start_matches([' ', '\t', ':']));
-        results.load_before = results.load_before.max(load);
-        Ok(results)
+        Samples::open(json, add, load, None).map(Self)
     }
 
     /// Adds a sample. The first of a run replaces those of earlier runs.
@@ -94,38 +72,23 @@ impl Results {
         metric: Metric,
         sample: f64,
     ) {
-        let is = |c: &Cell| {
-            (c.machines, c.metric) == (machines, metric)
-                && (c.case.as_str(), c.system.as_str()) == (case, system.name())
-        };
-        let at = self.cells.iter().position(is).unwrap_or_else(|| {
-            let (case, system) = (case.to_owned(), system.name().to_owned());
-            self.cells.push(Cell { machines, case, system, metric, samples: Vec::new() });
-            self.cells.len() - 1
-        });
-        if !self.fresh.contains(&at) {
-            self.fresh.push(at);
-            self.cells[at].samples.clear();
-        }
-        self.cells[at].samples.push(sample);
+        let (case, system) = (case.to_owned(), system.name().to_owned());
+        self.0.add(Key { machines, case, system, metric }, sample, true);
     }
 
     /// Counts a measurement that failed.
     pub(crate) fn void(&mut self) {
-        self.void += 1;
+        self.0.void += 1;
     }
 
     pub(crate) fn write(&self, json: &Path, table: &Path) -> Result<()> {
-        for folder in [json, table].into_iter().filter_map(Path::parent) {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(json, serde_json::to_string_pretty(self)? + "\n")?;
+        let all = &self.0;
         let head = format!(
             "# The bus\n\nMade by `cargo run --release -p bench-bus --features corosync`; what is compared and how stands in `bench/bus/README.md`.\n\
              Machine: {}; load average before the runs at most {:.2}. Medians of interleaved rounds. Ratios are ours divided by theirs. Measurements that failed and were made again: {}.\n",
-            self.machine, self.load_before, self.void,
+            all.machine, all.load_before, all.void,
         );
-        Ok(std::fs::write(table, head + &self.tables())?)
+        all.write(json, table, &(head + &self.tables()))
     }
 
     /// A table for each metric and number of machines, and one for each metric that grows with it.
@@ -146,16 +109,18 @@ impl Results {
 
     /// Rows of numbers of daemons.
     fn growth(&self, metric: Metric, title: &str) -> String {
-        let here = |c: &&Cell| c.metric == metric && crate::GROWTH.contains(&c.machines);
-        let Some(case) = self.cells.iter().find(here).map(|c| c.case.as_str()) else {
+        let here =
+            |c: &&Cell<Key>| c.key.metric == metric && crate::GROWTH.contains(&c.key.machines);
+        let Some(case) = self.0.cells.iter().find(here).map(|c| c.key.case.as_str()) else {
             return String::new();
         };
         let of = |machines: usize, system: System| {
-            let is = |c: &&Cell| {
-                (c.metric, c.machines, c.case.as_str()) == (metric, machines, case)
-                    && c.system == system.name()
+            let is = |c: &&Cell<Key>| {
+                let key = &c.key;
+                (key.metric, key.machines, key.case.as_str()) == (metric, machines, case)
+                    && key.system == system.name()
             };
-            self.cells.iter().find(is).map(|c| median(&c.samples))
+            self.0.cells.iter().find(is).map(|c| median(&c.samples))
         };
         let [ours, theirs] = [System::Sealed, System::CorosyncSealed];
         let mut text = format!(
@@ -178,19 +143,16 @@ impl Results {
     }
 
     fn table(&self, metric: Metric, machines: usize) -> Option<String> {
-        let here = |c: &&Cell| (c.metric, c.machines) == (metric, machines);
+        let here = |c: &&Cell<Key>| (c.key.metric, c.key.machines) == (metric, machines);
         let mut cases: Vec<&str> = Vec::new();
-        for cell in self.cells.iter().filter(here) {
-            if !cases.contains(&cell.case.as_str()) {
-                cases.push(&cell.case);
+        for Cell { key, .. } in self.0.cells.iter().filter(here) {
+            if !cases.contains(&key.case.as_str()) {
+                cases.push(&key.case);
             }
         }
         let of = |case: &str, system: System| {
-            let cell = self
-                .cells
-                .iter()
-                .filter(here)
-                .find(|c| (c.case.as_str(), c.system.as_str()) == (case, system.name()))?;
+            let mut cells = self.0.cells.iter().filter(here);
+            let cell = cells.find(|c| c.key.case == case && c.key.system == system.name())?;
             Some(median(&cell.samples))
         };
         let theirs = |case: &str| metric.original(machines, case);
@@ -288,6 +250,13 @@ mod tests {
             let told = !case.safe && case.receivers == 3 && case.size != 8_192;
             assert_eq!(known, told && (case.senders == 1 || case.size == 100), "{case}");
         }
+    }
+
+    #[test]
+    fn the_published_figures_can_be_added_to() {
+        let published = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks/bus.json");
+        let results = Results::open(Path::new(published), true, 0.0).unwrap();
+        assert!(results.tables().contains("### Throughput, messages/s: one daemon"));
     }
 
     #[test]

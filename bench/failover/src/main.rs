@@ -83,7 +83,7 @@ fn main() -> Result<()> {
     if let Some(order) = &args.scan {
         return scan::run(order);
     }
-    let binary = args.backhand.clone().map_or_else(packages::build_backhand, Ok)?;
+    let binary = args.backhand.clone().map_or_else(bench_common::build_backhand, Ok)?;
     let binary = binary.canonicalize().with_context(|| binary.display().to_string())?;
     let systems = systems(&args)?;
     let said = args.keepalived.clone().or_else(|| std::env::var_os("KEEPALIVED").map(Into::into));
@@ -92,10 +92,7 @@ fn main() -> Result<()> {
     } else {
         Some(packages::keepalived(said.as_deref())?)
     };
-    let load = load_average();
-    if load > 0.5 {
-        eprintln!("the load average is {load}: figures of a busy machine say little");
-    }
+    let load = bench_common::load_before()?;
     let version = keepalived.as_deref().map(packages::version);
     let mut run = Run {
         results: Results::open(&args.json, args.add, load, version)?,
@@ -262,10 +259,4 @@ impl Run {
         }
         Ok(())
     }
-}
-
-/// What else the machine did in the last minute.
-fn load_average() -> f64 {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
 }

@@ -1,4 +1,4 @@
-//! Programs that are measured: ours built, the other one found.
+//! Programs that are measured: what ours can do, where the other one is.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,16 +37,4 @@ pub(crate) fn has_command(binary: &Path, command: &str) -> bool {
     let mut asked = Command::new(binary);
     asked.args([command, "--help"]).stdout(Stdio::null()).stderr(Stdio::null());
     asked.status().is_ok_and(|status| status.success())
-}
-
-/// Builds the release binary and says where it is.
-pub(crate) fn build_backhand() -> Result<PathBuf> {
-    let done =
-        Command::new("cargo").args(["build", "--release", "--package", "backhand"]).status()?;
-    if !done.success() {
-        bail!("the release build failed");
-    }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    Ok(target.join("release/backhand"))
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use bench_common::{Cell, Samples};
 use serde::{Deserialize, Serialize};
 
 /// What is measured.
@@ -52,30 +53,17 @@ impl Metric {
     ];
 }
 
-/// All samples of one system in one case.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Cell {
+/// What a sample is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Key {
     case: String,
     system: String,
     metric: Metric,
-    samples: Vec<f64>,
-    /// How many of them had not come to their end when nobody looked any more: they are longer than they say.
-    open: usize,
 }
 
-/// All cells, and how they were made.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Results {
-    machine: String,
-    keepalived: Option<String>,
-    /// Measurements that failed and were made again.
-    void: u32,
-    /// Load averages before the runs, the largest of them.
-    load_before: f64,
-    cells: Vec<Cell>,
-    #[serde(skip)]
-    fresh: Vec<usize>,
-}
+/// All samples.
+#[derive(Debug, Default)]
+pub(crate) struct Results(Samples<Key>);
 
 impl Results {
     /// Those of an earlier run, to be added to, or none.
@@ -85,21 +73,7 @@ impl Results {
         load: f64,
         keepalived: Option<String>,
     ) -> Result<Self> {
-        let mut results = if add && json.exists() {
-            let text = std::fs::read_to_string(json)?;
-            serde_json::from_str(&text)
-                .with_context(|| format!("{} holds no results", json.display()))?
-        } else {
-            Self::default()
-        };
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or("unknown");
-        let cores = std::thread::available_parallelism()?;
-        results.machine =
-            format!("{}, {cores} processors", model.trim_start_matches([' ', '\t', ':']));
-        results.keepalived = keepalived.or(results.keepalived);
-        results.load_before = results.load_before.max(load);
-        Ok(results)
+        Samples::open(json, add, load, keepalived).map(Self)
     }
 
     /// Adds a sample. The first of a run replaces those of earlier runs.
@@ -111,41 +85,25 @@ impl Results {
         value: f64,
         ended: bool,
     ) {
-        let is =
-            |c: &Cell| c.metric == metric && (c.case.as_str(), c.system.as_str()) == (case, system);
-        let at = self.cells.iter().position(is).unwrap_or_else(|| {
-            let (case, system) = (case.to_owned(), system.to_owned());
-            self.cells.push(Cell { case, system, metric, samples: Vec::new(), open: 0 });
-            self.cells.len() - 1
-        });
-        if !self.fresh.contains(&at) {
-            self.fresh.push(at);
-            self.cells[at].samples.clear();
-            self.cells[at].open = 0;
-        }
-        self.cells[at].samples.push(value);
-        self.cells[at].open += usize::from(!ended);
+        self.0.add(Key { case: case.into(), system: system.into(), metric }, value, ended);
     }
 
     /// Counts a measurement that failed.
     pub(crate) fn void(&mut self) {
-        self.void += 1;
+        self.0.void += 1;
     }
 
     pub(crate) fn write(&self, json: &Path, table: &Path) -> Result<()> {
-        for folder in [json, table].into_iter().filter_map(Path::parent) {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(json, serde_json::to_string_pretty(self)? + "\n")?;
-        let beside = self.keepalived.as_deref().unwrap_or("no keepalived");
-        let runs = self.cells.iter().map(|cell| cell.samples.len()).max().unwrap_or(0);
+        let all = &self.0;
+        let beside = all.rival.as_deref().unwrap_or("no keepalived");
+        let runs = all.cells.iter().map(|cell| cell.samples.len()).max().unwrap_or(0);
         let head = format!(
             "# Addresses that move\n\nMade by `cargo run --release -p bench-failover`; what is compared and how stands in `bench/failover/README.md`.\n\
              Machine: {}; {beside}; load average before the runs at most {:.2}. Median / largest of {runs} interleaved runs. `>` means that it had not ended when \
              nobody looked any more, in so many of the runs as stand behind it. Measurements that failed and were made again: {}.\n",
-            self.machine, self.load_before, self.void,
+            all.machine, all.load_before, all.void,
         );
-        Ok(std::fs::write(table, head + &self.tables())?)
+        all.write(json, table, &(head + &self.tables()))
     }
 
     /// A table for each metric.
@@ -159,12 +117,13 @@ impl Results {
     fn table(&self, metric: Metric) -> Option<String> {
         let mut cases: Vec<&str> = Vec::new();
         let mut systems: Vec<&str> = Vec::new();
-        for cell in self.cells.iter().filter(|cell| cell.metric == metric) {
-            if !cases.contains(&cell.case.as_str()) {
-                cases.push(&cell.case);
+        let here = || self.0.cells.iter().filter(|cell| cell.key.metric == metric);
+        for Cell { key, .. } in here() {
+            if !cases.contains(&key.case.as_str()) {
+                cases.push(&key.case);
             }
-            if !systems.contains(&cell.system.as_str()) {
-                systems.push(&cell.system);
+            if !systems.contains(&key.system.as_str()) {
+                systems.push(&key.system);
             }
         }
         if cases.is_empty() {
@@ -174,10 +133,8 @@ impl Results {
             format!("| | {} |\n|---|{}\n", systems.join(" | "), "--:|".repeat(systems.len()));
         for case in cases {
             let of = |system: &&str| {
-                let is = |c: &&Cell| {
-                    c.metric == metric && (c.case.as_str(), c.system.as_str()) == (case, *system)
-                };
-                self.cells.iter().find(is).map(show).unwrap_or_default()
+                let is = |c: &&Cell<Key>| c.key.case == case && c.key.system == *system;
+                here().find(is).map(show).unwrap_or_default()
             };
             let row: Vec<String> = systems.iter().map(of).collect();
             text += &format!("| {case} | {} |\n", row.join(" | "));
@@ -187,7 +144,7 @@ impl Results {
 }
 
 /// Median and largest.
-fn show(cell: &Cell) -> String {
+fn show(cell: &Cell<Key>) -> String {
     let mut sorted = cell.samples.clone();
     sorted.sort_by(f64::total_cmp);
     let (Some(middle), Some(last)) = (sorted.get(sorted.len() / 2), sorted.last()) else {

@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     if std::thread::available_parallelism()?.get() < 2 {
         bail!("two cores are needed: one for the server under test, one for the load");
     }
-    let binary = args.backhand.clone().map_or_else(process::build_backhand, Ok)?;
+    let binary = args.backhand.clone().map_or_else(bench_common::build_backhand, Ok)?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let site = cases::Site::make(folder.path())?;
     let _origin = servers::origin(folder.path(), &site)?;

@@ -43,18 +43,6 @@ fn find(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Builds the release binary and says where it is.
-pub(crate) fn build_backhand() -> Result<PathBuf> {
-    let done =
-        Command::new("cargo").args(["build", "--release", "--package", "backhand"]).status()?;
-    if !done.success() {
-        bail!("the release build failed");
-    }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    Ok(target.join("release/backhand"))
-}
-
 /// Processes that belong together; ended when dropped.
 pub(crate) struct Running {
     children: Vec<Child>,

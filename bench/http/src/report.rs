@@ -46,10 +46,8 @@ pub(crate) struct Results {
 
 impl Results {
     pub(crate) fn new(seconds: &u32, connections: &u32) -> Self {
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or("unknown");
         Self {
-            machine: model.trim_start_matches([' ', '\t', ':']).to_owned(),
+            machine: bench_common::model(),
             seconds: *seconds,
             connections: *connections,
             cases: BTreeMap::new(),
