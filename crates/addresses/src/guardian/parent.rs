@@ -1,6 +1,6 @@
 //! The parent's side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -160,6 +160,17 @@ impl Guardian {
     pub fn let_go(&mut self, set: &str) -> Result<(), Error> {
         self.sets.remove(set);
         self.say(&Word::LetGo { set: set.to_owned() })
+    }
+
+    /// Says that nothing is held but these, of all that it was ever told: the table of a guardian that was adopted
+    /// ([`Guardian::adopt`]) may have more than this image of the program knows of.
+    ///
+    /// # Errors
+    /// When it does not know, as with [`Guardian::let_go`].
+    pub fn hold_only(&mut self, sets: &[String]) -> Result<(), Error> {
+        let only: BTreeSet<&String> = sets.iter().collect();
+        self.sets.retain(|set, _| only.contains(set));
+        self.say(&Word::Only { sets: sets.to_vec() })
     }
 
     /// Leaves with it what it is to say to these when this process is dead, everything that was held is off, and all programs that

@@ -332,6 +332,7 @@ impl Guard {
             Word::Begin { suspicion } => self.silence = Silence::new(suspicion, now),
             Word::Hold { set, addresses, programs } => self.table.hold(set, addresses, programs),
             Word::LetGo { set } => self.table.let_go(&set),
+            Word::Only { sets } => self.table.only(&sets),
             Word::Beat { thread } => {
                 self.thread = thread;
                 if self.fenced.is_some() {

@@ -27,6 +27,11 @@ impl Table {
         self.sets.remove(set);
     }
 
+    pub(super) fn only(&mut self, sets: &[String]) {
+        let sets: BTreeSet<&String> = sets.iter().collect();
+        self.sets.retain(|set, _| sets.contains(set));
+    }
+
     pub(super) fn clear(&mut self) {
         self.sets.clear();
     }

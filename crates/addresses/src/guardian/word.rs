@@ -45,6 +45,10 @@ pub(super) enum Word {
     LetGo {
         set: String,
     },
+    /// Nothing but these: a table that was handed over may have more than the next image holds.
+    Only {
+        sets: Vec<String>,
+    },
     /// From this thread.
     Beat {
         thread: u32,
@@ -119,6 +123,11 @@ impl Word {
                 to.push(b'l');
                 text(&mut to, set.as_bytes());
             }
+            Self::Only { sets } => {
+                to.push(b'n');
+                count(&mut to, sets.len());
+                sets.iter().for_each(|set| text(&mut to, set.as_bytes()));
+            }
             Self::Beat { thread } => {
                 to.push(b'.');
                 to.extend(thread.to_ne_bytes());
@@ -156,6 +165,7 @@ impl Word {
                 programs: from.list(Reader::program)?,
             },
             b'l' => Self::LetGo { set: from.name()? },
+            b'n' => Self::Only { sets: from.list(Reader::name)? },
             b'.' => Self::Beat { thread: from.u32()? },
             b'o' => Self::HandOver { until: from.u64()? },
             b'a' => Self::Acknowledge { fencing: from.u32()? },
@@ -317,6 +327,7 @@ mod tests {
                 programs: vec![program.clone(), program],
             },
             Word::LetGo { set: "web".into() },
+            Word::Only { sets: vec!["web".into(), "db".into()] },
             Word::Beat { thread: 4_711 },
             Word::HandOver { until: 5 },
             Word::Acknowledge { fencing: 3 },

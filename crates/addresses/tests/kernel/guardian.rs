@@ -99,6 +99,7 @@ impl Part {
                 self.guardian.take().unwrap().kill();
             }
             "let-go" => self.guardian.as_mut().unwrap().let_go(rest).unwrap(),
+            "only" => self.guardian.as_mut().unwrap().hold_only(&[rest.to_owned()]).unwrap(),
             "acknowledge" => self.guardian.as_mut().unwrap().acknowledge().unwrap(),
             "end" => self.guardian.take().unwrap().end().unwrap(),
             "start" => {
@@ -379,6 +380,19 @@ pub(crate) fn let_go() {
     let mut parent = Parent::holding("10a");
     parent.order("hold 10b");
     parent.order("let-go 10a");
+    let mut watch = watch(false);
+    parent.kill();
+    until_removed(&mut watch, &set("10b"));
+    stays(&mut watch, &set("10a"), SUSPICION);
+}
+
+pub(crate) fn only() {
+    let mut parent = Parent::holding("10a");
+    parent.order("hold 10b");
+    parent.tell("execute");
+    parent.meet();
+    // The next image holds one of the two.
+    parent.order("only 10b");
     let mut watch = watch(false);
     parent.kill();
     until_removed(&mut watch, &set("10b"));

@@ -52,6 +52,7 @@ const CASES: &[Case] = &[
     ("a_guardian_that_was_away_itself_does_not_blame_its_parent", guardian::away_itself),
     ("an_orderly_end_leaves_what_the_parent_wants", guardian::orderly_end),
     ("what_was_let_go_is_not_taken", guardian::let_go),
+    ("what_the_next_image_does_not_hold_is_forgotten", guardian::only),
     ("a_guardian_that_dies_is_noticed_and_another_takes_over", guardian::killed_itself),
     ("a_guardian_that_does_not_read_is_replaced", guardian::stuck),
     ("a_guardian_outlives_the_signals_that_end_its_parent", guardian::signals),
