@@ -21,6 +21,8 @@ pub enum Outcome {
     Superseded,
     /// Killed or never begun, since the service ended.
     Stopped,
+    /// The service ends without waiting for it any longer. It stops something, so it is not killed, and has the rest of its time.
+    GoesOn,
     /// Its time is over and it does not even die, or cannot be loaded: a disk or a network file system hangs. It is
     /// killed when the kernel lets it; others do not wait for it any more.
     Stuck,
@@ -33,6 +35,8 @@ pub struct HookDone {
     pub event: HookEvent,
     /// The set; empty after a round.
     pub set: String,
+    /// The call, as [`Called`](super::Called) numbers it.
+    pub call: u64,
     /// The program, or `file:symbol`.
     pub hook: String,
     /// How it ended.
@@ -75,6 +79,7 @@ impl fmt::Display for HookDone {
                 write!(f, " was dropped: newer calls for the same set were waiting behind it")
             }
             Outcome::Stopped => write!(f, " was stopped, since the service ends"),
+            Outcome::GoesOn => write!(f, " goes on after {took} ms, though the service ends"),
             Outcome::Stuck => {
                 write!(
                     f,

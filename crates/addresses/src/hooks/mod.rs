@@ -23,11 +23,11 @@
 //!
 //! **What ends with what.** At the time limit the process group gets SIGTERM, one second later SIGKILL. A program that
 //! ends by itself may leave others running in the background (a server that it started): those are not followed, what
-//! they say is not read, and they must not write to the standard output they were given. When the service dies,
-//! `on-up` and `post-up` die with it (the program itself, by the kernel; its children only if they notice). `on-down`
-//! and `post-down` go on: one that is killed half-way leaves running what had to be stopped. An alarm that the
-//! kernel keeps ends them soon after their time limit. The guardian runs `on-down` again after a death, so it must be
-//! harmless twice.
+//! they say is not read, and they must not write to the standard output they were given. When the service dies, or
+//! ends and cannot wait any longer, `on-up` and `post-up` die with it (at a death the program itself, by the kernel; its
+//! children only if they notice). `on-down` and `post-down` go on: one that is killed half-way leaves running what had
+//! to be stopped. An alarm that the kernel keeps ends them soon after their time limit. The guardian runs `on-down` again
+//! after a death, and after an end that came before its turn, so it must be harmless twice.
 
 mod call;
 mod ending;
@@ -43,7 +43,7 @@ use std::time::Duration;
 pub use call::{HookCall, Located, Owner};
 pub use ending::{HookDone, Outcome};
 pub use launch::init;
-pub use service::Hooks;
+pub use service::{Called, Hooks};
 
 use crate::config::{Hook, HookEvent, HookRun, HookSets};
 

@@ -32,14 +32,25 @@ pub struct Hooks {
     running: Vec<Running>,
     stuck: Vec<u64>,
     done: VecDeque<HookDone>,
+    calls: u64,
     reports: mpsc::UnboundedReceiver<(u64, Ended)>,
     // One report of each thread, so there are never more than threads.
     reporter: mpsc::UnboundedSender<(u64, Ended)>,
 }
 
+/// What a call has set going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// By which the endings name it ([`HookDone::call`]).
+    pub number: u64,
+    /// So many hooks are configured for it: so many endings will come.
+    pub hooks: usize,
+}
+
 struct Job {
     hook: Arc<Hook>,
     call: Arc<HookCall>,
+    number: u64,
     called: Instant,
 }
 
@@ -60,29 +71,40 @@ impl Hooks {
         let hooks: Vec<_> = hooks.into_iter().map(Arc::new).collect();
         let queue = Queue::new(parallel, MAX_WAITING * hooks.len());
         let (running, stuck, done) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { hooks, queue, running, stuck, done, reports, reporter }
+        Self { hooks, queue, running, stuck, done, calls: 0, reports, reporter }
     }
 
     /// Calls the hooks that are configured for it, in the order of the configuration.
-    pub fn queue(&mut self, call: HookCall) {
+    pub fn queue(&mut self, call: HookCall) -> Called {
         let call = Arc::new(call);
+        self.calls += 1;
+        let mut all = Called { number: self.calls, hooks: 0 };
         let lane = || match is_post(call.event) {
             true => Lane::Round,
             false => Lane::Set(call.set.as_str().into()),
         };
         let called = Instant::now();
         for hook in self.hooks.iter().filter(|hook| is_for(hook, &call)) {
-            let job = Job { hook: hook.clone(), call: call.clone(), called };
+            let number = all.number;
+            let job = Job { hook: hook.clone(), call: call.clone(), number, called };
+            all.hooks += 1;
             if let Some(old) = self.queue.push(lane(), job) {
                 self.done.push_back(old.over(Outcome::Superseded));
             }
         }
         self.start();
+        all
     }
 
     /// How many wait or run.
     pub fn pending(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How many nobody waits for any more and that have not died all the same: one that comes out of its sleep may still do
+    /// what it was called for.
+    pub fn stuck(&self) -> usize {
+        self.stuck.len()
     }
 
     /// The next one that is over; waits for ever when nothing is called any more.
@@ -106,7 +128,8 @@ impl Hooks {
         }
     }
 
-    /// Lets what waits and runs come to its end for so long, then kills it. Gives what ended meanwhile.
+    /// Lets what waits and runs come to its end for so long, then kills what runs, but for what stops something: that goes on by
+    /// itself. Gives what became of each.
     pub async fn finish(mut self, within: Duration) -> Vec<HookDone> {
         let mut all = Vec::new();
         let deadline = Instant::now() + within;
@@ -117,19 +140,22 @@ impl Hooks {
             }
         }
         all.extend(self.queue.clear().map(|job| tell(job.over(Outcome::Stopped))));
-        for running in &mut self.running {
+        for running in self.running.iter_mut().filter(|running| !stops(running.job.call.event)) {
             running.stopped = true;
             running.group.kill();
         }
         let deadline = Instant::now() + KILL_AFTER;
-        while !self.running.is_empty() || !self.done.is_empty() {
+        while self.running.iter().any(|running| running.stopped) || !self.done.is_empty() {
             match timeout_at(deadline, self.next()).await {
                 Ok(done) => all.push(done),
                 Err(_) => break,
             }
         }
         let rest = std::mem::take(&mut self.running);
-        all.extend(rest.into_iter().map(|running| tell(running.over(Outcome::Stuck))));
+        all.extend(rest.into_iter().map(|running| {
+            let outcome = if running.stopped { Outcome::Stuck } else { Outcome::GoesOn };
+            tell(running.over(outcome))
+        }));
         all
     }
 
@@ -208,6 +234,7 @@ impl Job {
         HookDone {
             event: self.call.event,
             set: self.call.set.clone(),
+            call: self.number,
             hook: name(&self.hook),
             outcome,
             took: Duration::ZERO,
@@ -288,7 +315,7 @@ mod tests {
     fn with_one_stuck() -> Hooks {
         let mut hooks = Hooks::new(vec![hook()], 8);
         let (hook, call) = (hooks.hooks[0].clone(), Arc::new(call()));
-        let job = Job { hook, call, called: Instant::now() };
+        let job = Job { hook, call, number: 0, called: Instant::now() };
         hooks.queue.push(Lane::Set("web".into()), job);
         let (number, job) = hooks.queue.take().unwrap();
         let give_up = Some(Instant::now() + Duration::from_millis(10));
@@ -306,13 +333,13 @@ mod tests {
         let next = hooks.next().await;
         assert!(matches!(&next.outcome, Outcome::NotStarted(why) if why.contains("hooks::init()")));
         // When the kernel lets it die at last, it is not told again.
-        assert_eq!(hooks.stuck.len(), 1);
+        assert_eq!(hooks.stuck(), 1);
         let ended = Ended { how: How::Killed(9), took: Duration::ZERO, said: Vec::new() };
         hooks.reporter.send((0, ended)).unwrap();
         assert!(
             timeout_at(Instant::now() + Duration::from_millis(20), hooks.next()).await.is_err()
         );
-        assert_eq!((hooks.stuck.len(), hooks.pending()), (0, 0));
+        assert_eq!((hooks.stuck(), hooks.pending()), (0, 0));
     }
 
     #[tokio::test]

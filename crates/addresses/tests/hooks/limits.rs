@@ -58,18 +58,30 @@ pub(crate) fn talks() {
 }
 
 pub(crate) fn finish() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
     block_on(async {
-        let mut hooks =
-            hooks(&[shell(HookEvent::OnUp, "sleep 60"), shell(HookEvent::OnDown, "sleep 60")]);
+        let up = format!("echo $$ > {}; sleep 60", file("up").display());
+        let down = format!("sleep 1.5; touch {}", file("down").display());
+        let mut hooks = hooks(&[shell(HookEvent::OnUp, &up), shell(HookEvent::OnDown, &down)]);
         hooks.queue(call(HookEvent::OnUp, "a"));
-        hooks.queue(call(HookEvent::OnDown, "b"));
-        hooks.queue(call(HookEvent::OnDown, "a"));
+        let waits = hooks.queue(call(HookEvent::OnDown, "a"));
+        let runs = hooks.queue(call(HookEvent::OnDown, "b"));
+        assert_eq!((waits.hooks, runs.hooks), (1, 1));
+        eventually("the hook runs", || !read(&file("up")).trim().is_empty());
         let began = Instant::now();
         let all = hooks.finish(Duration::from_millis(300)).await;
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
         assert_eq!(all.len(), 3);
-        assert!(all.iter().all(|done| done.outcome == Outcome::Stopped), "{all:?}");
+        for done in &all {
+            // What stops something is not killed half-way.
+            let goes_on = done.call == runs.number;
+            let wanted = if goes_on { Outcome::GoesOn } else { Outcome::Stopped };
+            assert_eq!(done.outcome, wanted, "{done}");
+        }
+        assert!(!lives(&read(&file("up"))));
     });
+    eventually("the one that stops something came to its end", || file("down").exists());
 }
 
 pub(crate) fn finish_runs_what_waits() {

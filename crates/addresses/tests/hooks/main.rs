@@ -43,7 +43,7 @@ const LIMITS: &[Case] = &[
     ("a_hook_that_ignores_sigterm_gets_sigkill_a_second_later", limits::ignores_term),
     ("a_hook_may_clean_up_at_sigterm", limits::cleans_up),
     ("a_hook_that_never_stops_talking_is_ended_all_the_same", limits::talks),
-    ("the_end_of_the_service_waits_then_kills", limits::finish),
+    ("the_end_of_the_service_waits_then_kills_what_stops_nothing", limits::finish),
     ("the_end_of_the_service_lets_queued_hooks_run", limits::finish_runs_what_waits),
 ];
 
