@@ -126,6 +126,7 @@ impl Service {
         let holding =
             Holding { set: config, placed, state, reason, contested, since: now, put_back: 0 };
         self.holdings.sets.insert(key, holding);
+        self.stopping.comes_back(key);
         if !asks {
             self.put_on(now, key, adds);
         }
@@ -188,7 +189,10 @@ impl Service {
         let has_time = self.vip.stands().is_some();
         let passed = self.is_passed_on(key);
         let Some(holding) = self.holdings.sets.get_mut(&key) else {
-            self.vip.handle_removed(now, key);
+            // Off, because the bus or this program was not fresh, is not stopped: its programs say when it is.
+            if !self.stopping.withholds(key) {
+                self.vip.handle_removed(now, key);
+            }
             return;
         };
         holding.reason = reason;

@@ -1,25 +1,39 @@
 //! The end: leaving in order, handing over to the next image, letting go.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use base::Instant;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
+use vip::{SetKey, Settings};
 
 use super::clock;
 use super::handle::{Left, Legacy};
 use super::holding::State;
-use super::run::Service;
+use super::programs::guardian_name;
+use super::run::{HOOKS_AT_ONCE, Service, beat};
+use super::setup::settings;
+use super::stopping::Stopping;
 use super::worker::{Done, Job};
-use crate::hooks::KILL_AFTER;
+use crate::config::HookEvent;
+use crate::guardian::Guardian;
+use crate::hooks::{HookDone, Hooks, KILL_AFTER, Outcome};
+
+/// How long programs may take at most once this machine is out of the group, all together.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Service {
     /// Whether leaving has come to its end.
     pub(super) fn look_after_leaving(&mut self, now: Instant) {
         let Some(leaving) = &self.leaving else { return };
+        // What is off is nobody else's yet while its programs hold it back.
+        let stopping: Vec<IpAddr> = self.stopping.withheld().collect();
         let waits =
             self.vip.is_leaving_in_order()
+                || !stopping.is_empty()
                 || self.holdings.sets.values().any(|holding| {
                     matches!(holding.state, State::Lingering(_) | State::Removing(_))
                 });
@@ -28,8 +42,9 @@ impl Service {
             return;
         }
         let Some(leaving) = self.leaving.take() else { return };
-        let heads: Vec<IpAddr> =
-            self.holdings.sets.values().map(|holding| holding.set.head()).collect();
+        let held = self.holdings.sets.values().map(|holding| holding.set.head());
+        let heads: BTreeSet<IpAddr> = held.chain(stopping).collect();
+        let heads: Vec<IpAddr> = heads.into_iter().collect();
         let left = match (heads.is_empty(), waits) {
             (true, _) => Left::GivenAway,
             (false, true) => Left::TimedOut(heads),
@@ -45,6 +60,7 @@ impl Service {
         for placed in placed.collect::<Vec<_>>() {
             self.air.acquired(now, placed.said(), placed.net, None);
         }
+        self.clear_guardian();
         self.tell_guardian_all();
     }
 
@@ -57,6 +73,14 @@ impl Service {
         let until = clock::now() + lasts;
         self.ask_kernel(Job::HandOver(seconds));
         let Self { session, hooks, worker, guardian, jobs, holdings, .. } = self;
+        // Before anything that takes its time: nobody beats from here on.
+        let heir = guardian.and_then(|guardian| match guardian.into_inner().hand_over(lasts) {
+            Ok(heir) => Some(heir),
+            Err(error) => {
+                tracing::warn!(%error, "the guardian cannot be handed over and takes everything away");
+                None
+            }
+        });
         drop(jobs);
         if let Some(worker) = worker
             && worker.join().is_err()
@@ -65,13 +89,6 @@ impl Service {
         }
         let _ = session.disconnect().await;
         hooks.finish(lasts / 2).await;
-        let heir = guardian.and_then(|guardian| match guardian.into_inner().hand_over(lasts) {
-            Ok(heir) => Some(heir),
-            Err(error) => {
-                tracing::warn!(%error, "the guardian cannot be handed over and takes everything away");
-                None
-            }
-        });
         let legacy = (!holdings.sets.is_empty()).then_some(Legacy { heir, until });
         // Whoever asked may have given up; then the leases and the guardian end it.
         let _ = answer.send(legacy);
@@ -82,6 +99,7 @@ impl Service {
             self.bequeath(lasts, answer).await;
             return;
         }
+        self.release_within_the_group().await;
         self.vip.abandon(clock::now());
         let _ = self.act(clock::now());
         self.tell_events(clock::now());
@@ -99,13 +117,106 @@ impl Service {
             }
         }
         self.end_round();
-        let Self { session, hooks, guardian, .. } = self;
+        let Self { session, hooks, guardian, stopping, config, .. } = self;
         let _ = session.disconnect().await;
-        let longest = self.config.hooks.iter().map(|hook| hook.timeout).max().unwrap_or_default();
+        let longest = config.hooks.iter().map(|hook| hook.timeout).max().unwrap_or_default();
         // One that has just begun has all its time, and a moment to obey when that is over.
-        hooks.finish((longest + KILL_AFTER).min(Duration::from_secs(30))).await;
-        if let Some(guardian) = guardian {
-            let _ = guardian.into_inner().end();
+        let within = (longest + KILL_AFTER).min(PATIENCE);
+        let guardian = guardian.map(crate::kernel::Awaited::into_inner);
+        end_programs(hooks, within, guardian, beat(&config.guardian), &stopping).await;
+    }
+
+    /// What is under quorum is given up as long as this machine can say so: who is out of the group is waited for no longer than a
+    /// lease, however long its programs take to stop what they have to.
+    async fn release_within_the_group(&mut self) {
+        if !self.has_to_release() {
+            return;
+        }
+        let now = clock::now();
+        let until = now + self.time_to_release();
+        // A set that is listed stays with a machine that goes, if nobody else can have it.
+        let nothing = Settings { sets: Vec::new(), ..settings(&self.config, self.fresh()) };
+        self.vip.reload(now, nothing);
+        let mut since = None;
+        while self.vip.stands().is_some() && clock::now() < until {
+            if self.has_to_release() {
+                since = None;
+            } else {
+                // The word that the last is off has reached the others when one that was said later has.
+                let since = *since.get_or_insert_with(clock::now);
+                if self.vip.echoed().is_some_and(|echoed| echoed >= since) {
+                    return;
+                }
+            }
+            self.turn().await;
+        }
+        if self.has_to_release() {
+            let heads: Vec<IpAddr> = self.stopping.withheld().collect();
+            tracing::warn!(
+                ?heads,
+                "this machine ends before everything under quorum is stopped; others wait for the lease and no longer"
+            );
         }
     }
+
+    /// Whether anything under quorum is here, or is not known to be stopped.
+    fn has_to_release(&self) -> bool {
+        self.stopping.withheld().next().is_some()
+            || self.holdings.sets.values().any(|holding| holding.set.quorum)
+    }
+
+    /// The longest time in which everything under quorum can be stopped: of each set one program after the other, so many sets
+    /// beside each other; and a lease for what cannot be.
+    fn time_to_release(&self) -> Duration {
+        let sets = self.holdings.sets.len() + self.stopping.withheld().count();
+        let rounds = u32::try_from(sets.div_ceil(HOOKS_AT_ONCE)).unwrap_or(u32::MAX);
+        let hooks = self.config.hooks.iter();
+        let own = hooks.filter(|hook| matches!(hook.event, HookEvent::OnUp | HookEvent::OnDown));
+        let each: Duration = own.map(|hook| hook.timeout + 3 * KILL_AFTER).sum();
+        each.saturating_mul(rounds) + self.whole_lease()
+    }
+}
+
+/// Lets programs come to their end, with the guardian told all the while that this thread lives. When one that stops something
+/// could not be run, or does not die, the guardian runs it.
+async fn end_programs(
+    hooks: Hooks,
+    within: Duration,
+    mut guardian: Option<Guardian>,
+    beat: Duration,
+    stopping: &Stopping,
+) {
+    let mut end = std::pin::pin!(hooks.finish(within));
+    let all = loop {
+        if let Some(guardian) = &mut guardian {
+            // One that is dead has nothing to do any more.
+            let _ = guardian.beat();
+        }
+        tokio::select! {
+            all = &mut end => break all,
+            () = sleep(beat) => {}
+        }
+    };
+    let Some(mut guardian) = guardian else { return };
+    let undone = undone(&all, stopping);
+    if undone.is_empty() {
+        let _ = guardian.end();
+        return;
+    }
+    let left: Vec<String> = undone.into_iter().map(guardian_name).collect();
+    tracing::warn!(
+        sets = left.len(),
+        "the guardian runs the programs that did not get to run before the end"
+    );
+    // Of the others it would run them once more.
+    let _ = guardian.hold_only(&left);
+    drop(guardian);
+}
+
+/// The sets of which a program that stops something was not run, or neither ends nor dies.
+fn undone(all: &[HookDone], stopping: &Stopping) -> BTreeSet<SetKey> {
+    let undone = all.iter().filter(|done| {
+        done.event == HookEvent::OnDown && matches!(done.outcome, Outcome::Stopped | Outcome::Stuck)
+    });
+    undone.filter_map(|done| stopping.of_call(done.call)).collect()
 }

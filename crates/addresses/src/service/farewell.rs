@@ -179,7 +179,9 @@ impl Service {
     pub(super) fn leave_farewell(&mut self) {
         let Some(farewell) = &mut self.farewell else { return };
         let Some(guardian) = &mut self.guardian else { return };
-        let quiet = self.hooks.pending() == 0 && self.untold.is_empty();
+        let quiet = self.hooks.pending() == 0 && self.hooks.stuck() == 0 && self.untold.is_empty();
+        // Nor while something may run that could not be stopped.
+        let quiet = quiet && self.stopping.withheld().next().is_none();
         if !quiet || has_modules(&self.config) {
             return;
         }

@@ -59,7 +59,7 @@ pub enum Left {
     GivenAway,
     /// Nobody else could take these; they are let go.
     NobodyTook(Vec<IpAddr>),
-    /// The time was over with these still here; they are let go.
+    /// The time was over with these still here, or, under quorum, with programs that have still to stop them; they are let go.
     TimedOut(Vec<IpAddr>),
 }
 

@@ -79,6 +79,8 @@ impl Service {
                 self.handed_over = Some((within, answer));
                 self.ends = true;
             }
+            // What is being given away is not listed again.
+            Command::Reload(_) if self.ends => {}
             Command::Reload(config) => self.reload(now, *config),
             Command::End => self.ends = true,
         }

@@ -9,7 +9,6 @@ use vip::SetKey;
 use super::air::Asked;
 use super::clock;
 use super::holding::State;
-use super::programs::set_name;
 use super::report::BY_A_STRANGER;
 use super::run::Service;
 use super::worker::{Done, Job, Terms};
@@ -155,7 +154,7 @@ impl Service {
             .filter(|address| !self.holdings.stays(address, key))
             .collect();
         self.ask_kernel(Job::Remove(off));
-        self.let_guardian_go(&holding.set);
+        self.let_guardian_go(key);
         self.failed(now, key, holding.set.head(), why);
     }
 
@@ -197,16 +196,17 @@ impl Service {
         if self.config.historical {
             self.tell_historically("DOWN", &holding.set);
         }
-        // In this order: of a set that is let go the guardian does not know that its programs are to be run.
-        self.call(HookEvent::OnDown, &holding.set, holding.reason);
-        self.let_guardian_go(&holding.set);
+        let called = self.call(HookEvent::OnDown, &holding.set, holding.reason);
         self.round.down.insert(key);
         self.round.down_sets.push(holding.set.clone());
-        if holding.set.quorum && self.runs_hooks(HookEvent::OnDown, &holding.set) {
-            // What may never be there twice is released when its programs have ended.
-            self.waiting_for_hooks.insert(set_name(&holding.set), key);
-        } else {
+        // What may never be there twice is released when its programs have ended.
+        if called.is_none() || !holding.set.quorum {
             self.to_release.push(key);
+        }
+        match called {
+            // Of a set that is let go the guardian does not know that its programs are to be run.
+            Some(called) => self.stopping.begin(key, holding, called),
+            None => self.let_guardian_go(key),
         }
     }
 

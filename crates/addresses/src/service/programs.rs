@@ -1,7 +1,8 @@
 //! Programs that are run when addresses come and go, and what the guardian has to know.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use base::Instant;
 use vip::{Reason, SetKey};
 
 use super::act::Round;
@@ -9,9 +10,11 @@ use super::clock;
 use super::holding::State;
 use super::places::Place;
 use super::run::Service;
+use super::setup::{FRESH, FRESH_BY_ECHO};
+use super::stopping::Stopped;
 use crate::config::{self, HookEvent, HookRun, HookSets};
 use crate::guardian::Program;
-use crate::hooks::{HookCall, HookDone, Located, Owner};
+use crate::hooks::{Called, HookCall, HookDone, Located, Owner};
 use crate::kernel::{self};
 
 impl Service {
@@ -25,15 +28,21 @@ impl Service {
         })
     }
 
-    pub(super) fn call(&mut self, event: HookEvent, set: &config::Set, reason: Reason) {
+    /// Calls the programs that are configured for it, if there are any.
+    pub(super) fn call(
+        &mut self,
+        event: HookEvent,
+        set: &config::Set,
+        reason: Reason,
+    ) -> Option<Called> {
         if !self.runs_hooks(event, set) {
-            return;
+            return None;
         }
         if set.quorum {
             self.withhold();
         }
         let call = self.hook_call(event, std::slice::from_ref(set), reason);
-        self.hooks.queue(call);
+        Some(self.hooks.queue(call)).filter(|called| called.hooks > 0)
     }
 
     pub(super) fn hook_call(
@@ -121,19 +130,54 @@ impl Service {
         entry.0 += 1;
         entry.1 += u64::from(!done.succeeded());
         entry.2 += done.took;
-        let down = done.event == HookEvent::OnDown;
         if !done.succeeded() {
             // The hooks have logged it.
             self.remember(None, done.to_string());
         }
-        if down && let Some(key) = self.waiting_for_hooks.remove(&done.set) {
-            self.vip.handle_removed(clock::now(), key);
+        let now = clock::now();
+        let lease = self.whole_lease();
+        match self.stopping.ended(now, done.call, done.succeeded(), lease) {
+            Stopped::NotYet => {}
+            Stopped::Badly(head) => {
+                let what = format!(
+                    "{head} could not be stopped well here: others may have it in {:.1} s",
+                    lease.as_secs_f64()
+                );
+                self.alarm(Some(head), what);
+            }
+            Stopped::All(key) => self.is_stopped(key),
         }
+    }
+
+    /// Sets that nobody may have for as long as something of them may still run here.
+    pub(super) fn release_what_could_not_be_stopped(&mut self, now: Instant) {
+        for key in self.stopping.due(now) {
+            self.is_stopped(key);
+        }
+    }
+
+    /// Nothing of a set that is off is waited for any more.
+    fn is_stopped(&mut self, key: SetKey) {
+        if self.stopping.remove(key) {
+            self.to_release.push(key);
+        }
+        self.let_guardian_go(key);
+    }
+
+    /// The oldest word of the ring on which leases are renewed.
+    pub(super) fn fresh(&self) -> Duration {
+        if self.echo_only { FRESH_BY_ECHO } else { FRESH }
+    }
+
+    /// How long others wait for this machine when it is lost ([`vip::Settings::lease`]).
+    pub(super) fn whole_lease(&self) -> Duration {
+        self.fresh() + self.config.lease + vip::settings::EXPIRY_LATE
     }
 
     /// What the guardian has to know of a set before the kernel gets it.
     pub(super) fn tell_guardian(&mut self, key: SetKey) -> Result<(), String> {
-        let Some(holding) = self.holdings.sets.get(&key) else { return Ok(()) };
+        let held = self.holdings.sets.get(&key).or_else(|| self.stopping.holding(key));
+        let Some(holding) = held else { return Ok(()) };
         let addresses: Vec<kernel::Address> =
             holding.placed.iter().map(|placed| placed.address).collect();
         let set = holding.set.clone();
@@ -145,7 +189,7 @@ impl Service {
         match &mut self.guardian {
             Some(guardian) => guardian
                 .get_mut()
-                .hold(&set_name(&set), &addresses, &programs)
+                .hold(&guardian_name(key), &addresses, &programs)
                 .map_err(|error| error.to_string()),
             None => Ok(()),
         }
@@ -175,10 +219,23 @@ impl Service {
         programs.collect()
     }
 
-    pub(super) fn let_guardian_go(&mut self, set: &config::Set) {
+    /// A set that is neither here nor being stopped is none of the guardian's business any more.
+    pub(super) fn let_guardian_go(&mut self, key: SetKey) {
+        if self.holdings.sets.contains_key(&key) || self.stopping.has(key) {
+            return;
+        }
         if let Some(guardian) = &mut self.guardian {
             // One that does not know would take off once more what is off.
-            let _ = guardian.get_mut().let_go(&set_name(set));
+            let _ = guardian.get_mut().let_go(&guardian_name(key));
+        }
+    }
+
+    /// What the image before has told the guardian and what is not here is forgotten.
+    pub(super) fn clear_guardian(&mut self) {
+        let held: Vec<String> = self.holdings.sets.keys().copied().map(guardian_name).collect();
+        if let Some(guardian) = &mut self.guardian {
+            // One that does not know would take off once more what is off.
+            let _ = guardian.get_mut().hold_only(&held);
         }
     }
 
@@ -190,12 +247,19 @@ impl Service {
     }
 
     pub(super) fn tell_guardian_all(&mut self) {
-        self.untold = self.holdings.sets.keys().copied().collect();
+        let held = self.holdings.sets.keys().copied();
+        self.untold = held.chain(self.stopping.keys()).collect();
         self.tell_guardian_again();
     }
 }
 
-/// How a set is called in hooks and to the guardian.
-pub(super) fn set_name(set: &config::Set) -> String {
+/// How a set is called to the guardian: two forms of a set, as a changed configuration leaves them beside each other for a moment, may
+/// have the same name.
+pub(super) fn guardian_name(key: SetKey) -> String {
+    format!("{key:?}")
+}
+
+/// How a set is called in hooks.
+fn set_name(set: &config::Set) -> String {
     set.name.clone().unwrap_or_else(|| set.head().to_string())
 }

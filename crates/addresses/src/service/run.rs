@@ -34,7 +34,7 @@ use crate::kernel::{self, Awaited, Interests, Kernel, Watch};
 /// The type of messages that tell of neighbours.
 pub(super) const NEIGHBOURS_TYPE: i16 = MESSAGE_TYPE + 1;
 /// Hooks that run at a time.
-const HOOKS_AT_ONCE: usize = 8;
+pub(super) const HOOKS_AT_ONCE: usize = 8;
 
 /// How long after a change of other addresses the interfaces are listed again.
 const RELIST: Duration = Duration::from_millis(100);
@@ -83,8 +83,8 @@ pub(super) struct Service {
     pub(super) decisions: Decisions,
     pub(super) share_at: Option<Instant>,
     pub(super) relist_at: Option<Instant>,
-    /// Sets under quorum that are off, and whose programs have not ended yet.
-    pub(super) waiting_for_hooks: BTreeMap<String, SetKey>,
+    /// Sets that are off, and whose programs have not ended yet.
+    pub(super) stopping: super::stopping::Stopping,
     /// Sets that are up; the group is told once their announcements are out.
     pub(super) to_confirm: Vec<SetKey>,
     /// Sets of which the guardian has still to be told.
@@ -226,7 +226,7 @@ impl Service {
             leaving: None,
             counters,
             decisions: Decisions::default(),
-            waiting_for_hooks: BTreeMap::new(),
+            stopping: super::stopping::Stopping::default(),
             to_confirm: Vec::new(),
             to_release: Vec::new(),
             untold: Vec::new(),
@@ -263,7 +263,7 @@ impl Service {
     }
 
     /// Waits for one thing to happen and does everything that follows from it.
-    async fn turn(&mut self) {
+    pub(super) async fn turn(&mut self) {
         let pause = self.pause();
         let away = self.away;
         let room = async {
@@ -311,6 +311,7 @@ impl Service {
             self.vip.next_timeout(),
             self.air.next_timeout(),
             self.holdings.next_timeout(),
+            self.stopping.next_timeout(),
             self.share_at,
             self.relist_at,
             self.leaving.as_ref().map(|leaving| leaving.until),
@@ -335,6 +336,7 @@ impl Service {
             self.ask_kernel(Job::Neighbours);
         }
         self.tell_guardian_again();
+        self.release_what_could_not_be_stopped(now);
         self.prove(now);
         if self.relist_at.is_some_and(|at| at <= now) {
             self.relist_at = None;
@@ -444,7 +446,7 @@ impl Service {
 
 /// At the least so often the loop comes round, and the guardian hears of it: a few times in the silence that it allows, so that one
 /// that came late is no reason to take everything away.
-fn beat(guardian: &config::Guardian) -> Duration {
+pub(super) fn beat(guardian: &config::Guardian) -> Duration {
     if guardian.enabled { BEAT.min(guardian.suspicion / 4) } else { BEAT }
 }
 
