@@ -25,6 +25,9 @@ pub(crate) fn check(file: &FileArg) -> Result<ExitCode> {
             for sentence in config.assumed() {
                 text += &format!("  assumed: {sentence}\n");
             }
+            for sentence in config.warnings() {
+                text += &format!("  warning: {sentence}\n");
+            }
             crate::output::print(&text)?;
             Ok(ExitCode::SUCCESS)
         }

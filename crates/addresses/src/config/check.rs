@@ -82,6 +82,8 @@ impl Found {
             per_round: section.balance.per_round.unwrap_or(PerRound::All),
         };
         let module_dir = self.module_directory(section);
+        let hooks = self.hooks(section, (&sets, &left_out), &module_dir);
+        self.slow_to_stop(&hooks, &sets, lease);
         Config {
             machine: around.machine.to_owned(),
             group,
@@ -124,7 +126,7 @@ impl Found {
             quorum: self.quorum(section, &sets, around),
             when_all_unhealthy: section.when_all_unhealthy,
             health: self.health(section),
-            hooks: self.hooks(section, (&sets, &left_out), &module_dir),
+            hooks,
             sets,
             module_dir,
             control: self.control(section),

@@ -199,7 +199,8 @@ pub struct AddressesSection {
     /// Default: there is one.
     pub guardian: GuardianSection,
 
-    /// How long an orderly stop waits for the others to take over everything before this machine lets go anyway.
+    /// How long an orderly stop waits for the others to take over everything before this machine lets go anyway. Where
+    /// programs stop what is under quorum, it stays in the group until they have ended.
     ///
     /// 0s to 5m. Default 5s.
     pub stop_within: Option<Span>,

@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
+
+use base::units::Span;
 
 use super::found::{Found, ms, secs};
 use super::judge::LeftOut;
@@ -12,6 +15,9 @@ use super::{Check, CheckKind, HOOKS_MAX, Hook, HookEvent, HookRun, HookSets, Set
 
 /// Longest text that is looked for in a body, in bytes.
 const CONTAINS_MAX: usize = 1024;
+/// How much longer than the kernel's lease a lost holder is waited for: the kernel is late, and the last word of the bus may have been
+/// so old when it was renewed.
+const BEYOND_LEASE: Duration = Duration::from_millis(1_400);
 
 impl Found {
     pub(super) fn health(&mut self, section: &AddressesSection) -> Vec<Check> {
@@ -142,6 +148,27 @@ impl Found {
         written
             .filter_map(|(n, hook)| self.hook(&format!("hook[{n}]"), hook, sets, folder))
             .collect()
+    }
+
+    /// A machine that dies is waited for no longer than a lease, whatever its programs take to stop.
+    pub(super) fn slow_to_stop(&mut self, hooks: &[Hook], sets: &[Set], lease: Duration) {
+        let waited = lease + BEYOND_LEASE;
+        for set in sets.iter().filter(|set| set.quorum) {
+            let of_it = |hook: &&Hook| match &hook.sets {
+                HookSets::All => true,
+                HookSets::Heads(heads) => heads.contains(&set.head()),
+            };
+            let down = hooks.iter().filter(|hook| hook.event == HookEvent::OnDown);
+            let all: Duration = down.filter(of_it).map(|hook| hook.timeout).sum();
+            if all >= waited {
+                let name = set.name.clone().unwrap_or_else(|| set.head().to_string());
+                self.warnings.push(format!(
+                    "{name} is under quorum and its hooks for \"on down\" may take {}: of a machine that dies or is cut off others take it after {}, ended or not; give them less time, or make addresses.lease longer",
+                    Span(all),
+                    Span(waited)
+                ));
+            }
+        }
     }
 
     fn hook(

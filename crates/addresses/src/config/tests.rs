@@ -383,6 +383,32 @@ fn a_majority_must_be_possible_and_wanted() {
 }
 
 #[test]
+fn a_program_that_may_take_longer_to_stop_a_set_under_quorum_than_it_is_waited_for_is_warned_of() {
+    let warned = |quorum: bool, more: &str| {
+        let set = "[[set]]\nname = \"db\"\naddresses = [\"10.0.0.1\"]\n[[set]]\naddresses = [\"10.0.0.2\"]\n";
+        let quorum = if quorum {
+            "quorum = true\n[quorum]\nmembers = { web1 = 1, web2 = 1, web3 = 1 }\n"
+        } else {
+            ""
+        };
+        let hook = "[[hook]]\nevent = \"on down\"\ncommand = [\"/bin/sh\"]\n";
+        config(&format!("lease = \"3s\"\n{set}{quorum}{hook}{more}")).warnings
+    };
+    let all = warned(true, "timeout = \"4400ms\"\n");
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert!(
+        all[0].starts_with("10.0.0.2 is under quorum and its hooks for \"on down\" may take 4400ms: of a machine that dies or is cut off others take it after 4400ms"),
+        "{all:?}"
+    );
+    assert_eq!(warned(true, "timeout = \"4399ms\"\n"), [""; 0]);
+    // Two run one after the other.
+    let twice = "timeout = \"3s\"\n[[hook]]\nevent = \"on down\"\ncommand = [\"/bin/sh\"]\ntimeout = \"2s\"\n";
+    assert_eq!(warned(true, twice).len(), 1);
+    assert_eq!(warned(true, "sets = [\"db\"]\n"), [""; 0]);
+    assert_eq!(warned(false, ""), [""; 0]);
+}
+
+#[test]
 fn hosts_to_tell_are_counted_in_the_networks_of_the_addresses() {
     // Of a wide block only what lies in an address's network counts.
     config("list = [\"10.0.0.1\"]\nnotify = [\"10.0.0.0/8\"]");

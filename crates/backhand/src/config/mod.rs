@@ -165,6 +165,11 @@ impl Config {
             .chain(addresses)
             .map(String::as_str)
     }
+
+    /// What is strange but allowed, one sentence each.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.addresses.iter().flat_map(|addresses| &addresses.warnings).map(String::as_str)
+    }
 }
 
 fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
