@@ -22,6 +22,7 @@ mod faults;
 mod mistakes;
 mod partitions;
 mod passing;
+mod programs;
 mod quorum;
 mod rights;
 mod routers;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         mistakes::TRIALS,
         faults::TRIALS,
         quorum::TRIALS,
+        programs::TRIALS,
         services::TRIALS,
         six::TRIALS,
         crowds::TRIALS,
