@@ -82,9 +82,7 @@ impl Found {
             per_round: section.balance.per_round.unwrap_or(PerRound::All),
         };
         let module_dir = self.module_directory(section);
-        let hooks = self.hooks(section, (&sets, &left_out), &module_dir);
-        self.slow_to_stop(&hooks, &sets, lease);
-        Config {
+        let config = Config {
             machine: around.machine.to_owned(),
             group,
             daemon,
@@ -126,7 +124,7 @@ impl Found {
             quorum: self.quorum(section, &sets, around),
             when_all_unhealthy: section.when_all_unhealthy,
             health: self.health(section),
-            hooks,
+            hooks: self.hooks(section, (&sets, &left_out), &module_dir),
             sets,
             module_dir,
             control: self.control(section),
@@ -141,7 +139,9 @@ impl Found {
             historical: false,
             assumed: Vec::new(),
             warnings: Vec::new(),
-        }
+        };
+        self.slow_to_stop(&config.hooks, &config.sets, lease);
+        config
     }
 
     fn group(&mut self, section: &AddressesSection) -> GroupName {
