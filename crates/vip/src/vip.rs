@@ -367,6 +367,16 @@ impl Vip {
         self.finish(now);
     }
 
+    /// These are the hardware addresses of this machine's interfaces now, at most 64: a card may come later or get another. The
+    /// others tell peers from strangers by them.
+    pub fn handle_macs(&mut self, now: Instant, macs: Vec<[u8; 6]>) {
+        if self.identity.macs != macs {
+            self.identity.macs = macs;
+            self.changed = true;
+        }
+        self.finish(now);
+    }
+
     /// The interfaces of a set are there and up, or not. `new` says that a carrier has just come back: then nothing is held
     /// until the others had time to be met.
     pub fn handle_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) {
