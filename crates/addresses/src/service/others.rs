@@ -8,7 +8,7 @@ use base::Instant;
 use vip::SetKey;
 
 use super::air::Claimed;
-use super::holding::State;
+use super::holding::{Holding, State};
 use super::places::Place;
 use super::report::BY_A_STRANGER;
 use super::run::Service;
@@ -143,7 +143,13 @@ impl Service {
 
     /// Everything that was here is off, and not because it was to be.
     pub(super) fn all_gone(&mut self) {
-        let keys: Vec<SetKey> = self.holdings.sets.keys().copied().collect();
+        self.gone(|_| true);
+    }
+
+    /// The same of these.
+    pub(super) fn gone(&mut self, which: impl Fn(&Holding) -> bool) {
+        let of = self.holdings.sets.iter().filter(|(_, holding)| which(holding));
+        let keys: Vec<SetKey> = of.map(|(key, _)| *key).collect();
         for key in keys {
             let Some(holding) = self.holdings.sets.get(&key) else { continue };
             let off: Vec<kernel::Address> =

@@ -56,6 +56,13 @@ impl Service {
                 }
                 self.all_gone();
             }
+            Done::Doubt(addresses) => {
+                self.counters.gaps += 1;
+                self.alarm(None, "the machines came together anew while addresses under quorum were renewed, and that took so long that a majority may have gone on without this one: they are taken off".into());
+                self.gone(|holding| {
+                    holding.placed.iter().any(|placed| addresses.contains(&placed.address))
+                });
+            }
             Done::Links(links) => {
                 self.know_links(&links);
                 let back = self.places.know(links);

@@ -25,6 +25,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long the connections of addresses that go may take to be reset; those that are left hear of it when they next send.
 const RESETTING: Duration = Duration::from_millis(50);
 
+/// Why a set under quorum is not added.
+const STALE: &str = "the bus is not fresh enough for a set under quorum";
+
 /// How an address is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Terms {
@@ -73,6 +76,8 @@ pub(super) enum Done {
     NotRenewed(Vec<(Address, String)>),
     /// The bus was not fresh all the time: these were taken off.
     Gap(Vec<Address>),
+    /// It was, but the majority may have gone on without this machine: these, which are all under quorum, were taken off.
+    Doubt(Vec<Address>),
     /// The interfaces, and the addresses on them.
     Links(Vec<Link>),
     /// The neighbours.
@@ -114,6 +119,29 @@ pub(super) struct Worker {
 /// The loopback interface has the number 1 in every network namespace.
 fn on_loopback(ip: IpAddr) -> Address {
     Address { ip, prefix: if ip.is_ipv4() { 32 } else { 128 }, interface: 1 }
+}
+
+/// What may stay of what was renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stays {
+    All,
+    /// All but what is under quorum.
+    WithoutQuorum,
+    Nothing,
+}
+
+/// Judges a part of the renewals. `covers` says that the word it was begun on is not too old even now, `majority` whether there
+/// still is one.
+///
+/// A majority that is not known at the moment is no reason by itself: it is not known in each view until all have spoken. What was
+/// renewed on a word that is still young runs out before anybody else may claim it, and what is not to be held any more the core
+/// takes off. Only what rests on a newer word of the bus, in the view of which there may be no majority, goes.
+fn stays(worth: Worth, covers: bool, majority: bool) -> Stays {
+    match worth {
+        Worth::Gap => Stays::Nothing,
+        Worth::Good if covers || majority => Stays::All,
+        Worth::Good => Stays::WithoutQuorum,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -328,9 +356,9 @@ impl Worker {
             if some.is_empty() {
                 continue;
             }
+            let word = self.shared.read().2.since;
             if quorum && !self.may_hold_under_quorum() {
-                let why = "the bus is not fresh enough for a set under quorum".to_owned();
-                outcomes.extend(some.into_iter().map(|address| (address, Err(why.clone()))));
+                outcomes.extend(some.into_iter().map(|address| (address, Err(STALE.to_owned()))));
                 continue;
             }
             let lease = kernel::Lease { seconds: self.seconds, source };
@@ -350,9 +378,15 @@ impl Worker {
                     outcomes.extend(some.into_iter().map(|address| (address, Err(why.clone()))));
                 }
             }
-            if quorum && !self.may_hold_under_quorum() {
-                self.removing
-                    .extend(part.iter().filter(|(_, of)| of.quorum).map(|(address, _)| *address));
+            let covered = || self.lease.covers(clock::now(), word) || self.may_hold_under_quorum();
+            if quorum && !covered() {
+                // It is told of as what was refused: nobody is to believe that it is there.
+                let some = part.iter().filter(|(_, of)| *of == terms).map(|(address, _)| *address);
+                let some: Vec<Address> = some.collect();
+                for (_, outcome) in outcomes.iter_mut().filter(|(one, _)| some.contains(one)) {
+                    *outcome = Err(STALE.to_owned());
+                }
+                self.take_off(&some);
             }
         }
         if !v4 {
@@ -405,6 +439,12 @@ impl Worker {
 
     fn remove(&mut self) {
         let part: Vec<Address> = self.removing.drain(..self.removing.len().min(200)).collect();
+        self.take_off(&part);
+        self.tell(Done::Removed(part));
+    }
+
+    /// Takes these off, after what is connected to them was reset, and forgets them.
+    fn take_off(&mut self, part: &[Address]) {
         // First the connections: a reset needs the address that it comes from.
         let ips: BTreeSet<IpAddr> = part.iter().map(|address| address.ip).collect();
         if let Some(connections) = &mut self.connections {
@@ -417,7 +457,7 @@ impl Worker {
             }
         }
         self.held.retain(|address, _| !part.contains(address));
-        match self.kernel.delete(&part) {
+        match self.kernel.delete(part) {
             Ok(results) => {
                 for result in results.into_iter().filter_map(Result::err) {
                     self.tell(Done::Trouble(result.to_string()));
@@ -429,7 +469,6 @@ impl Worker {
         for family in &mut self.renewing {
             family.retain(|address| !part.contains(address));
         }
-        self.tell(Done::Removed(part));
     }
 
     /// Whether a part is to be renewed now.
@@ -457,14 +496,14 @@ impl Worker {
         let Some(mut part) = self.renewing.pop_front() else { return };
         part.retain(|address| self.held.contains_key(address));
         let (basis, quorum, bus) = self.shared.read();
-        let begun = clock::now();
+        let (begun, word) = (clock::now(), bus.since);
         if !self.lease.allows(begun, basis, bus) {
             // It grew old in the middle of the round: the rest comes with the next one.
             self.renewing.clear();
             self.round = None;
             return;
         }
-        self.lease.begin(bus.since);
+        self.lease.begin(word);
         if !quorum {
             part.retain(|address| self.held.get(address).is_some_and(|terms| !terms.quorum));
         }
@@ -492,16 +531,29 @@ impl Worker {
                 }
             }
         }
-        let (basis, still, bus) = self.shared.read();
+        let (basis, majority, bus) = self.shared.read();
         let after = clock::now();
-        if self.lease.renewed(begun, after, basis, bus) == Worth::Gap || quorum && !still {
-            self.renewing.clear();
-            self.round = None;
-            let all: Vec<Address> = self.held.keys().copied().collect();
-            self.held.clear();
-            let _ = self.kernel.delete(&all);
-            self.tell(Done::Gap(all));
-            return;
+        let worth = self.lease.renewed(begun, after, basis, bus);
+        match stays(worth, self.lease.covers(after, word), majority) {
+            Stays::All => {}
+            Stays::WithoutQuorum => {
+                let under =
+                    |address: &Address| self.held.get(address).is_some_and(|terms| terms.quorum);
+                let (off, rest): (Vec<Address>, Vec<Address>) = part.into_iter().partition(under);
+                part = rest;
+                if !off.is_empty() {
+                    self.take_off(&off);
+                    self.tell(Done::Doubt(off));
+                }
+            }
+            Stays::Nothing => {
+                self.renewing.clear();
+                self.round = None;
+                let all: Vec<Address> = self.held.keys().copied().collect();
+                self.take_off(&all);
+                self.tell(Done::Gap(all));
+                return;
+            }
         }
         self.renewed += part.len();
         if !refused.is_empty() {
@@ -521,5 +573,23 @@ impl Worker {
             Look::Neighbours => self.kernel.neighbours().map(Done::Neighbours),
         };
         self.tell(told.unwrap_or_else(|error| Done::Trouble(error.to_string())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_that_changes_during_a_renewal_throws_nothing_away() {
+        // While its members are being heard there is no majority to be known of.
+        assert_eq!(stays(Worth::Good, true, false), Stays::All);
+        assert_eq!(stays(Worth::Good, true, true), Stays::All);
+        assert_eq!(stays(Worth::Good, false, true), Stays::All);
+        // The word it was begun on is too old, and what is fresh may be the word of a minority.
+        assert_eq!(stays(Worth::Good, false, false), Stays::WithoutQuorum);
+        for (covers, majority) in [(false, false), (false, true), (true, true)] {
+            assert_eq!(stays(Worth::Gap, covers, majority), Stays::Nothing);
+        }
     }
 }
