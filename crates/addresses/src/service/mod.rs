@@ -4,7 +4,7 @@
 //! of them: the kernel is spoken to by a thread of its own (`worker`), programs run in processes of their own.
 //!
 //! - `run`: the loop. `bus`, `others`, `orders`: what the bus, strangers and operators say. `setup`, `ending`: before and after.
-//! - `act`: what the core wants done. `outcome`: what became of it. `programs`: what is run. `tell`: what is logged and remembered.
+//! - `act`: what the core wants done. `outcome`, `refusals`: what became of it. `programs`: what is run. `tell`: what is logged and remembered.
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
 //! - `stopping`: what is off and whose programs have not ended. `drained`: what outlives the program. `passing`: which packets belong to another machine while addresses move.
 //! - `farewell`: the guardian's last word. `air`: what is said and heard on the networks.
@@ -27,6 +27,7 @@ mod outcome;
 mod passing;
 mod places;
 mod programs;
+mod refusals;
 mod report;
 mod run;
 mod setup;

@@ -130,7 +130,7 @@ impl Service {
         let (head, over) = (holding.set.head(), holding.put_back > most);
         if over {
             let why = "another program takes it off again and again";
-            self.could_not(now, key, why.into());
+            self.cannot_keep(now, key, why.into());
             return;
         }
         self.counters.put_back += 1;
@@ -179,6 +179,7 @@ impl Service {
                     Place::NotNow(reason) => why = why.or(Some(reason)),
                 }
             }
+            why = why.or_else(|| self.refusals.of(*key).cloned());
             verdicts.push((*key, set.head(), why, new));
         }
         self.put_program(used.iter().map(|(interface, _)| *interface).collect());

@@ -44,9 +44,7 @@ impl Service {
             Done::Renewed { count, took } => tracing::trace!(count, ?took, "renewed"),
             Done::NotRenewed(refused) => {
                 for (address, why) in refused {
-                    let head =
-                        self.holdings.by_ip(address.ip).map(|(_, holding)| holding.set.head());
-                    self.alarm(head, format!("{} could not be renewed: {why}", address.ip));
+                    self.not_renewed(now, address, why);
                 }
             }
             Done::Gap(addresses) => {
@@ -126,13 +124,15 @@ impl Service {
                     }
                 }
                 // Put back after somebody had taken it off.
-                State::Up => {
-                    if let Some(placed) =
-                        holding.placed.iter().find(|placed| placed.address == address)
-                    {
-                        self.air.won(now, placed.said());
+                State::Up => match &refusal {
+                    Some(why) => self.cannot_keep(now, key, format!("{}: {why}", address.ip)),
+                    None => {
+                        let placed = holding.placed.iter().find(|one| one.address == address);
+                        if let Some(placed) = placed {
+                            self.air.won(now, placed.said());
+                        }
                     }
-                }
+                },
                 _ => {}
             }
         }

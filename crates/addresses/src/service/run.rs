@@ -21,6 +21,7 @@ use super::farewell::Farewell;
 use super::handle::{Command, Left, Legacy};
 use super::holding::Holdings;
 use super::places::Places;
+use super::refusals::Refusals;
 use super::report::{Counters, Decisions};
 use super::setup::{FRESH, FRESH_BY_ECHO, kernel_addresses, keyed, options, settings};
 use super::worker::{Done, Job, Worker};
@@ -70,6 +71,7 @@ pub(super) struct Service {
     pub(super) watch: Awaited<Watch>,
     pub(super) places: Places,
     pub(super) unable: BTreeMap<SetKey, String>,
+    pub(super) refusals: Refusals,
     pub(super) air: Air,
     pub(super) passing: super::passing::Passing,
     pub(super) holdings: Holdings,
@@ -215,6 +217,7 @@ impl Service {
             watch,
             places,
             unable: BTreeMap::new(),
+            refusals: Refusals::default(),
             air,
             passing,
             holdings,
@@ -312,6 +315,7 @@ impl Service {
             self.air.next_timeout(),
             self.holdings.next_timeout(),
             self.stopping.next_timeout(),
+            self.refusals.next_timeout(),
             self.share_at,
             self.relist_at,
             self.leaving.as_ref().map(|leaving| leaving.until),
@@ -338,6 +342,7 @@ impl Service {
         self.tell_guardian_again();
         self.release_what_could_not_be_stopped(now);
         self.prove(now);
+        self.try_again(now);
         if self.relist_at.is_some_and(|at| at <= now) {
             self.relist_at = None;
             self.ask_kernel(Job::Links);

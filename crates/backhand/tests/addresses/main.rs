@@ -19,6 +19,7 @@ mod deaths;
 mod disks;
 mod eyes;
 mod faults;
+mod holds;
 mod mistakes;
 mod partitions;
 mod passing;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         routers::TRIALS,
         mistakes::TRIALS,
         faults::TRIALS,
+        holds::TRIALS,
         quorum::TRIALS,
         programs::TRIALS,
         services::TRIALS,

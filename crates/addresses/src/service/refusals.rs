@@ -1,0 +1,137 @@
+//! What the kernel takes no more of what is held here: a set that cannot be kept goes in order and is not tried for a while.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base::Instant;
+use vip::SetKey;
+
+use super::run::Service;
+use crate::kernel;
+
+/// How long a set that could not be kept here is not tried again, as in the core after an addition that was refused.
+const NOT_AGAIN_FOR: Duration = Duration::from_secs(10);
+
+/// What was refused.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// Sets that could not be kept, until when they are not tried again, and why.
+    sets: BTreeMap<SetKey, (Instant, String)>,
+    /// Addresses whose renewals are refused: since when, and when the last one was.
+    renewals: BTreeMap<kernel::Address, (Instant, Instant)>,
+}
+
+impl Refusals {
+    /// Why a set cannot be held here for now.
+    pub(super) fn of(&self, key: SetKey) -> Option<&String> {
+        self.sets.get(&key).map(|(_, why)| why)
+    }
+
+    /// When the next one is to be tried again.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.sets.values().map(|(until, _)| *until).min()
+    }
+
+    fn refuse(&mut self, now: Instant, key: SetKey, why: String) {
+        self.sets.insert(key, (now + NOT_AGAIN_FOR, why));
+    }
+
+    /// Forgets those whose time is over. Whether there were any.
+    fn forget(&mut self, now: Instant) -> bool {
+        let before = self.sets.len();
+        self.sets.retain(|_, (until, _)| *until > now);
+        self.sets.len() < before
+    }
+
+    /// A renewal was refused. Whether that has been so for most of a lease: then the kernel is about to let the address go, and it is
+    /// better to be gone in order before. One that was renewed in between begins anew.
+    fn renewal(&mut self, now: Instant, address: kernel::Address, lease: Duration) -> bool {
+        self.renewals.retain(|_, (_, last)| now.since(*last) <= lease / 2);
+        let (since, last) = self.renewals.entry(address).or_insert((now, now));
+        *last = now;
+        let over = now.since(*since) >= lease * 2 / 3;
+        if over {
+            self.renewals.remove(&address);
+        }
+        over
+    }
+}
+
+impl Service {
+    /// The kernel would not renew an address.
+    pub(super) fn not_renewed(&mut self, now: Instant, address: kernel::Address, why: String) {
+        let keys = self.holdings.with(&address);
+        let head = keys.iter().find_map(|key| Some(self.holdings.sets.get(key)?.set.head()));
+        // What has gone meanwhile is nobody's trouble.
+        let Some(head) = head else { return };
+        if self.seldom(format!("renewal {}", address.ip)) {
+            self.alarm(Some(head), format!("{} could not be renewed: {why}", address.ip));
+        }
+        if self.refusals.renewal(now, address, self.config.lease) {
+            for key in keys {
+                self.cannot_keep(now, key, format!("{} is not renewed: {why}", address.ip));
+            }
+        }
+    }
+
+    /// A set that is up cannot be kept. It goes as it would if its interface were gone: connections are reset, programs are run, and the
+    /// group is told, so that another machine has it.
+    pub(super) fn cannot_keep(&mut self, now: Instant, key: SetKey, why: String) {
+        let Some(holding) = self.holdings.sets.get(&key) else { return };
+        let head = holding.set.head();
+        self.alarm(Some(head), format!("{head} cannot be kept here: {why}"));
+        // It is not said again when the interfaces are looked at.
+        self.unable.insert(key, why.clone());
+        self.refusals.refuse(now, key, why);
+        self.vip.handle_able(now, key, false, false);
+    }
+
+    /// What was refused long enough ago is tried again.
+    pub(super) fn try_again(&mut self, now: Instant) {
+        if self.refusals.forget(now) {
+            self.interfaces_changed(now, &std::collections::BTreeSet::new());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(3);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn address() -> kernel::Address {
+        kernel::Address { ip: [10, 0, 0, 1].into(), prefix: 32, interface: 2 }
+    }
+
+    #[test]
+    fn an_address_whose_renewals_are_refused_is_given_up_before_it_runs_out() {
+        let mut refusals = Refusals::default();
+        let answers = (0..5).map(|step| refusals.renewal(at(step * 500), address(), LEASE));
+        assert_eq!(answers.collect::<Vec<_>>(), [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn a_refusal_now_and_then_is_forgotten() {
+        let mut refusals = Refusals::default();
+        for step in 0..20 {
+            assert!(!refusals.renewal(at(step * 1_600), address(), LEASE), "{step}");
+        }
+    }
+
+    #[test]
+    fn a_set_that_could_not_be_kept_is_tried_again_after_a_while() {
+        let key = vip::Set::new(&[address().ip]).unwrap().key();
+        let mut refusals = Refusals::default();
+        refusals.refuse(at(0), key, "no".into());
+        assert_eq!(refusals.next_timeout(), Some(at(10_000)));
+        assert!(!refusals.forget(at(9_999)));
+        assert_eq!(refusals.of(key).map(String::as_str), Some("no"));
+        assert!(refusals.forget(at(10_000)));
+        assert_eq!((refusals.of(key), refusals.next_timeout()), (None, None));
+    }
+}
