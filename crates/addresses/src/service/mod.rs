@@ -3,7 +3,7 @@
 //! One loop on one thread: what the bus says, what the kernel says, what the network says, what is due. It never waits for any
 //! of them: the kernel is spoken to by a thread of its own (`worker`), programs run in processes of their own.
 //!
-//! - `run`: the loop. `bus`, `others`, `orders`: what the bus, strangers and operators say. `setup`, `ending`: before and after.
+//! - `run`: the loop. `bus`, `others`, `orders`: what the bus, strangers and operators say. `reload`: another configuration. `setup`, `ending`: before and after.
 //! - `act`: what the core wants done. `outcome`, `refusals`: what became of it. `programs`: what is run. `tell`: what is logged and remembered.
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
 //! - `stopping`: what is off and whose programs have not ended. `drained`: what outlives the program. `passing`: which packets belong to another machine while addresses move.
@@ -28,6 +28,7 @@ mod passing;
 mod places;
 mod programs;
 mod refusals;
+mod reload;
 mod report;
 mod run;
 mod setup;

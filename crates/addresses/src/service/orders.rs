@@ -1,6 +1,4 @@
-//! What operators ask, and another configuration.
-
-use std::collections::BTreeSet;
+//! What operators ask.
 
 use base::Instant;
 use spread_client::{Backoff, Session};
@@ -9,11 +7,10 @@ use vip::Vip;
 use super::clock;
 use super::drained::{Found, now_ms};
 use super::handle::Command;
-use crate::config::Config;
 use crate::control::lasting;
 
 use super::run::{Leaving, Service};
-use super::setup::{FRESH, FRESH_BY_ECHO, kernel_addresses, keyed, options, settings};
+use super::setup::options;
 
 /// Begins as the run before ended: drained, if it was. What is to be said of that.
 pub(super) fn begin(
@@ -103,35 +100,5 @@ impl Service {
 
     pub(super) fn endpoint(&self) -> Option<spread_client::Endpoint> {
         Some(self.session.endpoint().clone())
-    }
-
-    pub(super) fn reload(&mut self, now: Instant, config: Config) {
-        let kept = [
-            (config.group != self.config.group, "group"),
-            (config.daemon != self.config.daemon, "daemon"),
-            (config.machine != self.config.machine, "cluster.name"),
-            (config.lease != self.config.lease, "lease"),
-            (config.health != self.config.health, "health"),
-            (config.hooks != self.config.hooks, "hook"),
-            (config.control != self.config.control, "control"),
-            (config.socket != self.config.socket, "socket"),
-            (config.guardian != self.config.guardian, "guardian"),
-        ];
-        for (_, key) in kept.into_iter().filter(|(differs, _)| *differs) {
-            self.alarm(
-                None,
-                format!("{key} has changed in the configuration and needs a start to be in force"),
-            );
-        }
-        let (group, health, hooks) =
-            (self.config.group, self.config.health.clone(), self.config.hooks.clone());
-        self.config = Config { group, health, hooks, lease: self.config.lease, ..config };
-        self.sets = keyed(&self.config);
-        self.managed = kernel_addresses(&self.config).collect();
-        let fresh = if self.echo_only { FRESH_BY_ECHO } else { FRESH };
-        self.vip.reload(now, settings(&self.config, fresh));
-        self.share_at = self.config.share_neighbours_every.map(|_| now);
-        self.note(None, "the configuration was read again".into());
-        self.interfaces_changed(now, &BTreeSet::new());
     }
 }

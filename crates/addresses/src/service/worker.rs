@@ -42,6 +42,8 @@ pub(super) struct Terms {
 pub(super) enum Job {
     /// Put these on their interfaces, and renew them from then on.
     Add(Vec<(Address, Terms)>),
+    /// Those of these that are there, or are about to be, are held so from now on.
+    Terms(Vec<(Address, Terms)>),
     /// Do not answer any more for these, of version 6, but serve who is connected to them. They are taken off later.
     ///
     /// Another machine answers for them already, and of two advertisements a neighbour believes the last one, even if its
@@ -294,6 +296,13 @@ impl Worker {
                     let queue =
                         if one.0.ip.is_ipv4() { &mut self.adding_v4 } else { &mut self.adding_v6 };
                     queue.push_back(one);
+                }
+            }
+            Job::Terms(all) => {
+                for (address, terms) in all {
+                    let adding = self.adding_v4.iter_mut().chain(&mut self.adding_v6);
+                    let adding = adding.filter(|(one, _)| *one == address).map(|(_, terms)| terms);
+                    adding.chain(self.held.get_mut(&address)).for_each(|held| *held = terms);
                 }
             }
             Job::Aside(all) => self.setting_aside.extend(all),
