@@ -49,35 +49,50 @@ pub(super) struct Farewell {
     heard: UnboundedReceiver<Heard>,
     /// Datagrams that were refused.
     refused: Arc<AtomicU64>,
+    /// Until the port is taken.
+    ear: Option<Ear>,
+}
+
+/// What is needed to hear.
+struct Ear {
+    opener: Opener<Ring>,
+    to: UnboundedSender<Heard>,
 }
 
 impl Farewell {
-    /// For a run of the program, if anything here is under quorum and there is a key.
+    /// For a run of the program, if there is a key. Nothing is heard or said before [`listen`](Self::listen).
+    pub(super) fn new(config: &Config, key: Option<&ClusterKey>, boot: u64) -> Option<Self> {
+        let key = key.filter(|key| !key.is_published())?;
+        let (to, heard) = unbounded_channel();
+        let opener = Opener::new(&Ring, key, Purpose::Farewell, REMEMBERED);
+        Some(Self {
+            sealed: seal(key, &config.machine, boot),
+            port: config.guardian.port,
+            left: None,
+            heard,
+            refused: Arc::default(),
+            ear: Some(Ear { opener, to }),
+        })
+    }
+
+    /// Takes the port, which only those have that hold something under quorum.
     ///
     /// # Errors
-    /// The port cannot be had.
-    pub(super) fn open(
-        config: &Config,
-        key: Option<&ClusterKey>,
-        boot: u64,
-    ) -> io::Result<Option<Self>> {
-        let Some(key) = key.filter(|key| !key.is_published()) else { return Ok(None) };
-        if !config.sets.iter().any(|set| set.quorum) {
-            return Ok(None);
-        }
-        let port = config.guardian.port;
-        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port))
-            .or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)))?;
+    /// The port cannot be had; it may be tried again.
+    fn listen(&mut self) -> io::Result<()> {
+        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, self.port))
+            .or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, self.port)))?;
         socket.set_read_timeout(Some(LOOK))?;
-        let (to, heard) = unbounded_channel();
-        let refused = Arc::new(AtomicU64::new(0));
-        let (opener, count) =
-            (Opener::new(&Ring, key, Purpose::Farewell, REMEMBERED), refused.clone());
+        let Some(Ear { opener, to }) = self.ear.take() else { return Ok(()) };
+        let count = self.refused.clone();
         std::thread::Builder::new()
             .name("addresses-word".into())
             .spawn(move || hear(&socket, opener, &to, &count))?;
-        let sealed = seal(key, &config.machine, boot);
-        Ok(Some(Self { sealed, port, left: None, heard, refused }))
+        Ok(())
+    }
+
+    fn listens(&self) -> bool {
+        self.ear.is_none()
     }
 
     /// The next word of another machine's guardian.
@@ -142,6 +157,18 @@ fn hear(
 }
 
 impl Service {
+    /// Last words are heard and said from the first moment on that something here is under quorum.
+    pub(super) fn hear_farewells(&mut self) {
+        let Some(farewell) = self.farewell.as_mut().filter(|one| !one.listens()) else { return };
+        if !self.config.sets.iter().any(|set| set.quorum) {
+            return;
+        }
+        if let Err(error) = farewell.listen() {
+            let port = farewell.port;
+            self.alarm(None, format!("last words of guardians cannot be heard or said, for UDP port {port} cannot be had ({error}): sets under quorum wait for leases"));
+        }
+    }
+
     /// A guardian of another machine says that a run there is over and has let go.
     pub(super) fn farewell_heard(&mut self, (machine, boot): Heard) {
         self.counters.farewells += 1;
@@ -177,7 +204,7 @@ impl Service {
 
     /// Leaves the word with the guardian while nothing happens here that it does not see.
     pub(super) fn leave_farewell(&mut self) {
-        let Some(farewell) = &mut self.farewell else { return };
+        let Some(farewell) = self.farewell.as_mut().filter(|one| one.listens()) else { return };
         let Some(guardian) = &mut self.guardian else { return };
         let quiet = self.hooks.pending() == 0 && self.hooks.stuck() == 0 && self.untold.is_empty();
         // Nor while something may run that could not be stopped.
@@ -222,6 +249,30 @@ mod tests {
         let word = seal(&key(1), "m1", 0x1234_5678_9abc_def0);
         let heard = open(&mut opener(1), FROM, &mut word.clone());
         assert_eq!(heard, Ok((id_of("m1"), 0x1234_5678_9abc_def0)));
+    }
+
+    #[test]
+    fn the_port_is_taken_when_it_is_needed_and_once() {
+        let section: config::AddressesSection = toml::from_str("list = [\"10.0.0.1\"]").unwrap();
+        let config = section.check(&config::Around { machine: "m1", bus: true }).unwrap();
+        let bind = |port| {
+            let six = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port));
+            six.or_else(|_| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))).unwrap()
+        };
+        // One that is free but for this.
+        let taken = bind(0);
+        let port = taken.local_addr().unwrap().port();
+        let config = Config { guardian: config::Guardian { port, ..config.guardian }, ..config };
+        assert!(Farewell::new(&config, None, 7).is_none());
+        assert!(Farewell::new(&config, Some(&ClusterKey::published()), 7).is_none());
+        let mut farewell = Farewell::new(&config, Some(&key(1)), 7).unwrap();
+        assert!(farewell.listen().is_err() && !farewell.listens(), "somebody else has the port");
+        drop(taken);
+        farewell.listen().unwrap();
+        assert!(farewell.listens());
+        let mouth = UdpSocket::bind((FROM, 0)).unwrap();
+        mouth.send_to(&seal(&key(1), "m2", 8), (FROM, port)).unwrap();
+        assert_eq!(farewell.heard.blocking_recv(), Some((id_of("m2"), 8)));
     }
 
     #[test]

@@ -24,6 +24,7 @@ impl Service {
         self.config = as_started(&self.config, config);
         self.sets = keyed(&self.config);
         self.managed = kernel_addresses(&self.config).collect();
+        self.hear_farewells();
         self.hold_as_listed();
         let fresh = if self.echo_only { FRESH_BY_ECHO } else { FRESH };
         self.vip.reload(now, settings(&self.config, fresh));

@@ -158,10 +158,7 @@ impl Service {
             shown: places.shown(&managed, &config.sets),
             macs: places.links().filter_map(|link| link.mac).take(64).collect(),
         };
-        let farewell = Farewell::open(&config, key.as_ref(), identity.boot).unwrap_or_else(|error| {
-            tracing::warn!(%error, port = config.guardian.port, "last words of guardians cannot be heard or said: sets under quorum wait for leases");
-            None
-        });
+        let farewell = Farewell::new(&config, key.as_ref(), identity.boot);
         let mut vip = Vip::new(identity, settings(&config, fresh), now);
         let (keeper, found, able) = Keeper::open(state.as_deref());
         let drained = super::orders::begin(&mut vip, now, &found, &able);
@@ -247,6 +244,7 @@ impl Service {
         if let Some(sentence) = drained {
             service.alarm(None, sentence);
         }
+        service.hear_farewells();
         Ok(service)
     }
 

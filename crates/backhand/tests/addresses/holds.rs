@@ -3,17 +3,17 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use lab::{Place, Spawn};
+use lab::{Exit, Place, Signal, Spawn};
 use testkit::trial::Failed;
 
 use crate::Named;
-use crate::stand::{Stand, v6};
+use crate::stand::{Stand, v4, v6};
 use crate::support::{PATIENCE, PROGRAM};
 
-pub(crate) const TRIALS: &[Named] = &[(
-    "an_address_that_the_kernel_takes_no_more_goes_to_another_machine_and_may_come_back",
-    refused,
-)];
+pub(crate) const TRIALS: &[Named] = &[
+    ("an_address_that_the_kernel_takes_no_more_goes_to_another_machine_and_may_come_back", refused),
+    ("a_set_put_under_quorum_by_a_signal_is_held_so_where_it_is", put_under_quorum),
+];
 
 /// Starts all machines with this section.
 fn start_all(stand: &mut Stand, section: &str) {
@@ -45,5 +45,76 @@ fn refused() -> Result<(), Failed> {
         (stand.count(at, &["can be held here again"]) > 0).then_some(())
     });
     stand.wait_until_even(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+/// A set under quorum moves with its end first: the program that is run then has ended before another machine has the set. And the
+/// guardian's word is listened for from the signal on.
+fn put_under_quorum() -> Result<(), Failed> {
+    let mut stand = Stand::silent(3, [v4(1)]);
+    let told = stand.path("told");
+    let hook = |event: &str, script: &str| {
+        format!(
+            "[[addresses.hook]]\nevent = \"{event}\"\n\
+             command = [\"/bin/sh\", \"-c\", '{script} >> {}']\n",
+            told.display()
+        )
+    };
+    let hooks = hook("on down", "sleep 0.5; echo down") + &hook("on up", "echo up");
+    let socket = |i: usize| stand.path(&format!("m{}.sock", i + 1));
+    let text = |i: usize, more: &str| {
+        let section = format!(
+            "socket = \"{}\"\n[[addresses.set]]\nname = \"db\"\naddresses = [\"{}\"]\n{more}{hooks}",
+            socket(i).display(),
+            v4(1)
+        );
+        stand.with(i, &section)
+    };
+    let under = "quorum = true\n[addresses.quorum]\nmembers = { m1 = 1, m2 = 1, m3 = 1 }\n";
+    let texts: Vec<(String, String)> =
+        stand.all().into_iter().map(|i| (text(i, ""), text(i, under))).collect();
+    let sockets: Vec<_> = stand.all().into_iter().map(socket).collect();
+    for (i, (before, _)) in texts.iter().enumerate() {
+        stand.start_as(i, before, Spawn::new(PROGRAM));
+    }
+    stand.wait_until_whole(&stand.all());
+    let lines = |stand: &Stand| {
+        let text = std::fs::read_to_string(stand.path("told")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ended_first = |stand: &Stand, before: usize, what: &str| {
+        let new = stand.until(what, || {
+            let new = lines(stand).split_off(before);
+            (new.len() >= 2).then_some(new)
+        });
+        assert_eq!(new, ["down", "up"], "{what}");
+    };
+    stand.until("its programs have ended", || {
+        let count = |what: &str| lines(&stand).iter().filter(|line| *line == what).count();
+        (count("up") == count("down") + 1).then_some(())
+    });
+    for (i, (_, after)) in texts.iter().enumerate() {
+        std::fs::write(stand.path(&format!("m{}.toml", i + 1)), after)?;
+        stand.run(i).signal(Signal::HUP)?;
+    }
+    for i in stand.all() {
+        stand.wait_until_said(i, &["the configuration was read again"]);
+    }
+    let at = stand.holder(&stand.all(), v4(1)).expect("one has it, and nothing has moved");
+    let before = lines(&stand).len();
+    let drain = Spawn::new(PROGRAM).args(["vip", "drain", "--socket"]).arg(&sockets[at]);
+    let drain = stand.lab.machine(at).spawn(drain)?;
+    ended_first(&stand, before, "it has moved");
+    assert_eq!(drain.wait_timeout(PATIENCE), Some(Exit::Code(0)));
+    let new = stand.holder(&stand.all(), v4(1)).expect("another has it");
+    assert_ne!(new, at);
+    let before = lines(&stand).len();
+    stand.kill(new);
+    ended_first(&stand, before, "the word of the guardian was followed");
+    let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != new).collect();
+    assert!(
+        others.iter().any(|i| stand.count(*i, &["its lease is not waited for"]) > 0),
+        "no word of the guardian was heard"
+    );
     Ok(stand.all_live()?)
 }
