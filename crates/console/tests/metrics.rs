@@ -70,6 +70,8 @@ fn the_exposition_is_strict_openmetrics() {
         ("backhand_addresses_connections_reset", "counter"),
         ("backhand_addresses_put_back", "counter"),
         ("backhand_addresses_fenced", "counter"),
+        ("backhand_addresses_farewells", "counter"),
+        ("backhand_addresses_farewells_refused", "counter"),
         ("backhand_addresses_hook_runs", "counter"),
         ("backhand_addresses_hook_failures", "counter"),
         ("backhand_addresses_hook_seconds", "counter"),

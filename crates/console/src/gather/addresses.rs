@@ -207,6 +207,8 @@ fn counters(c: &Counters) -> AddressCounters {
         put_back: c.put_back,
         fenced: c.fenced,
         guardians: c.guardians,
+        farewells: c.farewells,
+        farewells_refused: c.farewells_refused,
         hooks: c
             .hooks
             .iter()

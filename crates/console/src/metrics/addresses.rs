@@ -113,6 +113,11 @@ fn leases(a: &AddressesView, text: &mut Text) {
     let fenced = "Times the guardian took everything off.";
     counter(text, "backhand_addresses_fenced", fenced, c.fenced);
     counter(text, "backhand_addresses_guardians", "Guardians started.", c.guardians);
+    let heard = "Last words heard of other machines' guardians: the lease of what they had was not waited for.";
+    counter(text, "backhand_addresses_farewells", heard, c.farewells);
+    let refused =
+        "Datagrams at the port of last words that were none, or that the key does not open.";
+    counter(text, "backhand_addresses_farewells_refused", refused, c.farewells_refused);
 }
 
 fn hooks(a: &AddressesView, text: &mut Text) {

@@ -299,6 +299,8 @@ fn groups(a: &AddressesView) -> Markup {
             ("let go after a gap", figures::count(c.gaps)),
             ("taken off by the guardian", figures::count(c.fenced)),
             ("guardians started", figures::count(c.guardians)),
+            ("last words of others' guardians", figures::count(c.farewells)),
+            ("refused at their port", figures::count(c.farewells_refused)),
         ]))
         (hooks(c))
         (checks(a))

@@ -164,6 +164,10 @@ pub struct AddressCounters {
     pub fenced: u64,
     /// Guardians started.
     pub guardians: u64,
+    /// Last words heard of other machines' guardians.
+    pub farewells: u64,
+    /// Datagrams at the port of those that were none.
+    pub farewells_refused: u64,
     /// Runs of hooks.
     pub hooks: Vec<AddressHook>,
 }

@@ -111,6 +111,8 @@ pub(crate) fn addresses(machines: &[&str], each: usize, looks: u64) -> Addresses
             put_back: 1,
             fenced: 0,
             guardians: 1,
+            farewells: 2,
+            farewells_refused: 1,
             hooks: vec![AddressHook {
                 name: "/etc/backhand/promote main".into(),
                 runs: 24,
