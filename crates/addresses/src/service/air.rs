@@ -45,6 +45,8 @@ pub(super) struct Air {
     announcer: Announcer,
     conflicts: Conflicts,
     pub(super) neighbours: Neighbours,
+    /// The other machines of the view, as they said it.
+    said: Vec<(MachineId, Mac)>,
     /// Hardware addresses of machines of the view, and on which interface each was met.
     members: BTreeSet<Mac>,
     near: BTreeMap<u32, BTreeSet<Mac>>,
@@ -69,6 +71,7 @@ impl Air {
             announcer: Announcer::new(announce),
             conflicts: Conflicts::new(vip::conflict::Settings { seed, ..Default::default() }),
             neighbours: Neighbours::new(vip::neighbours::AGE),
+            said: Vec::new(),
             members: BTreeSet::new(),
             near: BTreeMap::new(),
             sent: (0, 0),
@@ -102,12 +105,16 @@ impl Air {
         trouble
     }
 
-    /// The machines of the view and their hardware addresses.
-    pub(super) fn set_members(&mut self, members: impl IntoIterator<Item = (MachineId, Mac)>) {
-        let members: Vec<(MachineId, Mac)> = members.into_iter().collect();
+    /// The other machines of the view and their hardware addresses. Whether they differ from those before.
+    pub(super) fn set_members(&mut self, members: Vec<(MachineId, Mac)>) -> bool {
+        if self.said == members {
+            return false;
+        }
+        self.said.clone_from(&members);
         self.members = members.iter().map(|(_, mac)| *mac).collect();
         self.near.values_mut().for_each(|met| met.retain(|mac| self.members.contains(mac)));
         self.conflicts.set_members(members);
+        true
     }
 
     /// Neighbours: those that are machines of the view are remembered with the interface.

@@ -112,6 +112,7 @@ impl Service {
                     kind => {
                         let sender = String::from_utf8_lossy(sender.as_bytes());
                         self.vip.handle_message(now, &sender, kind, &message.body);
+                        self.know_members();
                     }
                 }
             }

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::Instant;
 use vip::SetKey;
-use vip::status::Status;
+use vip::neighbours::Mac;
 
+use super::air::id_of;
 use super::places::Place;
 use super::run::Service;
 use super::worker::Job;
@@ -89,10 +90,25 @@ impl Service {
         }
     }
 
+    /// Who the others are, as they said it last: in each view when all have spoken, and when a card has come to one of them.
+    pub(super) fn know_members(&mut self) {
+        let own = self.config.machine.as_str();
+        let Some(all) = self.vip.hardware() else { return };
+        let others = all.filter(|(machine, _)| *machine != own).flat_map(|(machine, macs)| {
+            let id = id_of(machine);
+            macs.iter().map(move |mac| (id, Mac(*mac)))
+        });
+        let others: Vec<_> = others.collect();
+        if self.air.set_members(others) {
+            self.meet_members();
+        }
+    }
+
     /// A machine with several hardware addresses is met on each network before anything moves, if it can be.
-    pub(super) fn meet_members(&self, status: &Status) {
+    pub(super) fn meet_members(&self) {
         let several = |macs: &[[u8; 6]]| macs.iter().filter(|mac| **mac != [0; 6]).count() > 1;
-        if self.passing.table.is_ok() && status.members.iter().any(|one| several(&one.macs)) {
+        let any = self.vip.hardware().is_some_and(|mut all| all.any(|(_, macs)| several(macs)));
+        if self.passing.table.is_ok() && any {
             self.ask_kernel(Job::Neighbours);
         }
     }

@@ -156,7 +156,7 @@ impl Service {
             machine: config.machine.clone(),
             boot: crypto::seed(),
             shown: places.shown(&managed, &config.sets),
-            macs: places.links().filter_map(|link| link.mac).take(64).collect(),
+            macs: places.macs(),
         };
         let farewell = Farewell::new(&config, key.as_ref(), identity.boot);
         let mut vip = Vip::new(identity, settings(&config, fresh), now);

@@ -77,17 +77,10 @@ impl Service {
                     ),
                 );
                 let status = self.vip.status(now);
-                let members =
-                    status.members.iter().filter(|member| member.machine != self.config.machine);
-                let macs = members.flat_map(|member| {
-                    let id = id_of(&member.machine);
-                    member.macs.iter().map(move |mac| (id, vip::neighbours::Mac(*mac)))
-                });
-                self.air.set_members(macs.collect::<Vec<_>>());
                 let others =
                     status.members.iter().filter(|member| member.machine != self.config.machine);
                 self.others = others.filter_map(|member| member.shown).collect();
-                self.meet_members(&status);
+                self.meet_members();
                 for member in &status.members {
                     self.machines.insert(id_of(&member.machine), member.machine.clone());
                 }

@@ -24,11 +24,11 @@ pub(crate) const TRIALS: &[Named] = &[
     ("saturated_processors_cause_no_failover", busy),
 ];
 
-const LATER: [u8; 4] = [10, 78, 1, 150];
+pub(crate) const LATER: [u8; 4] = [10, 78, 1, 150];
 const LATER6: [u16; 8] = [0xfd78, 1, 0, 0, 0, 0, 0, 0x150];
 
 /// Two machines with a second network, and a set of addresses in it that name their interface.
-fn second_network() -> Stand {
+pub(crate) fn second_network() -> Stand {
     let lab = LabConfig {
         hosts: vec![HostConfig::on(0), HostConfig::on(1)],
         networks: vec![NetworkConfig::new("eth1")],
@@ -37,7 +37,7 @@ fn second_network() -> Stand {
     Stand::silent_in(2, [IpAddr::from(LATER), LATER6.into()], lab)
 }
 
-fn start_second(stand: &mut Stand) {
+pub(crate) fn start_second(stand: &mut Stand) {
     for i in stand.all() {
         let text = stand.with(i, "list = [[\"eth1:10.78.1.150\", \"eth1:[fd78:1::150]\"]]\n");
         stand.start_as(i, &text, Spawn::new(PROGRAM));

@@ -7,11 +7,13 @@ use lab::{Exit, Place, Signal, Spawn};
 use testkit::trial::Failed;
 
 use crate::Named;
+use crate::faults::{LATER, second_network, start_second};
 use crate::stand::{Stand, v4, v6};
 use crate::support::{PATIENCE, PROGRAM};
 
 pub(crate) const TRIALS: &[Named] = &[
     ("an_address_that_the_kernel_takes_no_more_goes_to_another_machine_and_may_come_back", refused),
+    ("a_card_that_was_exchanged_is_no_stranger_s", another_card),
     ("a_set_put_under_quorum_by_a_signal_is_held_so_where_it_is", put_under_quorum),
 ];
 
@@ -45,6 +47,25 @@ fn refused() -> Result<(), Failed> {
         (stand.count(at, &["can be held here again"]) > 0).then_some(())
     });
     stand.wait_until_even(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+/// The card by which it announces what it gets is another than the one it was started with.
+fn another_card() -> Result<(), Failed> {
+    let mut stand = second_network();
+    start_second(&mut stand);
+    stand.wait_until_whole(&[0, 1]);
+    let at = stand.holder(&[0, 1], LATER.into()).expect("one has it");
+    let (other, old) = (1 - at, stand.mac_on(1 - at, "eth1"));
+    stand.lab.remove_link(Place::Machine(other), 1)?;
+    stand.wait_until_said(other, &["there is no interface eth1"]);
+    stand.lab.add_link(Place::Machine(other), 1)?;
+    stand.wait_until_said(other, &["can be held here again"]);
+    assert_ne!(stand.mac_on(other, "eth1"), old, "it is the same card");
+    // It is there and announced before the old holder lets go.
+    stand.stop(at);
+    stand.wait_until_whole(&[other]);
+    assert_eq!(stand.count(at, &["is used by a stranger"]), 0, "{}", stand.said(at));
     Ok(stand.all_live()?)
 }
 
