@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use addresses::config::Config;
 use addresses::control::{self, Control};
-use addresses::service::{self, Beat, Going, Handle, Left, Legacy, NoAnswer, Pulse, Setup};
+use addresses::service::{self, Beat, Going, Handle, Left, Legacy, Pulse, Setup};
 use anyhow::Context;
 use balancer::Running;
 use resources::config::Protection;
@@ -20,7 +20,6 @@ pub(crate) struct Addresses {
     pub(crate) handle: Handle,
     control: Control,
     thread: JoinHandle<()>,
-    stop_within: Duration,
 }
 
 /// What the daemon of this program gives to the addresses.
@@ -80,7 +79,6 @@ impl Addresses {
         for sentence in &setup.config.warnings {
             warn!("{sentence}");
         }
-        let stop_within = setup.config.stop_within;
         let sockets: Vec<_> =
             setup.config.socket.iter().chain(&setup.config.control).cloned().collect();
         let (handle, thread) = service::start(setup).context("the addresses")?;
@@ -89,12 +87,12 @@ impl Addresses {
             // Addresses are served without it.
             warn!("{trouble}; nobody can ask or command there");
         }
-        Ok(Self { handle, control, thread, stop_within })
+        Ok(Self { handle, control, thread })
     }
 
     /// Others get what is held here; what nobody takes is let go.
     pub(crate) fn leave(&self) {
-        match self.give_away(None) {
+        match self.handle.leave(None) {
             Ok(left) => tell(&left),
             Err(error) => warn!(%error, "the addresses are let go without a word"),
         }
@@ -102,7 +100,7 @@ impl Addresses {
 
     /// The same before this program becomes its next image. What nobody could take stays here for it, for `lasts`.
     pub(crate) fn hand_over(self, lasts: Duration) -> Option<Legacy> {
-        let legacy = match self.give_away(Some(upgrade::BACK_WITHIN)) {
+        let legacy = match self.handle.leave(Some(upgrade::BACK_WITHIN)) {
             Ok(Left::NobodyTook(heads)) => {
                 info!(
                     ?heads,
@@ -122,11 +120,6 @@ impl Addresses {
         };
         self.end();
         legacy
-    }
-
-    fn give_away(&self, back_within: Option<Duration>) -> Result<Left, NoAnswer> {
-        // Its own time is over first.
-        self.handle.leave(back_within, self.stop_within + Duration::from_secs(2))
     }
 
     /// Lets go of the rest and waits for the end.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -69,6 +70,8 @@ pub struct Handle {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     pub(super) ended: Arc<std::sync::atomic::AtomicBool>,
     pub(super) changes: watch::Receiver<u64>,
+    /// How long an orderly stop may take by the configuration that was given last, in milliseconds.
+    pub(super) stop_within: Arc<AtomicU64>,
 }
 
 /// Why nothing was answered.
@@ -163,11 +166,14 @@ impl Handle {
     }
 
     /// Gives everything to others, each with the new owner there before the old one goes, then lets go of the rest and ends its part in the
-    /// group. With `back_within`, the others do without an even share until then.
+    /// group. With `back_within`, the others do without an even share until then. It takes as long as the configuration allows at most,
+    /// as it was read last.
     ///
     /// # Errors
     /// It does not answer in time.
-    pub fn leave(&self, back_within: Option<Duration>, within: Duration) -> Result<Left, NoAnswer> {
+    pub fn leave(&self, back_within: Option<Duration>) -> Result<Left, NoAnswer> {
+        // Its own time is over first.
+        let within = self.stop_within() + Duration::from_secs(2);
         let (left, told) = oneshot::channel();
         self.ask(Command::Leave { back_within, left })?;
         wait(told, within)
@@ -184,8 +190,13 @@ impl Handle {
         wait(told, within)
     }
 
+    pub(super) fn stop_within(&self) -> Duration {
+        Duration::from_millis(self.stop_within.load(Relaxed))
+    }
+
     /// Takes another configuration.
     pub fn reload(&self, config: Config) {
+        self.stop_within.store(millis(config.stop_within), Relaxed);
         // One that has ended has nothing to change.
         let _ = self.ask(Command::Reload(Box::new(config)));
     }
@@ -203,6 +214,10 @@ impl Handle {
     fn ask(&self, command: Command) -> Result<(), NoAnswer> {
         self.commands.send(command).map_err(|_| NoAnswer)
     }
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Waits on a thread that is not the runtime's.
@@ -227,5 +242,28 @@ fn wait<T>(mut told: oneshot::Receiver<T>, within: Duration) -> Result<T, NoAnsw
             return Err(NoAnswer);
         }
         std::thread::park_timeout(left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_an_orderly_stop_waits_as_long_as_it_was_said_last() {
+        let section: crate::config::AddressesSection =
+            toml::from_str("list = [\"10.0.0.1\"]\nstop_within = \"1m\"").unwrap();
+        let around = crate::config::Around { machine: "m1", bus: true };
+        let (commands, mut orders) = mpsc::unbounded_channel();
+        let (_changed, changes) = watch::channel(0);
+        let stop_within = Arc::new(AtomicU64::new(5_000));
+        let handle = Handle { commands, ended: Arc::default(), changes, stop_within };
+        assert_eq!(handle.stop_within(), Duration::from_secs(5));
+        handle.reload(section.check(&around).unwrap());
+        assert_eq!(handle.stop_within(), Duration::from_secs(60));
+        // The service has it by the same way, before any later word.
+        assert!(
+            matches!(orders.try_recv(), Ok(Command::Reload(config)) if config.stop_within == Duration::from_secs(60))
+        );
     }
 }

@@ -37,7 +37,7 @@ mod tell;
 mod worker;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use spread_client::Endpoint;
@@ -119,7 +119,8 @@ pub fn start(setup: Setup) -> Result<(Handle, JoinHandle<()>), StartError> {
     let (commands, orders) = mpsc::unbounded_channel();
     let ended = Arc::new(AtomicBool::new(false));
     let (changed, changes) = watch::channel(0);
-    let handle = Handle { commands, ended: ended.clone(), changes };
+    let stop_within = Arc::new(AtomicU64::new(handle::millis(setup.config.stop_within)));
+    let handle = Handle { commands, ended: ended.clone(), changes, stop_within };
     // Sockets belong to the thread's network, and the runtime to the thread: everything is made there, and told of here.
     let (ready, begun) = std::sync::mpsc::channel();
     let runs = |check: &crate::config::Check| {
