@@ -6,12 +6,14 @@ use base::Instant;
 use spread_client::Happened;
 use spread_wire::client::{Event as BusEvent, Outgoing};
 use spread_wire::{Membership, Service as BusService};
-use tokio::time::sleep;
 use vip::{MESSAGE_TYPE, Service as Wanted, View, ViewId};
 
 use super::clock;
 
 use super::run::{NEIGHBOURS_TYPE, Service};
+
+/// A daemon that refuses this program is asked again after this time at the latest.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 impl Service {
     pub(super) async fn send(&mut self) -> bool {
@@ -73,8 +75,9 @@ impl Service {
             Err(error) => {
                 let why = error.to_string();
                 self.lost(now, why);
-                // It is refused for what it is; asking at once again would only be refused at once again.
-                sleep(self.config.retry_interval.min(Duration::from_secs(1))).await;
+                // It is refused for what it is; asking at once again would only be refused at once again. The loop goes on meanwhile:
+                // the guardian would take its silence for a hang.
+                self.bus_again = Some(now + self.config.retry_interval.min(REFUSED_FOR));
             }
         }
     }

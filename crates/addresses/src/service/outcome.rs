@@ -62,7 +62,7 @@ impl Service {
                 });
             }
             Done::Links(links) => {
-                self.know_links(&links);
+                self.watch.know(&links);
                 let back = self.places.know(links);
                 self.vip.handle_macs(now, self.places.macs());
                 self.interfaces_changed(now, &back);

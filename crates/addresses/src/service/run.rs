@@ -24,13 +24,14 @@ use super::places::Places;
 use super::refusals::Refusals;
 use super::report::{Counters, Decisions};
 use super::setup::{FRESH, FRESH_BY_ECHO, kernel_addresses, keyed, options, settings};
+use super::watching::Watching;
 use super::worker::{Done, Job, Worker};
 use super::{Setup, StartError, clock};
 use crate::config::{self, Config};
 use crate::guardian::{self, Guardian};
 use crate::health::{Health, Verdict};
 use crate::hooks::Hooks;
-use crate::kernel::{self, Awaited, Interests, Kernel, Watch};
+use crate::kernel::{self, Awaited, Kernel};
 
 /// The type of messages that tell of neighbours.
 pub(super) const NEIGHBOURS_TYPE: i16 = MESSAGE_TYPE + 1;
@@ -59,6 +60,8 @@ pub(super) struct Service {
     /// It leaves the group in order to join it again.
     pub(super) rejoins: bool,
     pub(super) bus: Result<String, String>,
+    /// The daemon refuses what this program is, and is not asked again before.
+    pub(super) bus_again: Option<Instant>,
     /// The private groups of the view.
     pub(super) members: Vec<String>,
     pub(super) shared: Arc<Shared>,
@@ -68,7 +71,7 @@ pub(super) struct Service {
     pub(super) jobs: sync_mpsc::Sender<Job>,
     pub(super) done: UnboundedReceiver<Done>,
     pub(super) worker: Option<JoinHandle<()>>,
-    pub(super) watch: Awaited<Watch>,
+    pub(super) watch: Watching,
     pub(super) places: Places,
     pub(super) unable: BTreeMap<SetKey, String>,
     pub(super) refusals: Refusals,
@@ -127,7 +130,7 @@ impl Service {
         let Setup { config, endpoint, pulse, seek, balancer, going, state, key, legacy } = setup;
         let now = clock::now();
         let system = |what| move |error| StartError::System { what, error };
-        let watch = Watch::open(Interests { links: true, addresses: true, neighbours: false })?;
+        let watch = super::watching::listen()?;
         let mut kernel = Kernel::open()?;
         let mut places = Places::default();
         let echo_only = pulse.is_none();
@@ -139,8 +142,8 @@ impl Service {
         let sets = keyed(&config);
         let managed: BTreeSet<IpAddr> = kernel_addresses(&config).collect();
         let links = kernel.links()?;
-        let mut watch = Awaited::new(watch).map_err(system("events of the kernel"))?;
-        watch.get_mut().know(&links);
+        let mut watch = Watching::new(watch).map_err(system("events of the kernel"))?;
+        watch.know(&links);
         places.know(links);
         let record = legacy.as_deref().and_then(super::legacy::read);
         let adopted = match &record {
@@ -203,6 +206,7 @@ impl Service {
             away: false,
             rejoins: false,
             bus: Err("not connected yet".into()),
+            bus_again: None,
             members: Vec::new(),
             shared,
             echo_only,
@@ -266,7 +270,7 @@ impl Service {
     /// Waits for one thing to happen and does everything that follows from it.
     pub(super) async fn turn(&mut self) {
         let pause = self.pause();
-        let away = self.away;
+        let away = self.away || self.bus_again.is_some();
         let room = async {
             // Frames that found no room go out a moment later.
             if self.air.is_full() {
@@ -291,7 +295,7 @@ impl Service {
             key = self.air.heard() => self.network_said(key),
             // Before the kernel: what the guardian has taken away is nobody else's doing.
             event = guardian => self.guardian_said(event),
-            event = self.watch.next(|watch| watch.next_event().transpose()) => self.kernel_said(event),
+            event = self.watch.next() => self.kernel_said(event),
             Some(command) = self.orders.recv() => self.ordered(command).await,
             verdict = self.health.next() => self.judged(verdict),
             done = self.hooks.next() => self.hook_ended(done),
@@ -314,6 +318,8 @@ impl Service {
             self.holdings.next_timeout(),
             self.stopping.next_timeout(),
             self.refusals.next_timeout(),
+            self.watch.next_timeout(),
+            self.bus_again,
             self.share_at,
             self.relist_at,
             self.leaving.as_ref().map(|leaving| leaving.until),
@@ -341,6 +347,8 @@ impl Service {
         self.release_what_could_not_be_stopped(now);
         self.prove(now);
         self.try_again(now);
+        self.listen_again(now);
+        self.bus_again = self.bus_again.filter(|at| *at > now);
         if self.relist_at.is_some_and(|at| at <= now) {
             self.relist_at = None;
             self.ask_kernel(Job::Links);
@@ -388,27 +396,6 @@ impl Service {
             tracing::warn!(interface = key.0, %error, "a packet socket failed and is opened again");
             self.ask_kernel(Job::Links);
         }
-    }
-
-    fn kernel_said(&mut self, event: std::io::Result<Result<kernel::Event, kernel::Error>>) {
-        let now = clock::now();
-        match event {
-            Ok(Ok(kernel::Event::AddressAdded(held))) => self.address_came(now, &held),
-            Ok(Ok(kernel::Event::AddressRemoved(held))) => self.address_went(now, &held),
-            Ok(Ok(_)) => self.ask_kernel(Job::Links),
-            Ok(Err(error)) => {
-                self.alarm(None, format!("the kernel's events cannot be read: {error}"));
-                self.relist_at = Some(now + Duration::from_secs(1));
-            }
-            Err(error) => {
-                self.alarm(None, format!("the kernel's events cannot be awaited: {error}"));
-                self.relist_at = Some(now + Duration::from_secs(1));
-            }
-        }
-    }
-
-    pub(super) fn know_links(&mut self, links: &[kernel::Link]) {
-        self.watch.get_mut().know(links);
     }
 
     fn guardian_said(&mut self, event: std::io::Result<guardian::Event>) {
