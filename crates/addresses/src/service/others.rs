@@ -1,6 +1,6 @@
 //! What others do: strangers on the network, other programs on this machine, interfaces that come and go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::places::Place;
 use super::report::BY_A_STRANGER;
 use super::run::Service;
 use super::worker::Job;
+use crate::kernel::sysctl::{Flux, arp_flux};
 use crate::kernel::{self, Held};
 
 /// An address that somebody else takes off again and again is given up after so many times.
@@ -166,6 +167,8 @@ impl Service {
     /// Which sets can be had here has to be looked at again. `back` are interfaces whose carrier has come back.
     pub(super) fn interfaces_changed(&mut self, now: Instant, back: &BTreeSet<u32>) {
         let mut used = BTreeSet::new();
+        // Interfaces with addresses of version 4, and whether any of them has the scope of a host.
+        let mut v4: BTreeMap<u32, bool> = BTreeMap::new();
         let mut verdicts = Vec::new();
         for (key, set) in &self.sets {
             let mut why = None;
@@ -175,6 +178,10 @@ impl Service {
                     Place::On(index) => {
                         new |= back.contains(&index);
                         used.insert((index, address.ip.is_ipv4()));
+                        if address.ip.is_ipv4() {
+                            let host = address.prefix == 32 && !address.source;
+                            *v4.entry(index).or_default() |= host;
+                        }
                     }
                     Place::NotNow(reason) => why = why.or(Some(reason)),
                 }
@@ -182,6 +189,7 @@ impl Service {
             why = why.or_else(|| self.refusals.of(*key).cloned());
             verdicts.push((*key, set.head(), why, new));
         }
+        self.look_who_answers(&v4);
         self.put_program(used.iter().map(|(interface, _)| *interface).collect());
         for trouble in self.air.know(&self.places, &used, &self.config) {
             self.alarm(None, trouble);
@@ -209,6 +217,33 @@ impl Service {
         }
         self.vip.handle_all_able(now, able);
         self.tell_of_others();
+    }
+
+    /// Interfaces where the kernel answers no question for what is held there: said once, and again when it has changed. What is held there
+    /// stays: somebody may have told the neighbours in another way.
+    fn look_who_answers(&mut self, v4: &BTreeMap<u32, bool>) {
+        let mut silent = BTreeMap::new();
+        for (index, host) in v4 {
+            let Some(link) = self.places.link(*index) else { continue };
+            // What cannot be read is no reason for an alarm.
+            let Ok(flux) = arp_flux(&link.name) else { continue };
+            let why = match flux {
+                Flux::Never => "for any address",
+                Flux::NotForHost if *host => "for a /32 that is no source of connections",
+                Flux::NotForHost | Flux::OwnOnly | Flux::Everywhere => continue,
+            };
+            silent.insert(*index, (link.name.clone(), why));
+        }
+        for (index, (name, why)) in &silent {
+            if self.silent.get(index).is_none_or(|(_, before)| before != why) {
+                self.alarm(None, format!("the kernel answers at {name} no question of a neighbour {why}: what is held there cannot be reached; set net.ipv4.conf.{name}.arp_ignore and net.ipv4.conf.all.arp_ignore to 0 or 1"));
+            }
+        }
+        for (index, (name, _)) in std::mem::replace(&mut self.silent, silent) {
+            if !self.silent.contains_key(&index) {
+                self.note(None, format!("the kernel answers neighbours at {name} again"));
+            }
+        }
     }
 
     /// Addresses that somebody has put on interfaces here for ever, and that are the cluster's to give.

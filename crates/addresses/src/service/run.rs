@@ -75,6 +75,8 @@ pub(super) struct Service {
     pub(super) places: Places,
     pub(super) unable: BTreeMap<SetKey, String>,
     pub(super) refusals: Refusals,
+    /// Interfaces where the kernel answers no question for what is held there: their names, and for what it does not.
+    pub(super) silent: BTreeMap<u32, (String, &'static str)>,
     pub(super) air: Air,
     pub(super) passing: super::passing::Passing,
     pub(super) holdings: Holdings,
@@ -219,6 +221,7 @@ impl Service {
             places,
             unable: BTreeMap::new(),
             refusals: Refusals::default(),
+            silent: BTreeMap::new(),
             air,
             passing,
             holdings,

@@ -13,6 +13,7 @@ use crate::support::{PATIENCE, PROGRAM};
 
 pub(crate) const TRIALS: &[Named] = &[
     ("an_address_that_the_kernel_takes_no_more_goes_to_another_machine_and_may_come_back", refused),
+    ("an_interface_that_answers_nobody_is_said_once", unanswered),
     ("a_card_that_was_exchanged_is_no_stranger_s", another_card),
     ("a_set_put_under_quorum_by_a_signal_is_held_so_where_it_is", put_under_quorum),
 ];
@@ -47,6 +48,36 @@ fn refused() -> Result<(), Failed> {
         (stand.count(at, &["can be held here again"]) > 0).then_some(())
     });
     stand.wait_until_even(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+/// A setting of the kernel under which nobody can find what is held.
+fn unanswered() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let (place, setting) = (Place::Machine(0), "net/ipv4/conf/eth0/arp_ignore");
+    let said = ["answers at eth0 no question of a neighbour", "arp_ignore"];
+    stand.lab.set_sysctl(place, setting, "8")?;
+    stand.start(0);
+    stand.wait_until_said(0, &said);
+    stand.wait_until_whole(&[0]);
+    // The interfaces are looked at again when their addresses have changed, and at each signal.
+    let look = |n: usize| -> Result<(), Failed> {
+        stand.run(0).signal(Signal::HUP)?;
+        stand.until("it has looked again", || {
+            (stand.count(0, &["the configuration was read again"]) == n).then_some(())
+        });
+        Ok(())
+    };
+    look(1)?;
+    look(2)?;
+    assert_eq!(stand.count(0, &said), 1);
+    stand.lab.set_sysctl(place, setting, "1")?;
+    look(3)?;
+    stand.wait_until_said(0, &["answers neighbours at eth0 again"]);
+    // Our addresses have the scope of a host.
+    stand.lab.set_sysctl(place, setting, "3")?;
+    look(4)?;
+    stand.until("it is said", || (stand.count(0, &said) == 2).then_some(()));
     Ok(stand.all_live()?)
 }
 
