@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 
 use super::frame::{ARP, IPV6};
-use super::{Event, Frame, Mac, filter, read};
+use super::{Event, Frame, filter, read};
 
 /// Frames that one call takes from the socket at most, so that a flood does not keep its caller from other things.
 pub const RECEIVE_MAX: usize = 64;
@@ -139,12 +139,6 @@ impl PacketSocket {
         socket.attach_filter(&filter::program(family))?;
         socket.bind(&place(interface, family.carries()))?;
         Ok(Self { socket, interface, refused: 0, room: Box::new([0; ROOM]) })
-    }
-
-    /// The Ethernet address that the interface has now.
-    pub fn mac(&self) -> io::Result<Mac> {
-        let [a, b, c, d, e, f, ..] = self.link()?.sll_addr;
-        Ok(Mac([a, b, c, d, e, f]))
     }
 
     /// What the kernel says of the interface.

@@ -376,7 +376,7 @@ impl Guard {
     fn fence(&mut self) {
         self.fencing = self.fencing.wrapping_add(1);
         // Before the deletion, so that nothing comes back unseen.
-        let addresses = Interests { links: false, addresses: true, neighbours: false };
+        let addresses = Interests { links: false, addresses: true };
         self.fenced = Some(Watch::open(addresses).ok());
         self.take_away();
         self.say(Answer::Fenced { fencing: self.fencing });

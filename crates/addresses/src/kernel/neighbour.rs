@@ -59,19 +59,11 @@ impl Neighbour {
             PERMANENT => Reachable::Permanent,
             _ => return None,
         };
-        let (ip, interface) = Self::place(body)?;
-        let found = attributes(&body[HEADER..]).into_iter().find(|(kind, _)| *kind == MAC);
-        let mac = mac(found?.1).filter(|mac| mac[0] & 1 == 0 && *mac != [0; 6])?;
-        Some(Self { ip, mac, interface, state })
-    }
-
-    /// Whose entry it is, of any message about one.
-    pub(super) fn place(body: &[u8]) -> Option<(IpAddr, u32)> {
-        let header = body.get(..HEADER)?;
+        let of = |kind| attributes(&body[HEADER..]).into_iter().find(|(one, _)| *one == kind);
         // Entries of a bridge's own table have no address; multicast addresses need no asking.
-        let found = attributes(&body[HEADER..]).into_iter().find(|(kind, _)| *kind == IP);
-        let ip = ip(found?.1).filter(|ip| !ip.is_multicast() && !ip.is_unspecified())?;
-        Some((ip, number(header, 4)?))
+        let ip = ip(of(IP)?.1).filter(|ip| !ip.is_multicast() && !ip.is_unspecified())?;
+        let mac = mac(of(MAC)?.1).filter(|mac| mac[0] & 1 == 0 && *mac != [0; 6])?;
+        Some(Self { ip, mac, interface: number(header, 4)?, state })
     }
 }
 

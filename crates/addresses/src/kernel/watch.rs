@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
@@ -13,7 +12,6 @@ use rustix::net::sockopt;
 use super::address::Held;
 use super::error::Error;
 use super::link::Link;
-use super::neighbour::Neighbour;
 use super::netlink::messages;
 
 /// Bytes of events that the kernel keeps while we are busy: some 4,000 events, which is every address of a machine twice.
@@ -23,7 +21,6 @@ const BUFFER: usize = 4 << 20;
 const READ: usize = 64 << 10;
 
 const GROUP_LINK: u32 = 1;
-const GROUP_NEIGHBOUR: u32 = 1 << 2;
 const GROUP_ADDRESS_V4: u32 = 1 << 4;
 const GROUP_ADDRESS_V6: u32 = 1 << 8;
 
@@ -31,8 +28,6 @@ const NEW_LINK: u16 = 16;
 const GONE_LINK: u16 = 17;
 const NEW_ADDRESS: u16 = 20;
 const GONE_ADDRESS: u16 = 21;
-const NEW_NEIGHBOUR: u16 = 28;
-const GONE_NEIGHBOUR: u16 = 29;
 
 /// What to be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +36,6 @@ pub struct Interests {
     pub links: bool,
     /// Addresses. Each renewal is an event, too.
     pub addresses: bool,
-    /// The ARP and neighbour cache, which may change often.
-    pub neighbours: bool,
 }
 
 /// One change.
@@ -74,15 +67,6 @@ pub enum Event {
     AddressAdded(Held),
     /// An address was deleted or has run out. The kernel also says so of IPv6 addresses when their link goes down.
     AddressRemoved(Held),
-    /// A neighbour's hardware address was learnt or confirmed.
-    NeighbourKnown(Neighbour),
-    /// A neighbour is not known any more.
-    NeighbourLost {
-        /// Its address.
-        ip: IpAddr,
-        /// Number of the interface it was seen through.
-        interface: u32,
-    },
     /// More happened than the kernel could keep for us (ENOBUFS): list everything again, then call [`Watch::know`].
     Lost,
 }
@@ -106,7 +90,6 @@ impl Watch {
         for (wanted, bits) in [
             (interests.links, GROUP_LINK),
             (interests.addresses, GROUP_ADDRESS_V4 | GROUP_ADDRESS_V6),
-            (interests.neighbours, GROUP_NEIGHBOUR),
         ] {
             groups |= if wanted { bits } else { 0 };
         }
@@ -182,13 +165,6 @@ fn take(kind: u16, body: &[u8], links: &mut BTreeMap<u32, Link>, ready: &mut Vec
         }
         NEW_ADDRESS => ready.extend(Held::read(body).map(Event::AddressAdded)),
         GONE_ADDRESS => ready.extend(Held::read(body).map(Event::AddressRemoved)),
-        NEW_NEIGHBOUR => ready.extend(Neighbour::read(body).map_or_else(
-            || Neighbour::place(body).map(|(ip, interface)| Event::NeighbourLost { ip, interface }),
-            |neighbour| Some(Event::NeighbourKnown(neighbour)),
-        )),
-        GONE_NEIGHBOUR => ready.extend(
-            Neighbour::place(body).map(|(ip, interface)| Event::NeighbourLost { ip, interface }),
-        ),
         _ => {}
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Watching {
 
 /// Begins to listen.
 pub(super) fn listen() -> Result<Watch, kernel::Error> {
-    Watch::open(Interests { links: true, addresses: true, neighbours: false })
+    Watch::open(Interests { links: true, addresses: true })
 }
 
 impl Watching {

@@ -16,7 +16,7 @@ pub(crate) fn runs_out() {
     let mut kernel = Kernel::open().unwrap();
     let eth = cable(&mut kernel).index;
     let (v4, v6) = (many(eth, false, 3), many(eth, true, 3));
-    let mut watch = watch(false);
+    let mut watch = watch();
     let start = Instant::now();
     let all = [v4, v6].concat();
     add(&mut kernel, &all, lease(1));
@@ -33,7 +33,7 @@ pub(crate) fn renewed() {
     let all = [many(cable(&mut kernel).index, false, 2), many(cable(&mut kernel).index, true, 2)];
     let all = all.concat();
     add(&mut kernel, &all, lease(1));
-    let mut watch = watch(false);
+    let mut watch = watch();
     // Longer than the lease and its lateness; a removal in between would be an event.
     let end = Instant::now() + Duration::from_millis(2_500);
     while Instant::now() < end {
@@ -143,7 +143,7 @@ pub(crate) fn no_duplicates() {
     let others = many(index("far"), true, 2);
     add(&mut kernel, &others, lease(30));
     // Asked for in the ordinary way it does not work, so somebody does answer.
-    let mut asking = watch(false);
+    let mut asking = watch();
     ip(&format!("addr add {}/128 dev near", others[1].ip));
     until(
         &mut asking,
@@ -157,7 +157,7 @@ pub(crate) fn no_duplicates() {
     // By a socket of that interface, since it is a local address of two.
     assert!(UdpSocket::bind((ours.ip, 0)).is_ok());
     // The kernel finds out nothing later either: it would say so by an event.
-    let mut watch = watch(false);
+    let mut watch = watch();
     add(&mut kernel, &[ours], lease(1));
     until(&mut watch, "the end of the lease", |event| match event {
         Event::AddressAdded(held) => {
@@ -222,7 +222,7 @@ pub(crate) fn promoted() {
     assert_eq!(read.unwrap().trim(), "1");
     let vip = Address { ip: "10.98.0.100".parse().unwrap(), prefix: 24, interface: near.index };
     let own = Address { ip: "10.98.0.5".parse().unwrap(), ..vip };
-    let mut watch = watch(false);
+    let mut watch = watch();
     add(&mut kernel, &[vip], lease(1));
     ip("addr add 10.98.0.5/24 dev near");
     assert!(there(&mut kernel, &[own])[0].secondary);

@@ -225,7 +225,7 @@ pub(crate) fn killed() {
         .map(|_| {
             let mut parent = Parent::holding("100a");
             let handle = parent.guardian_handle();
-            let mut watch = watch(false);
+            let mut watch = watch();
             let start = Instant::now();
             parent.signal(Signal::KILL);
             let took = until_removed(&mut watch, &addresses) - start;
@@ -256,7 +256,7 @@ pub(crate) fn programs() {
     let port = listener.local_addr().unwrap().port();
     let mut pair = pair(&listener, (set("2a")[0].ip, port).into());
     works(&mut pair);
-    let mut watch = watch(false);
+    let mut watch = watch();
     parent.kill();
     let took = is_reset(&mut pair.client);
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -284,7 +284,7 @@ pub(crate) fn hanging_program() {
 
 pub(crate) fn fenced() {
     let mut parent = Parent::holding("10a");
-    let mut watch = watch(false);
+    let mut watch = watch();
     parent.signal(Signal::STOP);
     let start = Instant::now();
     let took = until_removed(&mut watch, &set("10a")) - start;
@@ -335,7 +335,7 @@ pub(crate) fn late_fencing() {
 
 pub(crate) fn renewed_while_fenced() {
     let mut parent = Parent::holding("10a");
-    let mut watch = watch(false);
+    let mut watch = watch();
     parent.signal(Signal::STOP);
     until_removed(&mut watch, &set("10a"));
     let mut kernel = Kernel::open().unwrap();
@@ -354,7 +354,7 @@ pub(crate) fn renewed_while_fenced() {
 
 pub(crate) fn away_itself() {
     let mut parent = Parent::holding("10a");
-    let mut watch = watch(false);
+    let mut watch = watch();
     for _ in 0..3 {
         parent.signal(Signal::STOP);
         kill_process(parent.guardian, Signal::STOP).unwrap();
@@ -369,7 +369,7 @@ pub(crate) fn away_itself() {
 pub(crate) fn orderly_end() {
     let mut parent = Parent::holding("10a");
     let handle = parent.guardian_handle();
-    let mut watch = watch(false);
+    let mut watch = watch();
     parent.order("end");
     assert!(readable(&handle, PATIENCE));
     parent.kill();
@@ -380,7 +380,7 @@ pub(crate) fn let_go() {
     let mut parent = Parent::holding("10a");
     parent.order("hold 10b");
     parent.order("let-go 10a");
-    let mut watch = watch(false);
+    let mut watch = watch();
     parent.kill();
     until_removed(&mut watch, &set("10b"));
     stays(&mut watch, &set("10a"), SUSPICION);
@@ -401,7 +401,7 @@ pub(crate) fn only() {
 
 pub(crate) fn killed_itself() {
     let mut parent = Parent::holding("10a");
-    let mut watch = watch(false);
+    let mut watch = watch();
     kill_process(parent.guardian, Signal::KILL).unwrap();
     parent.hear("ended");
     let left = std::fs::exists(format!("/proc/{}", parent.guardian.as_raw_nonzero())).unwrap();
@@ -417,7 +417,7 @@ pub(crate) fn killed_itself() {
 
 pub(crate) fn stuck() {
     let mut parent = Parent::holding("10a");
-    let mut watch = watch(false);
+    let mut watch = watch();
     kill_process(parent.guardian, Signal::STOP).unwrap();
     parent.order("flood");
     parent.tell("start");
@@ -433,7 +433,7 @@ pub(crate) fn signals() {
     let mut parent = Parent::holding("10a");
     let pid = parent.guardian;
     let folder = format!("/proc/{}", pid.as_raw_nonzero());
-    let mut watch = watch(false);
+    let mut watch = watch();
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1] {
         kill_process(pid, signal).unwrap();
     }
@@ -457,7 +457,7 @@ pub(crate) fn signals() {
 pub(crate) fn hand_over() {
     let mut parent = Parent::holding("10a");
     let first = parent.guardian;
-    let mut watch = watch(false);
+    let mut watch = watch();
     parent.tell("execute");
     parent.meet();
     assert_eq!(parent.guardian, first, "the other image has the same guardian");
@@ -471,7 +471,7 @@ pub(crate) fn hand_over() {
 
 pub(crate) fn hand_over_to_nobody() {
     let mut parent = Parent::holding("10a");
-    let mut watch = watch(false);
+    let mut watch = watch();
     let start = Instant::now();
     parent.order("hand-over");
     let took = until_removed(&mut watch, &set("10a")) - start;

@@ -1,17 +1,18 @@
 //! What the kernel tells of links, addresses and neighbours.
 
 use std::net::{TcpListener, UdpSocket};
+use std::time::{Duration, Instant};
 
 use addresses::kernel::{Awaited, Event, Kernel, Reachable};
 
 use crate::connections::{pair, works};
-use crate::stage::{add, cable, ip, lease, many, there, until, watch};
+use crate::stage::{PATIENCE, add, cable, ip, lease, many, there, until, watch};
 
 pub(crate) fn removed_by_another() {
     let mut kernel = Kernel::open().unwrap();
     let eth = cable(&mut kernel);
     let all = [many(eth.index, false, 1), many(eth.index, true, 1)].concat();
-    let mut watch = watch(false);
+    let mut watch = watch();
     for address in all {
         add(&mut kernel, &[address], lease(30));
         until(
@@ -33,7 +34,7 @@ pub(crate) fn down() {
     let eth = cable(&mut kernel);
     let (v4, v6) = (many(eth.index, false, 3), many(eth.index, true, 3));
     add(&mut kernel, &[v4.clone(), v6.clone()].concat(), lease(30));
-    let mut watch = watch(false);
+    let mut watch = watch();
     watch.know(&kernel.links().unwrap());
     ip(&format!("link set {} down", eth.name));
     let index = eth.index;
@@ -62,7 +63,7 @@ pub(crate) fn down() {
 }
 
 pub(crate) fn changes() {
-    let mut watch = watch(false);
+    let mut watch = watch();
     let mut kernel = Kernel::open().unwrap();
     watch.know(&kernel.links().unwrap());
     ip("link add near type veth peer name far");
@@ -116,7 +117,7 @@ pub(crate) fn awaited() {
     let all = many(cable(&mut kernel).index, false, 1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut watch = Awaited::new(watch(false)).unwrap();
+        let mut watch = Awaited::new(watch()).unwrap();
         let other = tokio::task::spawn_blocking(move || add(&mut kernel, &all, lease(30)));
         let next = watch.next(|watch| watch.next_event().transpose()).await;
         assert!(matches!(next.unwrap().unwrap(), Event::AddressAdded(_)));
@@ -128,7 +129,7 @@ pub(crate) fn awaited() {
 pub(crate) fn lost() {
     let mut kernel = Kernel::open().unwrap();
     let eth = cable(&mut kernel).index;
-    let mut watch = watch(false);
+    let mut watch = watch();
     let all = many(eth, false, 1_000);
     for _ in 0..20 {
         add(&mut kernel, &all, lease(30));
@@ -158,34 +159,24 @@ pub(crate) fn neighbours() {
     let mut kernel = Kernel::open().unwrap();
     let eth = cable(&mut kernel);
     let own = eth.addresses.iter().find(|held| held.address.ip.is_ipv4()).unwrap().address.ip;
-    let mut watch = watch(true);
+    let known = |kernel: &mut Kernel, ip: &str| {
+        kernel.neighbours().unwrap().into_iter().find(|one| one.ip.to_string() == ip)
+    };
     ip(&format!("neigh add 198.18.9.1 lladdr 02:00:00:00:00:09 dev {}", eth.name));
-    let known = until(
-        &mut watch,
-        "the new neighbour",
-        |event| matches!(event, Event::NeighbourKnown(one) if one.ip.to_string() == "198.18.9.1"),
-    );
-    let Event::NeighbourKnown(known) = known else { unreachable!() };
-    assert_eq!((known.mac, known.interface), ([2, 0, 0, 0, 0, 9], eth.index));
-    assert_eq!(known.state, Reachable::Permanent);
+    let new = known(&mut kernel, "198.18.9.1").unwrap();
+    assert_eq!((new.mac, new.interface), ([2, 0, 0, 0, 0, 9], eth.index));
+    assert_eq!(new.state, Reachable::Permanent);
     // The caller of the lab is the gateway and answers; asking somebody who is nobody leads to no entry.
     let socket = UdpSocket::bind((own, 0)).unwrap();
     let gateway = gateway();
     socket.send_to(b"?", (gateway.as_str(), 9)).unwrap();
-    until(
-        &mut watch,
-        "the gateway",
-        |event| matches!(event, Event::NeighbourKnown(one) if one.ip.to_string() == gateway),
-    );
-    let list = kernel.neighbours().unwrap();
-    assert!(list.contains(&known), "{list:?}");
-    assert!(list.iter().any(|one| one.ip.to_string() == gateway));
+    let deadline = Instant::now() + PATIENCE;
+    while known(&mut kernel, &gateway).is_none() {
+        assert!(Instant::now() < deadline, "the gateway did not answer within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(3));
+    }
     ip(&format!("neigh del 198.18.9.1 dev {}", eth.name));
-    until(
-        &mut watch,
-        "its end",
-        |event| matches!(event, Event::NeighbourLost { ip, .. } if ip.to_string() == "198.18.9.1"),
-    );
+    assert_eq!(known(&mut kernel, "198.18.9.1"), None);
 }
 
 fn gateway() -> String {

@@ -39,7 +39,7 @@ const CASES: &[Case] = &[
     ("events_that_were_lost_are_said_to_be", links::lost),
     ("events_can_be_awaited", links::awaited),
     ("links_are_listed_with_their_addresses", links::listed),
-    ("neighbours_are_sampled_and_told_of", links::neighbours),
+    ("neighbours_are_sampled", links::neighbours),
     ("connections_of_an_address_are_reset_at_once_and_others_stay", connections::reset),
     ("connections_that_are_too_many_hold_nobody_up", connections::too_many),
     ("listeners_stay", connections::listeners),

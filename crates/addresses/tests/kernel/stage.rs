@@ -62,7 +62,7 @@ pub(crate) fn many(interface: u32, v6: bool, count: usize) -> Vec<Address> {
 
 /// Adds all of them or fails, and returns when all work: IPv6 a moment after it was taken.
 pub(crate) fn add(kernel: &mut Kernel, addresses: &[Address], lease: Lease) {
-    let mut watch = watch(false);
+    let mut watch = watch();
     for outcome in kernel.add(addresses, lease).unwrap() {
         outcome.unwrap();
     }
@@ -88,9 +88,9 @@ pub(crate) fn there(kernel: &mut Kernel, addresses: &[Address]) -> Vec<Held> {
     list
 }
 
-/// Listens to everything, neighbours only if asked.
-pub(crate) fn watch(neighbours: bool) -> Watch {
-    Watch::open(Interests { links: true, addresses: true, neighbours }).unwrap()
+/// Listens to everything.
+pub(crate) fn watch() -> Watch {
+    Watch::open(Interests { links: true, addresses: true }).unwrap()
 }
 
 /// Waits until a descriptor has something to read; whether it has.
