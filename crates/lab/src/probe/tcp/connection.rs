@@ -111,7 +111,13 @@ impl Connection {
     fn connect(&mut self, now: Instant) -> Result<bool, Loss> {
         match self.socket.take_error() {
             Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return Err(connecting(&error)),
+            Ok(Some(error)) | Err(error) => {
+                // One that is refused in its handshake is refused (ECONNREFUSED); a reset says that it stood before anybody looked.
+                if error.kind() == ErrorKind::ConnectionReset {
+                    self.connected = Some(now);
+                }
+                return Err(connecting(&error));
+            }
         }
         // Without an error it may still be under way; who is at the other end tells.
         match self.socket.peer_addr() {
@@ -230,7 +236,41 @@ fn parse(bytes: &[u8], ended: bool, named_by: &str, at: Instant) -> Option<Answe
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
+    use rustix::event::{PollFd, PollFlags, poll};
+    use socket2::{Domain, Type};
+
     use super::*;
+
+    /// What becomes of a connection to this address, looked at only when the other side has done this.
+    fn looked_at_after(to: SocketAddr, done: impl FnOnce()) -> (Option<Outcome>, bool) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let mut connection = match Connection::start(socket, to, Instant::now(), Duration::ZERO) {
+            Ok(connection) => connection,
+            // A kernel may say so at once.
+            Err(loss) => return (Some(Outcome::Lost(loss)), false),
+        };
+        done();
+        let mut fds = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::empty())];
+        poll(&mut fds, None).unwrap();
+        let outcome = connection.go_on(b"?", "x", Instant::now(), Duration::from_secs(60));
+        (outcome, connection.connected().is_some())
+    }
+
+    #[test]
+    fn a_reset_before_anybody_looked_is_of_a_connection_that_stood_and_a_refusal_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let reset = looked_at_after(to, || {
+            let accepted = Socket::from(listener.accept().unwrap().0);
+            accepted.set_linger(Some(Duration::ZERO)).unwrap();
+        });
+        assert_eq!(reset, (Some(Outcome::Lost(Loss::ResetBefore)), true));
+        drop(listener);
+        let refused = looked_at_after(to, || {});
+        assert_eq!(refused, (Some(Outcome::Lost(Loss::Refused)), false));
+    }
 
     fn parsed(text: &str, ended: bool) -> Option<(u16, Option<String>)> {
         let answer = parse(text.as_bytes(), ended, "x-served-by", Instant::now())?;
