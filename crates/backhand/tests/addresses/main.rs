@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         (disks::FREEZING, also(disks::may_freeze())),
         (clocks::TRIALS, also(clocks::may_jump())),
         (database::TRIALS, also(database::servers())),
-        (passing::TRIALS, passing::needs()),
+        (passing::TRIALS, stand::may_pass_on()),
     ];
     let trials =
         std::iter::once((&*all, namespaces.clone())).chain(some).flat_map(|(trials, needs)| {

@@ -5,52 +5,28 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lab::{Exit, Lab, LabConfig, Place, Probing, Spawn, TcpProbe, TcpTrace, Wish};
-use testkit::trial::{Failed, Needs};
+use lab::{Exit, Place, Probing, TcpProbe, TcpTrace};
+use testkit::trial::Failed;
 
 use crate::Named;
-use crate::stand::{ASKER, COLD, PORT, Stand, WARM, hosts, v4, v6};
-use crate::support::{PATIENCE, PROGRAM};
+use crate::stand::{ASKER, COLD, PORT, Stand, WARM, passing_lab, v4, v6};
+use crate::support::PATIENCE;
 
+/// Those that need packets passed on: see [`may_pass_on`](crate::stand::may_pass_on).
 pub(crate) const TRIALS: &[Named] = &[
     ("clients_near_and_far_lose_no_connection_by_orderly_stops", stops_of_four),
     ("clients_of_version_6_lose_no_connection_by_orderly_stops", stops_of_six),
     ("what_is_begun_before_a_move_is_ended_by_the_old_owner_and_then_reset", straddling),
 ];
 
-/// Only the first user of the whole system may give the kernel a program.
-pub(crate) fn needs() -> Needs {
-    let wanted = LabConfig { machines: 1, wish: Wish::RootNamespaces, ..LabConfig::default() };
-    Lab::start(wanted).map(drop).map_err(|why| why.to_string())
-}
-
 /// Three machines that may give the kernel programs.
 fn stand(shared: impl IntoIterator<Item = IpAddr>, more: &str) -> Stand {
-    let lab = LabConfig { hosts: hosts(), wish: Wish::RootNamespaces, ..LabConfig::default() };
-    let mut stand = Stand::silent_in(3, shared, lab);
+    let mut stand = Stand::silent_in(3, shared, passing_lab());
     stand.more = more.to_owned();
-    stand.all().into_iter().for_each(|i| start(&mut stand, i));
-    stand.wait_until_even(&stand.all());
+    stand.start_all();
     stand
-}
-
-/// As usual, with a socket of its own to be asked at.
-fn start(stand: &mut Stand, i: usize) {
-    let socket = stand.path(&format!("m{}.vip", i + 1));
-    let section = format!("{}{}socket = \"{}\"\n", stand.list(), stand.more, socket.display());
-    let text = stand.with(i, &section);
-    stand.start_as(i, &text, Spawn::new(PROGRAM));
-}
-
-/// What machine `i` says with `backhand vip list --json`.
-fn listed(stand: &Stand, i: usize) -> serde_json::Value {
-    let socket = stand.path(&format!("m{}.vip", i + 1));
-    let mut ask = Command::new(PROGRAM);
-    let answer = ask.args(["vip", "list", "--json", "--socket"]).arg(socket).output().unwrap();
-    serde_json::from_slice(&answer.stdout).unwrap()
 }
 
 fn stops_of_four() -> Result<(), Failed> {
@@ -68,7 +44,7 @@ fn stops(shared: Vec<IpAddr>) -> Result<(), Failed> {
     // The usual grace is short for a machine whose processors are all in use by others.
     let mut stand = stand(shared, "grace = \"1s\"\n");
     for i in stand.all() {
-        assert_eq!(listed(&stand, i)["passes_on"], true, "{}", listed(&stand, i));
+        assert_eq!(stand.listed(i)["passes_on"], true, "{}", stand.listed(i));
     }
     let (mut lost, mut passed) = ([0; 5], 0);
     for _ in 0..count {
@@ -80,7 +56,7 @@ fn stops(shared: Vec<IpAddr>) -> Result<(), Failed> {
         clients.wait_until_served(&stand, Instant::now());
         passed += others.iter().map(|i| passed_on(&stand, *i)).sum::<u64>() - before;
         // It comes back, and the address may move once more, before the same eyes.
-        start(&mut stand, at);
+        stand.start(at);
         stand.wait_until_even(&stand.all());
         clients.wait_until_served(&stand, Instant::now());
         for (all, one) in lost.iter_mut().zip(clients.close()) {
@@ -95,7 +71,7 @@ fn stops(shared: Vec<IpAddr>) -> Result<(), Failed> {
 }
 
 fn passed_on(stand: &Stand, i: usize) -> u64 {
-    listed(stand, i)["passed_on"].as_u64().unwrap()
+    stand.listed(i)["passed_on"].as_u64().unwrap()
 }
 
 /// Clients of one address, near and far, that know their neighbours and that do not.
@@ -182,7 +158,7 @@ fn straddling() -> Result<(), Failed> {
     assert!(!matches!(&end, Err(e) if e.kind() == ErrorKind::WouldBlock), "it hangs");
     assert_eq!(by(&mut begun, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), name, "goes on");
     assert_eq!(run.wait_timeout(PATIENCE), Some(Exit::Code(0)), "{}", stand.said(at));
-    start(&mut stand, at);
+    stand.start(at);
     stand.wait_until_even(&stand.all());
     Ok(stand.all_live()?)
 }

@@ -6,12 +6,14 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use lab::{
-    CgroupWish, Exit, HostConfig, Lab, LabConfig, Mac, Output, Place, Process, Signal, Spawn,
+    CgroupWish, Exit, HostConfig, Lab, LabConfig, Mac, Output, Place, Process, Signal, Spawn, Wish,
 };
+use testkit::trial::Needs;
 
 use crate::support::{KEY, PATIENCE, PROGRAM};
 
@@ -42,6 +44,25 @@ pub(crate) fn v6(i: u16) -> IpAddr {
 pub(crate) fn hosts() -> Vec<HostConfig> {
     let on = HostConfig::on(0);
     vec![on.clone(), on.clone(), on.clone(), on, HostConfig::behind(ROUTER)]
+}
+
+/// The lease, and what the kernel is late.
+pub(crate) const LEASE: Duration = Duration::from_millis(3_000 + 1_100);
+
+/// Whether there may be machines that give the kernel programs: only the first user of the whole system may.
+pub(crate) fn may_pass_on() -> Needs {
+    static MAY: OnceLock<Needs> = OnceLock::new();
+    let wanted = || LabConfig { machines: 1, wish: Wish::RootNamespaces, ..LabConfig::default() };
+    MAY.get_or_init(|| Lab::start(wanted()).map(drop).map_err(|why| why.to_string())).clone()
+}
+
+/// The usual lab, with machines that may give the kernel programs where that is possible.
+pub(crate) fn passing_lab() -> LabConfig {
+    let usual = LabConfig { hosts: hosts(), ..LabConfig::default() };
+    match may_pass_on() {
+        Ok(()) => LabConfig { wish: Wish::RootNamespaces, ..usual },
+        Err(_) => usual,
+    }
 }
 
 /// A lab with a Backhand in each machine, or none.
@@ -96,6 +117,32 @@ impl Stand {
         stand
     }
 
+    /// As [`Stand::silent`], with packets passed on in planned moves where that is possible.
+    pub(crate) fn silent_passing(n: usize, shared: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut stand = Self::silent_in(n, shared, passing_lab());
+        // The usual grace is short for a machine whose processors are all in use by others.
+        stand.more = "grace = \"1s\"\n".to_owned();
+        stand
+    }
+
+    /// As [`Stand::new`], with packets passed on in planned moves where that is possible.
+    pub(crate) fn passing(n: usize, m: u8) -> Self {
+        let mut stand = Self::silent_passing(n, (1..=m).map(v4));
+        stand.start_all();
+        stand
+    }
+
+    /// How many connections that stood each client may have had reset in so many planned moves: none where packets are passed on,
+    /// else one in each.
+    pub(crate) fn resets(&self, moves: usize) -> usize {
+        let passes = may_pass_on().is_ok();
+        for i in self.all().into_iter().filter(|i| self.runs(*i)) {
+            let listed = self.listed(i);
+            assert_eq!(listed["passes_on"], passes, "{listed}");
+        }
+        if passes { 0 } else { moves }
+    }
+
     /// Starts every machine and waits until the addresses are spread evenly.
     pub(crate) fn start_all(&mut self) {
         let all = self.all();
@@ -132,11 +179,33 @@ impl Stand {
     }
 
     /// The file of machine `i` with this section of addresses. Machines share their folders here, so none has the usual control
-    /// socket, but one of its own if the section says so.
+    /// socket, but one of its own: see [`Stand::vip`].
     pub(crate) fn with(&self, i: usize, section: &str) -> String {
-        let socket = if section.contains("socket = ") { "" } else { "socket = \"\"\n" };
+        let socket = match section.contains("socket = ") {
+            true => String::new(),
+            false => format!("socket = \"{}\"\n", self.control(i).display()),
+        };
         let usual = "mature = \"1s\"\nbalance = { interval = \"500ms\" }\n";
         format!("{}[addresses]\n{socket}{usual}{section}", self.base(i))
+    }
+
+    fn control(&self, i: usize) -> PathBuf {
+        self.path(&format!("{}.vip", self.lab.machine(i).name()))
+    }
+
+    /// What machine `i` says to `backhand vip` with these words; it has to be able to do it.
+    pub(crate) fn vip(&self, i: usize, words: &[&str]) -> String {
+        let mut ask = Command::new(PROGRAM);
+        let done = ask.arg("vip").args(words).arg("--socket").arg(self.control(i)).output();
+        let done = done.unwrap();
+        let mistake = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "vip {words:?}: {mistake}\n{}", self.said(i));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// What machine `i` says with `backhand vip list --json`.
+    pub(crate) fn listed(&self, i: usize) -> serde_json::Value {
+        serde_json::from_str(&self.vip(i, &["list", "--json"])).unwrap()
     }
 
     /// Starts machine `i` with the usual file.
@@ -188,10 +257,16 @@ impl Stand {
         self.dying.push(run);
     }
 
-    /// Ends machine `i` as an operator does. Returns when it has ended.
-    pub(crate) fn stop(&mut self, i: usize) {
+    /// Tells machine `i` to end, as an operator does, and does not wait for it.
+    pub(crate) fn leave(&mut self, i: usize) -> Process {
         let run = self.runs[i].take().expect("the machine was started");
         run.term().unwrap();
+        run
+    }
+
+    /// Ends machine `i` as an operator does. Returns when it has ended.
+    pub(crate) fn stop(&mut self, i: usize) {
+        let run = self.leave(i);
         let exit = run.wait_timeout(PATIENCE);
         assert_eq!(exit, Some(Exit::Code(0)), "{}", self.said(i));
     }
@@ -208,11 +283,28 @@ impl Stand {
         self.said(i).lines().filter(has).count()
     }
 
-    /// Waits until machine `i` has said all of these words in one line.
+    /// Waits until machine `i` has said all of these words in one line, in whichever of its runs.
     pub(crate) fn wait_until_said(&self, i: usize, words: &[&str]) {
-        self.until(&format!("m{} says {words:?}", i + 1), || {
-            (self.count(i, words) > 0).then_some(())
+        self.wait_until_said_again(i, words, 0);
+    }
+
+    /// Waits until machine `i` has said all of these words in one more line than those that it had said `before`, which
+    /// [`Stand::count`] tells: counted before what is to make it say so again, since a log is of all its runs.
+    pub(crate) fn wait_until_said_again(&self, i: usize, words: &[&str], before: usize) {
+        self.until(&format!("m{} says {words:?} after {before} times", i + 1), || {
+            (self.count(i, words) > before).then_some(())
         });
+    }
+
+    /// Looks on for so long: each address stays where it is on this map. How long that is is what is tried.
+    pub(crate) fn stays(&self, map: &BTreeMap<IpAddr, Vec<usize>>, time: Duration) -> usize {
+        let (until, mut looks) = (Instant::now() + time, 0);
+        while Instant::now() < until {
+            assert_eq!(self.map(), *map, "something has moved");
+            looks += 1;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        looks
     }
 
     /// Waits until `found` finds something.

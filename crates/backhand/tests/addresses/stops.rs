@@ -12,11 +12,12 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_orderly_stop_costs_no_connection", stopped),
     ("a_machine_that_comes_gets_its_share_and_costs_no_connection", comes),
     ("a_rolling_restart_of_all_machines_costs_no_connection", rolling),
+    ("draining_undraining_and_moving_cost_no_connection", drained),
     ("the_last_machine_that_stops_takes_its_addresses_off", last),
 ];
 
 fn stopped() -> Result<(), Failed> {
-    let mut stand = Stand::new(3, 6);
+    let mut stand = Stand::passing(3, 6);
     let at = stand.holder(&stand.all(), v4(1)).expect("one has it");
     let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
     let eyes = Eyes::open(&stand, v4(1));
@@ -28,12 +29,12 @@ fn stopped() -> Result<(), Failed> {
     eyes.wait_until_served(&stand, Instant::now());
     let new = stand.mac(stand.holder(&others, v4(1)).expect("one has it"));
     eyes.wait_until_only(&stand, new, Duration::from_millis(200));
-    eyes.close().nothing_lost("stopped", 1);
+    eyes.close().nothing_lost("stopped", stand.resets(1));
     stand.all_live().map_err(Into::into)
 }
 
 fn comes() -> Result<(), Failed> {
-    let mut stand = Stand::silent(3, (1..=6).map(v4));
+    let mut stand = Stand::silent_passing(3, (1..=6).map(v4));
     [0, 1].into_iter().for_each(|i| stand.start(i));
     stand.wait_until_even(&[0, 1]);
     let before = stand.map();
@@ -49,13 +50,15 @@ fn comes() -> Result<(), Failed> {
     println!("{moved} of six have moved");
     assert_eq!(moved, 2, "{before:?} {after:?}");
     for eye in eyes {
-        eye.close().nothing_lost("balanced", 1);
+        let seen = eye.close();
+        let moves = usize::from(before.get(&seen.ip) != after.get(&seen.ip));
+        seen.nothing_lost("balanced", stand.resets(moves));
     }
     Ok(stand.all_live()?)
 }
 
 fn rolling() -> Result<(), Failed> {
-    let mut stand = Stand::new(3, 6);
+    let mut stand = Stand::passing(3, 6);
     let eyes = Eyes::open(&stand, v4(1));
     for i in stand.all() {
         stand.stop(i);
@@ -64,8 +67,38 @@ fn rolling() -> Result<(), Failed> {
     }
     eyes.wait_until_served(&stand, Instant::now());
     let seen = eyes.close();
-    seen.nothing_lost("rolling", 6);
-    assert!(seen.owner.owners().len() > 1, "it has never moved");
+    seen.nothing_lost("rolling", stand.resets(6));
+    assert!(seen.tcp[0].owners().len() > 1, "it has never moved");
+    Ok(stand.all_live()?)
+}
+
+/// What an operator orders is a planned move like any other.
+fn drained() -> Result<(), Failed> {
+    let stand = Stand::passing(3, 6);
+    let ip = v4(1);
+    let at = stand.holder(&stand.all(), ip).expect("one has it");
+    let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
+    let eyes = Eyes::open(&stand, ip);
+    // Each of these returns when it has happened.
+    println!("{}", stand.vip(at, &["drain"]).trim_end());
+    assert!(stand.held(at).is_empty() && stand.is_whole(&others), "{:?}", stand.map());
+    eyes.wait_until_served(&stand, Instant::now());
+    println!("{}", stand.vip(others[0], &["undrain", stand.lab.machine(at).name()]).trim_end());
+    stand.wait_until_even(&stand.all());
+    eyes.wait_until_served(&stand, Instant::now());
+    let from = stand.holder(&stand.all(), ip).expect("one has it");
+    let to = (from + 1) % 3;
+    let target = stand.lab.machine(to);
+    let words = ["move", &ip.to_string(), target.name()];
+    println!("{}", stand.vip(at, &words).trim_end());
+    assert_eq!(stand.holder(&stand.all(), ip), Some(to), "{:?}", stand.map());
+    eyes.wait_until_served(&stand, Instant::now());
+    eyes.wait_until_only(&stand, stand.mac(to), Duration::from_millis(200));
+    let seen = eyes.close();
+    // Away by the drain, back or not by the balance, and to where it was sent.
+    seen.nothing_lost("drained, undrained, moved", stand.resets(3));
+    let last = seen.tcp[0].owners().pop().map(|(_, name)| name);
+    assert_eq!(last.as_deref(), Some(target.name()), "not where it was sent");
     Ok(stand.all_live()?)
 }
 

@@ -39,7 +39,8 @@ fn binary(stand: &Stand, i: usize) -> PathBuf {
 /// Starts all machines, each with a binary of its own.
 fn start_all(stand: &mut Stand) {
     for i in stand.all() {
-        let (text, binary) = (stand.with(i, &stand.list()), binary(stand, i));
+        let section = stand.list() + &stand.more;
+        let (text, binary) = (stand.with(i, &section), binary(stand, i));
         install(&binary);
         stand.start_as(i, &text, Spawn::new(binary));
     }
@@ -55,14 +56,12 @@ fn upgrade(stand: &Stand, i: usize) {
     install(&binary);
     let before = stand.count(i, &["starting", "version="]);
     stand.run(i).signal_alone(Signal::USR2).unwrap();
-    stand.until("the next image starts", || {
-        (stand.count(i, &["starting", "version="]) > before).then_some(())
-    });
+    stand.wait_until_said_again(i, &["starting", "version="], before);
     assert_eq!(exe(), binary);
 }
 
 fn rolling() -> Result<(), Failed> {
-    let mut stand = Stand::silent(3, (1..=6).map(v4));
+    let mut stand = Stand::silent_passing(3, (1..=6).map(v4));
     start_all(&mut stand);
     let eyes = Eyes::open_every(&stand, v4(1), EVERY);
     for i in stand.all() {
@@ -79,8 +78,8 @@ fn rolling() -> Result<(), Failed> {
     }
     eyes.wait_until_served(&stand, Instant::now());
     let seen = eyes.close();
-    seen.nothing_lost("upgraded one after the other", 6);
-    assert!(seen.owner.owners().len() > 1, "it has never moved");
+    seen.nothing_lost("upgraded one after the other", stand.resets(6));
+    assert!(seen.tcp[0].owners().len() > 1, "it has never moved");
     Ok(stand.all_live()?)
 }
 
