@@ -7,7 +7,7 @@ use testkit::trial::Failed;
 
 use crate::Named;
 use crate::eyes::Eyes;
-use crate::stand::{ROUTER, Stand, WARM, v4};
+use crate::stand::{LEASE, ROUTER, Stand, WARM, v4};
 
 pub(crate) const TRIALS: &[Named] = &[
     ("addresses_of_a_killed_program_are_served_by_others_and_gone_from_its_kernel", killed),
@@ -20,8 +20,6 @@ pub(crate) const TRIALS: &[Named] = &[
 
 /// What may pass until a dead machine's address is served elsewhere: several times what is aimed at.
 const SERVED: Duration = Duration::from_secs(2);
-/// The lease, and what the kernel is late.
-const LEASE: Duration = Duration::from_millis(3_000 + 1_100);
 
 /// Two machines that hold something, of which the first is to suffer, with an address of it.
 fn victim(stand: &Stand) -> (usize, Vec<usize>, std::net::IpAddr) {
@@ -186,9 +184,7 @@ fn restarts() -> Result<(), Failed> {
         stand.start(at);
         if round % 2 == 0 {
             // Half of the times it has come as far as meeting the others.
-            stand.until("it has met them", || {
-                (stand.count(at, &["3 machines:"]) > met).then_some(())
-            });
+            stand.wait_until_said_again(at, &["3 machines:"], met);
         }
     }
     stand.wait_until_whole(&stand.all());
@@ -201,8 +197,9 @@ fn restarts() -> Result<(), Failed> {
     stand.lab.machine(at).signal_one(&guardian, Signal::STOP)?;
     stand.kill_all(at);
     assert!(!stand.held(at).is_empty(), "somebody has cleared it");
+    let left = stand.count(at, &["taken off", "has left it behind"]);
     stand.start(at);
     stand.wait_until_whole(&[at]);
-    stand.wait_until_said(at, &["taken off", "has left it behind"]);
+    stand.wait_until_said_again(at, &["taken off", "has left it behind"], left);
     Ok(stand.all_live()?)
 }

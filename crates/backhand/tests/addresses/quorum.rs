@@ -75,8 +75,9 @@ fn parted() -> Result<(), Failed> {
     println!("quorum: nobody answered for {:?}", first.saturating_duration_since(last));
     assert!(first > last, "two had it");
     assert!(taken > ours, "the lease was not waited for: {taken:?}");
+    let met = stand.count(at, &["3 machines:"]);
     stand.lab.join(0)?;
-    stand.wait_until_said(at, &["3 machines:"]);
+    stand.wait_until_said_again(at, &["3 machines:"], met);
     stand.wait_until_whole(&stand.all());
     Ok(stand.all_live()?)
 }
@@ -123,8 +124,9 @@ fn said() -> Result<(), Failed> {
     // It follows from that word, so the lease has not run out.
     assert!(taken < Duration::from_millis(4_100), "{taken:?}");
     let text = std::fs::read_to_string(stand.path(&format!("m{}.toml", at + 1)))?;
+    let met = stand.count(others[0], &["3 machines:"]);
     stand.start_as(at, &text, lab::Spawn::new(crate::support::PROGRAM));
-    stand.wait_until_said(others[0], &["3 machines:"]);
+    stand.wait_until_said_again(others[0], &["3 machines:"], met);
     stand.wait_until_whole(&stand.all());
     Ok(stand.all_live()?)
 }
@@ -140,12 +142,15 @@ fn unsaid() -> Result<(), Failed> {
 
 fn nobody() -> Result<(), Failed> {
     let stand = stand();
+    let alone = ["1 machines:", "there is no majority"];
+    // Each was alone when it was started.
+    let before: Vec<usize> = stand.all().into_iter().map(|i| stand.count(i, &alone)).collect();
     for i in stand.all() {
         stand.lab.machine(i).cut(Cut::PortMute)?;
     }
     stand.until("nobody has it", || stand.map().is_empty().then_some(()));
-    for i in stand.all() {
-        stand.wait_until_said(i, &["there is no majority"]);
+    for (i, before) in before.into_iter().enumerate() {
+        stand.wait_until_said_again(i, &alone, before);
     }
     assert!(stand.map().is_empty());
     for i in stand.all() {
@@ -165,11 +170,9 @@ fn frozen() -> Result<(), Failed> {
     stand.lab.machine(at).freeze()?;
     stand.wait_until_whole(&others);
     println!("quorum: taken from the frozen after {:?}", began.elapsed());
+    let met = stand.count(at, &["3 machines:"]);
     stand.lab.machine(at).thaw()?;
-    stand.wait_until_said(at, &["3 machines:"]);
-    stand.until("it is with the others again", || {
-        (stand.count(at, &["3 machines:"]) > 1).then_some(())
-    });
+    stand.wait_until_said_again(at, &["3 machines:"], met);
     stand.wait_until_whole(&stand.all());
     let trace = asker.finish();
     assert_eq!(trace.doubled(), None, "two had it");

@@ -112,8 +112,12 @@ fn stopped() -> Result<(), Failed> {
     stand.stop(at);
     assert_eq!(router(&stand), Some(1 - at), "{:?}", stand.map());
     flows(&stand, &pings, Instant::now());
+    let met = stand.count(at, &["2 machines:"]);
     start(&mut stand, at);
-    stand.wait_until_said(at, &["2 machines:"]);
+    // The return is part of it: the two meet, and nothing of it moves anything.
+    stand.wait_until_said_again(at, &["2 machines:"], met);
+    let all = gateways().map(|ip| (ip, vec![1 - at]));
+    stand.stays(&all.into(), Duration::from_millis(2_500));
     flows(&stand, &pings, Instant::now());
     let (lost, _) = tell("router stopped", pings);
     assert_eq!(lost, 0);

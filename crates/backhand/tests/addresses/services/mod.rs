@@ -202,8 +202,9 @@ fn mail() -> Result<(), Failed> {
     client.wait_until(&stand, Instant::now(), "mail is taken again", |_| true);
     let killed = Instant::now();
 
+    let met = stand.count(first, &["3 machines:"]);
     stand.start(first);
-    stand.wait_until_said(first, &["3 machines:"]);
+    stand.wait_until_said_again(first, &["3 machines:"], met);
     let second = stand.holder(&stand.all(), v4(1)).expect("one has it");
     stand.stop(second);
     stand.until("the mail server has moved", || (!runs(second)).then_some(()));
