@@ -72,6 +72,7 @@ fn main() -> ExitCode {
         (clocks::TRIALS, also(clocks::may_jump())),
         (database::TRIALS, also(database::servers())),
         (passing::TRIALS, stand::may_pass_on()),
+        (faults::RENAMING, also(faults::may_rename())),
     ];
     let trials =
         std::iter::once((&*all, namespaces.clone())).chain(some).flat_map(|(trials, needs)| {
