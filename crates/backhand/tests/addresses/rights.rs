@@ -8,20 +8,27 @@ use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 use crate::support::PROGRAM;
 
-const WORD: &str = "BACKHAND_TEST_WITHOUT_NETWORK";
+const WORD: &str = "BACKHAND_TEST_WITHOUT";
 
-/// Without the right to manage networks.
-pub(crate) fn without_network() -> Spawn {
-    Spawn::myself().env(WORD, "yes")
+/// The rights that it needs, each with what for.
+pub(crate) const NEEDED: [(&str, &str); 2] =
+    [("CAP_NET_ADMIN", "addresses"), ("CAP_NET_RAW", "announcements")];
+
+/// Without one of these.
+pub(crate) fn without(right: &str) -> Spawn {
+    Spawn::myself().env(WORD, right)
 }
 
 /// Takes over when this process is to drop it; otherwise returns at once.
 pub(crate) fn init() {
-    if std::env::var_os(WORD).is_none() {
-        return;
-    }
+    let Ok(right) = std::env::var(WORD) else { return };
+    let right = match right.as_str() {
+        "CAP_NET_ADMIN" => CapabilitySet::NET_ADMIN,
+        "CAP_NET_RAW" => CapabilitySet::NET_RAW,
+        other => panic!("{WORD}={other}"),
+    };
     // What is not in the bounding set is not regained by `exec`, even for user 0.
-    let error = match remove_capability_from_bounding_set(CapabilitySet::NET_ADMIN) {
+    let error = match remove_capability_from_bounding_set(right) {
         Ok(()) => Command::new(PROGRAM).args(std::env::args_os().skip(1)).env_remove(WORD).exec(),
         Err(error) => error.into(),
     };
