@@ -96,6 +96,9 @@ fn thousand_of_six() -> Result<(), Failed> {
         first_answers.first().unwrap(),
         first_answers.last().unwrap(),
     );
+    // Two seconds are aimed at; the rest is for machines that are busy.
+    let last = *first_answers.last().unwrap();
+    assert!(last < Duration::from_secs(6), "{last:?}");
     let took = each_is_served(&stand, lost.iter().copied());
     println!("and each served over TCP: {took:?} for all, one after the other");
     Ok(stand.all_live()?)

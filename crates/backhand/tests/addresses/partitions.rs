@@ -12,7 +12,7 @@ use crate::support::PATIENCE;
 
 pub(crate) const TRIALS: &[Named] = &[
     ("each_part_of_four_machines_has_everything_and_the_whole_has_each_once", every_pattern),
-    ("a_flapping_carrier_costs_others_nothing_and_ends_well", flapping),
+    ("a_flapping_carrier_stops_no_other_for_a_second_and_ends_well", flapping),
     ("an_interface_set_down_and_up_for_ten_seconds_moves_little_and_ends_well", set_down_and_up),
     ("a_network_that_parts_again_while_it_merges_ends_well", parted_while_merging),
 ];

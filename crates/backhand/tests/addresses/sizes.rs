@@ -107,7 +107,8 @@ fn many(stand: &mut Stand) {
         before.len(),
         stand.shared.len()
     );
-    assert!(all - first < Duration::from_secs(6), "{:?}", all - first);
+    // A second is aimed at; the rest is for machines that are busy.
+    assert!(all - first < Duration::from_secs(3), "{:?}", all - first);
     let began = Instant::now();
     stand.start(0);
     stand.wait_until_even(&stand.all());
