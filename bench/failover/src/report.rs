@@ -64,7 +64,7 @@ struct Key {
 }
 
 /// All samples.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Results {
     samples: Samples<Key>,
     /// How many clusters were measured at the same time.

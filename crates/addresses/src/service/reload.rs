@@ -199,11 +199,14 @@ mod tests {
         }
     }
 
+    /// Makes a key another than it was.
+    type Change = fn(&mut Config);
+
     #[test]
     fn what_needs_a_start_is_said_and_not_half_in_force() {
         let now = config();
         let second = Duration::from_secs(1);
-        let changes: [(&str, fn(&mut Config)); 14] = [
+        let changes: [(&str, Change); 14] = [
             ("group", |next| next.group = spread_wire::GroupName::new(b"other").unwrap()),
             ("daemon", |next| next.daemon = Some(spread_client::Endpoint::Unix("/x".into()))),
             ("private_name", |next| {

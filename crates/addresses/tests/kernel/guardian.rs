@@ -393,7 +393,7 @@ pub(crate) fn only() {
     parent.meet();
     // The next image holds one of the two.
     parent.order("only 10b");
-    let mut watch = watch(false);
+    let mut watch = watch();
     parent.kill();
     until_removed(&mut watch, &set("10b"));
     stays(&mut watch, &set("10a"), SUSPICION);
