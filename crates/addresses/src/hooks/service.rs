@@ -18,6 +18,8 @@ use crate::config::{Hook, HookRun};
 const MAX_WAITING: usize = 8;
 /// Runs that nobody waits for any more, since they do not even die. With so many a disk is away, and more of them help nobody.
 const MAX_STUCK: usize = 16;
+/// What stops something when the service ends is waited for as long as its limit says, but not longer than this.
+const LAST_LIMIT: Duration = Duration::from_secs(30);
 /// How long after SIGKILL a run is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
@@ -128,8 +130,8 @@ impl Hooks {
         }
     }
 
-    /// Lets what waits and runs come to its end for so long, then kills what runs, but for what stops something: that goes on by
-    /// itself. Gives what became of each.
+    /// Lets what waits and runs come to its end for so long, then kills what runs, but for what stops something: that has its own
+    /// limit, and goes on by itself if that is longer than half a minute. Gives what became of each.
     pub async fn finish(mut self, within: Duration) -> Vec<HookDone> {
         let mut all = Vec::new();
         let deadline = Instant::now() + within;
@@ -146,6 +148,16 @@ impl Hooks {
         }
         let deadline = Instant::now() + KILL_AFTER;
         while self.running.iter().any(|running| running.stopped) || !self.done.is_empty() {
+            match timeout_at(deadline, self.next()).await {
+                Ok(done) => all.push(done),
+                Err(_) => break,
+            }
+        }
+        // What stops something ends by its own limit, if that is not long.
+        let limits = self.running.iter().map(|running| running.job.hook.timeout);
+        let longest = limits.max().unwrap_or_default().min(LAST_LIMIT) + KILL_AFTER;
+        let deadline = Instant::now() + longest;
+        while self.running.iter().any(|running| !running.stopped) || !self.done.is_empty() {
             match timeout_at(deadline, self.next()).await {
                 Ok(done) => all.push(done),
                 Err(_) => break,

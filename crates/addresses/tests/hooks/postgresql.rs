@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use addresses::config::{Hook, HookEvent, HookRun, HookSets};
 use addresses::hooks::{HookDone, Outcome};
@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use testkit::trial::Needs;
 
 use crate::support::{call, eventually, once};
+
+/// How long a standby may take to have what its primary has.
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The folder of the newest server there is.
 fn programs() -> Option<PathBuf> {
@@ -147,11 +150,31 @@ impl Database {
         fs::read_to_string(log).unwrap_or_default()
     }
 
+    /// Nobody brings it back as a standby any more: until then a server that is stopped is started again.
+    fn is_left_alone(&self) {
+        let line = |path: PathBuf| fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+        let settings = format!("/follow\0{}\0", self.settings.display());
+        eventually(&format!("{} is left alone", self.folder.display()), || {
+            let all = fs::read_dir("/proc").unwrap().flatten();
+            !all.map(|entry| line(entry.path())).any(|line| line.contains(&settings))
+        });
+    }
+
     /// It is a standby that has what the primary has.
     fn follows(&self, rows: &str) {
-        eventually(&format!("{} follows\n{}", self.folder.display(), self.log()), || {
+        let follows = || {
             self.ask("select pg_is_in_recovery(), (select count(*) from t)") == format!("t|{rows}")
-        });
+        };
+        let end = Instant::now() + FOLLOWS_WITHIN;
+        while !follows() {
+            assert!(
+                Instant::now() < end,
+                "{} does not follow\n{}",
+                self.folder.display(),
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -252,6 +275,7 @@ pub(crate) fn one_primary() {
     b.follows("4");
 
     // B missed a row that A has, and A is there as a standby: B takes it from A before it becomes the primary.
+    b.is_left_alone();
     b.stop("fast");
     a.ask("insert into t values (5)");
     a.down();
@@ -266,6 +290,7 @@ pub(crate) fn one_primary() {
 
     // A primary that dies with what nobody else has, of which another goes on with something else, and that is back at once, before
     // the other one's control file tells its timeline: what only it has is thrown away.
+    a.is_left_alone();
     a.stop("fast");
     b.ask("insert into t values (7), (8), (9)");
     b.stop("immediate");

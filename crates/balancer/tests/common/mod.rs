@@ -3,6 +3,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -362,15 +364,20 @@ struct Ports {
 }
 
 impl Ports {
+    /// Below those that the kernel gives to whoever wants any, and in a part for each process that tests at the same time.
     fn free() -> Self {
-        let udp = || std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let announce = udp().local_addr().unwrap().port();
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let one = || {
+            let next = std::process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Relaxed));
+            10_000 + (next % 22_000) as u16
+        };
         // Both UDP and TCP must be free.
-        let exchange = (0..100)
-            .map(|_| udp().local_addr().unwrap().port())
-            .find(|&port| port != announce && TcpListener::bind(("127.0.0.1", port)).is_ok())
-            .unwrap();
-        Self { announce, exchange }
+        let free = |port: &u16| {
+            std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok()
+                && TcpListener::bind(("127.0.0.1", *port)).is_ok()
+        };
+        let mut ports = std::iter::repeat_with(one).filter(free);
+        Self { announce: ports.next().unwrap(), exchange: ports.next().unwrap() }
     }
 }
 
