@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used)] // A failed unwrap in a helper of tests is a failed test with its line.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -142,18 +142,24 @@ fn its_control_page_shows_the_machines_and_takes_no_order_while_it_tells_its_sto
     assert_eq!(ended(demo), "");
 }
 
+/// A demonstration with machines of its own and what it says; `None` where namespaces are not allowed.
+fn in_namespaces(place: &Path) -> Option<(Child, Lines<BufReader<ChildStdout>>)> {
+    let mut demo = command(place, &["--port", "0"]).spawn().unwrap();
+    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let machines = told(&mut said, " machines: ");
+    if !machines.contains("loopback") {
+        return Some((demo, said));
+    }
+    eprintln!("not tried: {machines}");
+    signal(&demo, Signal::INT);
+    ended(demo);
+    None
+}
+
 #[test]
 fn its_addresses_are_answered_for_where_namespaces_are_allowed() {
     let place = tempfile::tempdir().unwrap();
-    let mut demo = command(place.path(), &["--port", "0"]).spawn().unwrap();
-    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
-    let machines = told(&mut said, " machines: ");
-    if machines.contains("loopback") {
-        eprintln!("not tried: {machines}");
-        signal(&demo, Signal::INT);
-        ended(demo);
-        return;
-    }
+    let Some((demo, mut said)) = in_namespaces(place.path()) else { return };
     assert!(told(&mut said, "addresses for clients").contains("10.77.0.101 to 10.77.0.104"));
     let status = told(&mut said, "  status  ");
     let control = told(&mut said, "  control  ");
@@ -184,15 +190,7 @@ fn answers(parts: &serde_json::Value, address: &str) -> Option<String> {
 #[test]
 fn a_cable_pulled_by_a_click_moves_an_address_and_the_strip_shows_it() {
     let place = tempfile::tempdir().unwrap();
-    let mut demo = command(place.path(), &["--port", "0"]).spawn().unwrap();
-    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
-    let machines = told(&mut said, " machines: ");
-    if machines.contains("loopback") {
-        eprintln!("not tried: {machines}");
-        signal(&demo, Signal::INT);
-        ended(demo);
-        return;
-    }
+    let Some((demo, mut said)) = in_namespaces(place.path()) else { return };
     let control = told(&mut said, "  control  ").rsplit(' ').next().unwrap().to_owned();
     // Before that the buttons are the story's own.
     told(&mut said, "It goes on until you press Ctrl-C");
