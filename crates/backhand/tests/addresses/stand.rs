@@ -190,7 +190,10 @@ impl Stand {
     }
 
     fn control(&self, i: usize) -> PathBuf {
-        self.path(&format!("{}.vip", self.lab.machine(i).name()))
+        // In a folder of its own: a program that opens one in a folder keeps others from that for the moment.
+        let folder = self.path(&format!("{}.run", self.lab.machine(i).name()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder.join("vip")
     }
 
     /// What machine `i` says to `backhand vip` with these words; it has to be able to do it.
