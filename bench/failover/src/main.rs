@@ -14,9 +14,7 @@ mod server;
 mod system;
 mod watch;
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -40,9 +38,6 @@ struct Args {
     /// Runs of each fault with each system
     #[arg(long)]
     runs: Option<usize>,
-    /// How many clusters are measured at the same time, 1 to 8; what costs processor time is measured alone in any case
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=8))]
-    at_once: u16,
     /// A short run: two of each
     #[arg(long)]
     quick: bool,
@@ -99,8 +94,8 @@ fn main() -> Result<()> {
     };
     let load = bench_common::load_before()?;
     let version = keepalived.as_deref().map(packages::version);
-    let run = Run {
-        results: Mutex::new(Results::open(&args.json, args.add, load, version, args.at_once)?),
+    let mut run = Run {
+        results: Results::open(&args.json, args.add, load, version)?,
         programs: Programs { backhand: binary, keepalived },
         only: args.only.clone(),
         logs: args.logs.clone(),
@@ -108,15 +103,15 @@ fn main() -> Result<()> {
     };
     let runs = args.runs.unwrap_or(if args.quick { 2 } else { 20 });
     for turn in 0..runs {
-        eprintln!("run {} of {runs}", turn + 1);
-        run.faults(&systems, turn, args.at_once)?;
         for system in systems.clone() {
+            eprintln!("run {} of {runs}: {}", turn + 1, system.name());
+            run.faults(system, turn)?;
             run.idle(system)?;
             run.many(system, args.many)?;
         }
-        run.results().write(&args.json, &args.table)?;
+        run.results.write(&args.json, &args.table)?;
     }
-    println!("{}", run.results().tables());
+    println!("{}", run.results.tables());
     Ok(())
 }
 
@@ -134,7 +129,7 @@ fn systems(args: &Args) -> Result<Vec<System>> {
 
 /// Everything that one run needs to know.
 struct Run {
-    results: Mutex<Results>,
+    results: Results,
     programs: Programs,
     only: Vec<String>,
     logs: Option<PathBuf>,
@@ -146,13 +141,8 @@ impl Run {
         self.only.is_empty() || self.only.iter().any(|only| name.contains(only.as_str()))
     }
 
-    fn results(&self) -> MutexGuard<'_, Results> {
-        // Whoever panicked has added whole samples.
-        self.results.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Measures something in a new cluster, again if it did not come about.
-    fn measured<T>(&self, what: &str, measure: impl Fn(&Programs) -> Result<T>) -> Result<T> {
+    fn measured<T>(&mut self, what: &str, measure: impl Fn(&Programs) -> Result<T>) -> Result<T> {
         let mut tried = 1;
         loop {
             match measure(&self.programs) {
@@ -160,55 +150,31 @@ impl Run {
                 Err(error) if tried < TRIES => eprintln!("  {what}, again: {error:#}"),
                 Err(error) => return Err(error.context(what.to_owned())),
             }
-            self.results().void();
+            self.results.void();
             tried += 1;
         }
     }
 
-    /// Each fault with each system, so many at the same time.
-    fn faults(&self, systems: &[System], turn: usize, at_once: u16) -> Result<()> {
-        let with = |fault: Fault| systems.iter().map(move |system| (*system, fault));
-        let applies = |(system, fault): &(System, Fault)| {
-            self.wanted(fault.name()) && fault.applies(system.is_ours(), &self.programs)
-        };
-        let all: VecDeque<(System, Fault)> =
-            Fault::ALL.into_iter().flat_map(with).filter(applies).collect();
-        let left = Mutex::new(all);
-        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let work = || {
-            while let Some((system, fault)) = next() {
-                self.measure(system, fault, turn)?;
+    fn faults(&mut self, system: System, turn: usize) -> Result<()> {
+        for fault in Fault::ALL {
+            let name = fault.name();
+            if !self.wanted(name) || !fault.applies(system.is_ours(), &self.programs) {
+                continue;
             }
-            Ok(())
-        };
-        std::thread::scope(|scope| {
-            let all: Vec<_> = (0..at_once).map(|_| scope.spawn(work)).collect();
-            let ended = all.into_iter().map(|one| match one.join() {
-                Ok(ended) => ended,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            ended.collect()
-        })
-    }
-
-    fn measure(&self, system: System, fault: Fault, turn: usize) -> Result<()> {
-        let mut seen = self.fault(system, fault, turn)?;
-        let mut tried = 1;
-        while seen.has_blinked() && tried < TRIES {
-            eprintln!(
-                "  {}, {}, again: the clients were kept waiting by other work",
-                system.name(),
-                fault.name()
-            );
-            self.results().void();
-            tried += 1;
-            seen = self.fault(system, fault, turn)?;
+            let mut seen = self.fault(system, fault, turn)?;
+            let mut tried = 1;
+            while seen.has_blinked() && tried < TRIES {
+                eprintln!("  {name}, again: the clients were kept waiting by other work");
+                self.results.void();
+                tried += 1;
+                seen = self.fault(system, fault, turn)?;
+            }
+            self.take(name, system, fault, &seen);
         }
-        self.take(system, fault, &seen);
         Ok(())
     }
 
-    fn fault(&self, system: System, fault: Fault, turn: usize) -> Result<Seen> {
+    fn fault(&mut self, system: System, fault: Fault, turn: usize) -> Result<Seen> {
         let (name, logs, every) = (fault.name(), self.logs.clone(), self.every);
         self.measured(name, |programs| {
             let wanted = Wanted { addresses: system::three(), spread: true };
@@ -221,10 +187,9 @@ impl Run {
         })
     }
 
-    fn take(&self, system: System, fault: Fault, seen: &Seen) {
-        let name = fault.name();
-        let add = |metric: Metric, length: Length| {
-            self.results().add(name, &system.name(), metric, length.millis, length.ended);
+    fn take(&mut self, name: &str, system: System, fault: Fault, seen: &Seen) {
+        let mut add = |metric: Metric, length: Length| {
+            self.results.add(name, &system.name(), metric, length.millis, length.ended);
         };
         let count = |count: usize| Length { millis: count as f64, ended: true };
         let kinds: [(Option<&Connections>, [Metric; 3]); 2] = [
@@ -251,8 +216,7 @@ impl Run {
         };
         let cold = seen.cold.as_ref().map(show).unwrap_or_default();
         eprintln!(
-            "  {}, {name}: warm {}; cold {cold}; two {:.0} ms{}; gone {:.1} ms{}",
-            system.name(),
+            "  {name}: warm {}; cold {cold}; two {:.0} ms{}; gone {:.1} ms{}",
             show(&seen.warm),
             seen.doubled.millis,
             if seen.doubled.ended { "" } else { " and on" },
@@ -261,7 +225,7 @@ impl Run {
         );
     }
 
-    fn idle(&self, system: System) -> Result<()> {
+    fn idle(&mut self, system: System) -> Result<()> {
         if !self.wanted("idle") {
             return Ok(());
         }
@@ -269,12 +233,12 @@ impl Run {
             let wanted = Wanted { addresses: system::three(), spread: true };
             idle::percent(&Cluster::start(system, programs, wanted)?)
         })?;
-        eprintln!("  {}, idle: {percent:.3} %", system.name());
-        self.results().add("idle", &system.name(), Metric::Idle, percent, true);
+        eprintln!("  idle: {percent:.3} %");
+        self.results.add("idle", &system.name(), Metric::Idle, percent, true);
         Ok(())
     }
 
-    fn many(&self, system: System, count: u16) -> Result<()> {
+    fn many(&mut self, system: System, count: u16) -> Result<()> {
         for v4 in [true, false] {
             let name = format!("many, {count} IPv{}", if v4 { 4 } else { 6 });
             // The others differ from these in when they notice, not in how long they take then.
@@ -284,13 +248,13 @@ impl Run {
             }
             let seen = self.measured(&name, |programs| many::run(system, programs, count, v4))?;
             let all = seen.missing == 0;
-            eprintln!("  {}, {name}: {seen:?}", system.name());
+            eprintln!("  {name}: {seen:?}");
             for (metric, value) in [
                 (Metric::ManyFirst, seen.first),
                 (Metric::ManyAll, seen.last),
                 (Metric::ManySpread, seen.last - seen.first),
             ] {
-                self.results().add(&name, &system.name(), metric, value, all);
+                self.results.add(&name, &system.name(), metric, value, all);
             }
         }
         Ok(())

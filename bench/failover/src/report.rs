@@ -6,8 +6,6 @@ use anyhow::Result;
 use bench_common::{Cell, Samples};
 use serde::{Deserialize, Serialize};
 
-use crate::system::System;
-
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,11 +63,7 @@ struct Key {
 
 /// All samples.
 #[derive(Debug, Default)]
-pub(crate) struct Results {
-    samples: Samples<Key>,
-    /// How many clusters were measured at the same time.
-    at_once: u16,
-}
+pub(crate) struct Results(Samples<Key>);
 
 impl Results {
     /// Those of an earlier run, to be added to, or none.
@@ -78,9 +72,8 @@ impl Results {
         add: bool,
         load: f64,
         keepalived: Option<String>,
-        at_once: u16,
     ) -> Result<Self> {
-        Ok(Self { samples: Samples::open(json, add, load, keepalived)?, at_once })
+        Samples::open(json, add, load, keepalived).map(Self)
     }
 
     /// Adds a sample. The first of a run replaces those of earlier runs.
@@ -92,23 +85,23 @@ impl Results {
         value: f64,
         ended: bool,
     ) {
-        self.samples.add(Key { case: case.into(), system: system.into(), metric }, value, ended);
+        self.0.add(Key { case: case.into(), system: system.into(), metric }, value, ended);
     }
 
     /// Counts a measurement that failed.
     pub(crate) fn void(&mut self) {
-        self.samples.void += 1;
+        self.0.void += 1;
     }
 
     pub(crate) fn write(&self, json: &Path, table: &Path) -> Result<()> {
-        let all = &self.samples;
+        let all = &self.0;
         let beside = all.rival.as_deref().unwrap_or("no keepalived");
         let runs = all.cells.iter().map(|cell| cell.samples.len()).max().unwrap_or(0);
         let head = format!(
             "# Addresses that move\n\nMade by `cargo run --release -p bench-failover`; what is compared and how stands in `bench/failover/README.md`.\n\
-             Machine: {}; {beside}; load average before the runs at most {:.2}. Median / largest of {runs} interleaved runs, clusters measured at the same time: {}. `>` means that it had not ended when \
+             Machine: {}; {beside}; load average before the runs at most {:.2}. Median / largest of {runs} interleaved runs. `>` means that it had not ended when \
              nobody looked any more, in so many of the runs as stand behind it. Measurements that failed and were made again: {}.\n",
-            all.machine, all.load_before, self.at_once, all.void,
+            all.machine, all.load_before, all.void,
         );
         all.write(json, table, &(head + &self.tables()))
     }
@@ -124,7 +117,7 @@ impl Results {
     fn table(&self, metric: Metric) -> Option<String> {
         let mut cases: Vec<&str> = Vec::new();
         let mut systems: Vec<&str> = Vec::new();
-        let here = || self.samples.cells.iter().filter(|cell| cell.key.metric == metric);
+        let here = || self.0.cells.iter().filter(|cell| cell.key.metric == metric);
         for Cell { key, .. } in here() {
             if !cases.contains(&key.case.as_str()) {
                 cases.push(&key.case);
@@ -136,9 +129,6 @@ impl Results {
         if cases.is_empty() {
             return None;
         }
-        // Which of those that ran at the same time came to its end first does not matter.
-        let known = System::ALL.map(System::name);
-        systems.sort_by_key(|name| known.iter().position(|one| one == name));
         let mut text =
             format!("| | {} |\n|---|{}\n", systems.join(" | "), "--:|".repeat(systems.len()));
         for case in cases {
