@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -38,6 +39,10 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
+/// How long the lock of a folder is waited for, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(5);
+
 /// The file of a socket, removed at the end if it is still the same one.
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -66,20 +71,9 @@ pub(super) fn open(path: &Path) -> Result<(UnixListener, SocketFile), OpenError>
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("/"));
     std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(system)?;
-    // Of two programs that start at once, one looks and replaces after the other. Whoever holds the folder's lock for long is
-    // not waited for.
+    // Of two programs that start at once, one looks and replaces after the other.
     let lock = File::open(folder).map_err(system)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(system(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "another program is opening one in the same folder at this moment",
-            )));
-        }
-        // Not every file system has locks.
-        Err(TryLockError::Error(_)) => {}
-    }
+    wait_for(&lock).map_err(system)?;
     match std::fs::symlink_metadata(path) {
         Ok(meta) if !meta.file_type().is_socket() => {
             return Err(OpenError::NoSocket(path.to_owned()));
@@ -109,6 +103,26 @@ pub(super) fn open(path: &Path) -> Result<(UnixListener, SocketFile), OpenError>
     Ok((OwnedFd::from(socket).into(), file))
 }
 
+/// Waits for the lock of a folder. It is held for as long as it takes to make a socket; whoever holds it for long has another reason
+/// and is not waited for. There is no call that waits for a lock and gives up.
+fn wait_for(lock: &File) -> io::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            // Not every file system has locks.
+            Err(TryLockError::Error(_)) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(AGAIN),
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    format!("another program has had its folder locked for {PATIENCE:?}"),
+                ));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +135,18 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         drop(file);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn whoever_opens_one_in_the_same_folder_at_the_same_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = File::open(folder.path()).unwrap();
+        lock.lock().unwrap();
+        let path = folder.path().join("s");
+        assert!(open(&path).is_err_and(|error| error.to_string().contains("locked")));
+        let opens = std::thread::spawn(move || open(&path).map(|_| ()));
+        lock.unlock().unwrap();
+        opens.join().unwrap().unwrap();
     }
 
     #[test]
