@@ -395,7 +395,7 @@ impl Worker {
                 for (_, outcome) in outcomes.iter_mut().filter(|(one, _)| some.contains(one)) {
                     *outcome = Err(STALE.to_owned());
                 }
-                self.take_off(&some);
+                self.forfeit(&some);
             }
         }
         if !v4 {
@@ -448,13 +448,13 @@ impl Worker {
 
     fn remove(&mut self) {
         let part: Vec<Address> = self.removing.drain(..self.removing.len().min(200)).collect();
-        self.take_off(&part);
+        self.reset(&part);
+        self.forfeit(&part);
         self.tell(Done::Removed(part));
     }
 
-    /// Takes these off, after what is connected to them was reset, and forgets them.
-    fn take_off(&mut self, part: &[Address]) {
-        // First the connections: a reset needs the address that it comes from.
+    /// Resets what is connected to these, while they are there: a reset needs the address that it comes from.
+    fn reset(&mut self, part: &[Address]) {
         let ips: BTreeSet<IpAddr> = part.iter().map(|address| address.ip).collect();
         if let Some(connections) = &mut self.connections {
             match connections.reset(&ips, RESETTING) {
@@ -465,6 +465,11 @@ impl Worker {
                 Err(error) => self.tell(Done::Trouble(error.to_string())),
             }
         }
+    }
+
+    /// Takes these off at once and forgets them: what may be another's already has no time for connections.
+    fn forfeit(&mut self, part: &[Address]) {
+        let ips: BTreeSet<IpAddr> = part.iter().map(|address| address.ip).collect();
         self.held.retain(|address, _| !part.contains(address));
         match self.kernel.delete(part) {
             Ok(results) => {
@@ -551,7 +556,7 @@ impl Worker {
                 let (off, rest): (Vec<Address>, Vec<Address>) = part.into_iter().partition(under);
                 part = rest;
                 if !off.is_empty() {
-                    self.take_off(&off);
+                    self.forfeit(&off);
                     self.tell(Done::Doubt(off));
                 }
             }
@@ -559,7 +564,7 @@ impl Worker {
                 self.renewing.clear();
                 self.round = None;
                 let all: Vec<Address> = self.held.keys().copied().collect();
-                self.take_off(&all);
+                self.forfeit(&all);
                 self.tell(Done::Gap(all));
                 return;
             }
