@@ -10,7 +10,6 @@ use vip::SetKey;
 use super::air::Claimed;
 use super::holding::{Holding, State};
 use super::places::Place;
-use super::report::BY_A_STRANGER;
 use super::run::Service;
 use super::worker::Job;
 use crate::kernel::sysctl::{Flux, arp_flux};
@@ -39,7 +38,8 @@ impl Service {
                 let head = self.holdings.by_ip(address.ip).map(|(_, holding)| holding.set.head());
                 if defended || self.seldom(format!("stranger {}", address.ip)) {
                     let what = if defended { "; told so, and kept" } else { "; kept" };
-                    self.alarm(head, format!("{} is used {BY_A_STRANGER} {mac}{what}; give that machine another address", address.ip));
+                    self.alarm(head, format!("{} is used by a stranger at {mac}{what}; give that machine another address", address.ip));
+                    self.decisions.of_a_stranger();
                 }
             }
         }

@@ -9,7 +9,6 @@ use vip::SetKey;
 use super::air::Asked;
 use super::clock;
 use super::holding::State;
-use super::report::BY_A_STRANGER;
 use super::run::Service;
 use super::worker::{Done, Job, Terms};
 use crate::config::HookEvent;
@@ -253,10 +252,11 @@ impl Service {
                 let Some(holding) = self.holdings.sets.remove(&key) else { return };
                 holding.placed.iter().for_each(|placed| self.air.cancel(placed.said()));
                 let why = format!(
-                    "{} is in use {BY_A_STRANGER} {mac}; give that machine another address",
+                    "{} is in use by a stranger at {mac}; give that machine another address",
                     address.ip
                 );
                 self.failed(now, key, holding.set.head(), why);
+                self.decisions.of_a_stranger();
             }
         }
     }

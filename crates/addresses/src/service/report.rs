@@ -51,9 +51,6 @@ pub struct Counters {
     pub hooks: BTreeMap<String, (u64, u64, Duration)>,
 }
 
-/// In each sentence that tells of a stranger with an address of ours.
-pub(super) const BY_A_STRANGER: &str = "by a stranger at";
-
 /// Something that was decided or that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -67,13 +64,8 @@ pub struct Decision {
     pub what: String,
     /// Whether somebody should look.
     pub alarm: bool,
-}
-
-impl Decision {
     /// Whether it tells of a stranger with an address of ours.
-    pub fn tells_of_a_stranger(&self) -> bool {
-        self.alarm && self.what.contains(BY_A_STRANGER)
-    }
+    pub stranger: bool,
 }
 
 /// Everything.
@@ -130,7 +122,15 @@ impl Decisions {
             self.last.pop_front();
         }
         let at = SystemTime::now();
-        self.last.push_back(Decision { number: self.number, at, head, what, alarm });
+        let stranger = false;
+        self.last.push_back(Decision { number: self.number, at, head, what, alarm, stranger });
+    }
+
+    /// The last one was of a stranger with an address of ours.
+    pub(super) fn of_a_stranger(&mut self) {
+        if let Some(last) = self.last.back_mut() {
+            last.stranger = true;
+        }
     }
 
     pub(super) fn above(&self, number: u64) -> Vec<Decision> {

@@ -286,7 +286,7 @@ fn sentences(report: &Report) -> Vec<String> {
 
 /// A stranger, as long as a word of him is remembered: what was counted once stays counted when he has long gone.
 fn stranger<'a>(times: u64, mut latest: impl Iterator<Item = &'a Decision>) -> Option<String> {
-    let last = latest.find(|decision| decision.tells_of_a_stranger())?;
+    let last = latest.find(|decision| decision.stranger)?;
     Some(format!("{} (heard {times} times since this program was started).", last.what))
 }
 
@@ -306,6 +306,7 @@ mod tests {
             head: None,
             what: what.into(),
             alarm: true,
+            stranger: what.contains("stranger"),
         };
         let other = decision(2, "m1 cannot have 192.0.2.1");
         let strange = |n| decision(n, &format!("192.0.2.{n} is used by a stranger at 02:00; kept"));
