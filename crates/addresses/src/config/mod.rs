@@ -55,9 +55,6 @@ pub const FRAMES_PER_SECOND: u32 = 20_000;
 pub const DEFAULT_SOCKET: &str = "/run/backhand/addresses.sock";
 /// The UDP port of guardians' last words, if nothing else is said.
 pub const GUARDIAN_PORT: u16 = 4447;
-/// How late the kernel may be in removing an address whose time has run out: measured. What others may count on is
-/// [`Config::lease`] and this.
-pub const EXPIRY_LATE: Duration = Duration::from_millis(1100);
 
 /// The group of [`DEFAULT_GROUP`].
 pub(crate) fn default_group() -> GroupName {

@@ -15,9 +15,6 @@ use super::{Check, CheckKind, HOOKS_MAX, Hook, HookEvent, HookRun, HookSets, Set
 
 /// Longest text that is looked for in a body, in bytes.
 const CONTAINS_MAX: usize = 1024;
-/// How much longer than the kernel's lease a lost holder is waited for: the kernel is late, and the last word of the bus may have been
-/// so old when it was renewed.
-const BEYOND_LEASE: Duration = Duration::from_millis(1_400);
 
 impl Found {
     pub(super) fn health(&mut self, section: &AddressesSection) -> Vec<Check> {
@@ -152,7 +149,7 @@ impl Found {
 
     /// A machine that dies is waited for no longer than a lease, whatever its programs take to stop.
     pub(super) fn slow_to_stop(&mut self, hooks: &[Hook], sets: &[Set], lease: Duration) {
-        let waited = lease + BEYOND_LEASE;
+        let waited = vip::Settings { valid: lease, ..vip::Settings::default() }.lease();
         for set in sets.iter().filter(|set| set.quorum) {
             let of_it = |hook: &&Hook| match &hook.sets {
                 HookSets::All => true,

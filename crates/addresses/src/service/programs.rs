@@ -10,7 +10,7 @@ use super::clock;
 use super::holding::State;
 use super::places::Place;
 use super::run::Service;
-use super::setup::{FRESH, FRESH_BY_ECHO};
+use super::setup::{FRESH, FRESH_BY_ECHO, settings};
 use super::stopping::Stopped;
 use crate::config::{self, HookEvent, HookRun, HookSets};
 use crate::guardian::Program;
@@ -171,7 +171,7 @@ impl Service {
 
     /// How long others wait for this machine when it is lost ([`vip::Settings::lease`]).
     pub(super) fn whole_lease(&self) -> Duration {
-        self.fresh() + self.config.lease + vip::settings::EXPIRY_LATE
+        settings(&self.config, self.fresh()).lease()
     }
 
     /// What the guardian has to know of a set before the kernel gets it.

@@ -9,7 +9,7 @@ use vip::SetKey;
 use super::holding::Holding;
 use super::places::Place;
 use super::run::Service;
-use super::setup::{FRESH, FRESH_BY_ECHO, kernel_addresses, keyed, settings};
+use super::setup::{kernel_addresses, keyed, settings};
 use super::worker::Job;
 use crate::config::{self, Config};
 
@@ -26,8 +26,7 @@ impl Service {
         self.managed = kernel_addresses(&self.config).collect();
         self.hear_farewells();
         self.hold_as_listed();
-        let fresh = if self.echo_only { FRESH_BY_ECHO } else { FRESH };
-        self.vip.reload(now, settings(&self.config, fresh));
+        self.vip.reload(now, settings(&self.config, self.fresh()));
         self.share_at = self.config.share_neighbours_every.map(|_| now);
         self.note(None, "the configuration was read again".into());
         self.interfaces_changed(now, &BTreeSet::new());
