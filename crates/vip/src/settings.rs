@@ -26,7 +26,7 @@ pub struct Identity {
     pub boot: u64,
     /// The address by which historical tools name the machine.
     pub shown: Option<IpAddr>,
-    /// Hardware addresses of its interfaces, at most 64.
+    /// Hardware addresses of its interfaces. Others are told the first 64.
     pub macs: Vec<[u8; 6]>,
 }
 

@@ -367,8 +367,8 @@ impl Vip {
         self.finish(now);
     }
 
-    /// These are the hardware addresses of this machine's interfaces now, at most 64: a card may come later or get another. The
-    /// others tell peers from strangers by them.
+    /// These are the hardware addresses of this machine's interfaces now: a card may come later or get another. The others tell peers
+    /// from strangers by them.
     pub fn handle_macs(&mut self, now: Instant, macs: Vec<[u8; 6]>) {
         if self.identity.macs != macs {
             self.identity.macs = macs;

@@ -6,9 +6,6 @@ use std::net::IpAddr;
 use crate::config;
 use crate::kernel::Link;
 
-/// Most hardware addresses that a machine says it has.
-const MACS_MAX: usize = 64;
-
 /// Where an address goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -41,7 +38,7 @@ impl Places {
 
     /// The hardware addresses by which the others know this machine.
     pub(super) fn macs(&self) -> Vec<[u8; 6]> {
-        self.links().filter_map(|link| link.mac).take(MACS_MAX).collect()
+        self.links().filter_map(|link| link.mac).collect()
     }
 
     pub(super) fn link(&self, index: u32) -> Option<&Link> {
