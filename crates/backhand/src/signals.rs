@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What a user or a supervisor asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// SIGINT or SIGTERM, with [`each_and_quit`] also SIGQUIT: come to an end.
+    /// SIGINT or SIGTERM, with [`every`] also SIGQUIT: come to an end.
     End,
     /// SIGHUP: reopen files. See [`on_end`] for what it means where there are none.
     Reopen,
@@ -19,9 +19,9 @@ pub(crate) fn each(tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
     listening(&[], tell)
 }
 
-/// The same with SIGQUIT, which otherwise is the system's affair.
-pub(crate) fn each_and_quit(tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
-    listening(&[Also::Quit], tell)
+/// The same with SIGQUIT, which otherwise is the system's affair, and with SIGUSR2.
+pub(crate) fn every(tell: impl FnMut(Ask) + Send + 'static) -> Result<()> {
+    listening(&[Also::Quit, Also::Upgrade], tell)
 }
 
 /// The same with SIGUSR2, which ends other programs.

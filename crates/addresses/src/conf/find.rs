@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use super::{Ask, Mistake, Parsed, TEXT_MAX, parse};
+use super::{Ask, Mistake, Parsed, TEXT_MAX, draft, meaning, mistake, parse};
 use crate::config::program;
 
 /// Where it is looked for if the command line names none: as the original was built by its documents, in this order.
@@ -54,6 +54,19 @@ pub struct Found {
     pub parsed: Parsed,
 }
 
+/// What whoever asks a running service needs of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The file.
+    pub file: PathBuf,
+    /// The control socket that it names.
+    pub socket: Option<PathBuf>,
+    /// Whether addresses of IPv6 are among those that can be read.
+    pub six: bool,
+    /// Without a socket, the mistakes of form as people read them: it may stand where nothing could be read.
+    pub unread: String,
+}
+
 /// Reads the file that was named and no other; or else `/etc/wackamole.conf`; or else `wackamole.conf` here. `machine` is what
 /// this machine is called.
 ///
@@ -66,28 +79,66 @@ pub fn read(named: Option<&Path>, here: &Path, machine: &str) -> Result<Found, F
     read_from(named, &PLACES.map(PathBuf::from), here, machine)
 }
 
+/// Looks for the control socket in the file that [`read`] would read. The rest of it is not judged: no module is looked for, and
+/// no name; the service may have been started in another folder, or be the original, which had Perl.
+///
+/// # Errors
+/// The file is not there or cannot be read, or nobody can listen at what it names.
+pub fn control(named: Option<&Path>) -> Result<Control, FileError> {
+    control_from(named, &PLACES.map(PathBuf::from), Path::new(""))
+}
+
+fn control_from(
+    named: Option<&Path>,
+    usual: &[PathBuf],
+    here: &Path,
+) -> Result<Control, FileError> {
+    let (path, text) = first(named, usual, here)?;
+    asked(&path, &text).map_err(|mistakes| FileError::Mistaken { path, text, mistakes })
+}
+
+fn asked(file: &Path, text: &str) -> Result<Control, Vec<Mistake>> {
+    let draft = draft(text)?;
+    let socket = meaning::control(&draft).map_err(|mistake| vec![mistake])?;
+    let six = draft.sets.iter().flat_map(|(set, _)| set).any(|(text, _)| text.ip.is_ipv6());
+    let unread = match socket {
+        Some(_) => String::new(),
+        None => rendered(file, text, &mistake::in_order(draft.mistakes)),
+    };
+    Ok(Control { file: file.to_owned(), socket, six, unread })
+}
+
 fn read_from(
     named: Option<&Path>,
     usual: &[PathBuf],
     here: &Path,
     machine: &str,
 ) -> Result<Found, FileError> {
+    let (path, text) = first(named, usual, here)?;
+    let mut module = |folder: &Path, file: &str| program::module(&here.join(folder), file);
+    let mut ask = Ask { resolve: &mut resolve, module: &mut module };
+    match parse(&text, machine, &mut ask) {
+        Ok(parsed) => Ok(Found { path, parsed }),
+        Err(mistakes) => Err(FileError::Mistaken { path, text, mistakes }),
+    }
+}
+
+/// The file that counts, and its text.
+fn first(
+    named: Option<&Path>,
+    usual: &[PathBuf],
+    here: &Path,
+) -> Result<(PathBuf, String), FileError> {
     let places = named.map_or(usual.to_vec(), |named| vec![named.to_owned()]);
     // By their parts, so that no `.` stands in the middle.
     let places: Vec<PathBuf> =
         places.iter().map(|place| here.join(place).components().collect()).collect();
     for path in &places {
-        let text = match text_of(path) {
-            Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => continue,
+        match text_of(path) {
+            Ok(text) => return Ok((path.clone(), text)),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(FileError::Unreadable { path: path.clone(), error }),
-        };
-        let mut module = |folder: &Path, file: &str| program::module(&here.join(folder), file);
-        let mut ask = Ask { resolve: &mut resolve, module: &mut module };
-        return match parse(&text, machine, &mut ask) {
-            Ok(parsed) => Ok(Found { path: path.clone(), parsed }),
-            Err(mistakes) => Err(FileError::Mistaken { path: path.clone(), text, mistakes }),
-        };
+        }
     }
     Err(FileError::Nowhere(places))
 }
@@ -146,6 +197,34 @@ mod tests {
         std::fs::write(&places[0], "Grupp = a\n").unwrap();
         let error = read_from(None, &places, Path::new(""), "m").unwrap_err().to_string();
         assert!(error.contains("etc:1:1") && error.contains("did you mean Group?"), "{error}");
+    }
+
+    #[test]
+    fn whoever_asks_needs_the_socket_and_nothing_else_is_judged() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("w.conf");
+        let of = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            control_from(Some(&file), &[], Path::new(""))
+        };
+        let rest = "Prefer nobody.invalid\nRunDynamic gone:up on up\nRunDynamic Pkg::up on up\nPerlUse Pkg\n\
+                    VIFs { eth0:10.0.0.300/32 eth0:[fd00::1]/64\nGrupp = a\n";
+        for text in [format!("{rest}Control = /run/a\n"), format!("Control = /run/a\n{rest}'open")]
+        {
+            let found = of(&text).unwrap();
+            assert_eq!(found.socket, Some("/run/a".into()), "{text}");
+            assert!(found.file == file && found.six && found.unread.is_empty(), "{found:?}");
+        }
+        let found = of("Control = \"\"\n").unwrap();
+        assert!(found.socket.is_none() && !found.six && found.unread.is_empty(), "{found:?}");
+        // It may stand where nothing could be read.
+        let found = of("Group = 'wack1\nControl = /run/a\n").unwrap();
+        assert!(found.socket.is_none() && found.unread.contains("w.conf:1:9"), "{found:?}");
+        let error = of("Control = run/a\n").unwrap_err().to_string();
+        assert!(error.contains("w.conf:1:11") && error.contains("is no whole path"), "{error}");
+        std::fs::remove_file(&file).unwrap();
+        let error = control_from(Some(&file), &[], Path::new("")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read "), "{error}");
     }
 
     #[test]

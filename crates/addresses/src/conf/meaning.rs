@@ -23,6 +23,9 @@ use crate::config::{
 /// Most hosts that are looked up: each may take seconds.
 pub(super) const LOOKUPS_MAX: usize = 64;
 
+/// Bits of the network around an address of IPv4 without an `n`, whatever its length is, as with the original.
+const NET: u8 = 24;
+
 /// Judges what is written. The configuration is of use only if no mistake is noted.
 pub(super) fn judge(
     mut draft: Draft<'_>,
@@ -38,6 +41,22 @@ pub(super) fn judge(
     (config, judge.mistakes)
 }
 
+/// The control socket, if one is written. The rest is not looked at.
+pub(super) fn control(draft: &Draft<'_>) -> Result<Option<PathBuf>, Mistake> {
+    let Some(token) = draft.control.filter(|token| !token.text.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(token.text);
+    let fault = match token.text.contains('\0') {
+        true => Some(("a path has no NUL".into(), "take it out".into())),
+        false => bad_socket(&path),
+    };
+    match fault {
+        Some((message, remedy)) => Err(Mistake::new(&token, message, remedy)),
+        None => Ok(Some(path)),
+    }
+}
+
 struct Judge {
     mistakes: Vec<Mistake>,
     assumed: Vec<String>,
@@ -46,8 +65,12 @@ struct Judge {
 
 impl Judge {
     fn wrong(&mut self, token: &Token<'_>, message: impl Into<String>, remedy: impl Into<String>) {
+        self.note(Mistake::new(token, message, remedy));
+    }
+
+    fn note(&mut self, mistake: Mistake) {
         if self.mistakes.len() < MANY {
-            self.mistakes.push(Mistake::new(token, message, remedy));
+            self.mistakes.push(mistake);
         }
     }
 
@@ -117,7 +140,7 @@ impl Judge {
         }
         if let Some(facility) = draft.log_facility {
             self.warnings.push(format!(
-                "LogFacility = {}: as with the original it changes nothing; the log goes to standard error, and whoever takes it from there decides where it belongs",
+                "LogFacility = {}: as with the original it changes nothing; the log goes to the system's with the facility daemon, or with -d to standard error",
                 facility.text.escape_debug()
             ));
         }
@@ -166,29 +189,37 @@ impl Judge {
     }
 
     fn control(&mut self, draft: &Draft<'_>) -> Option<PathBuf> {
-        let token = draft.control.filter(|token| !token.text.is_empty())?;
-        let path = PathBuf::from(token.text);
-        let fault = match token.text.contains('\0') {
-            true => Some(("a path has no NUL".into(), "take it out".into())),
-            false => bad_socket(&path),
-        };
-        if let Some((message, remedy)) = fault {
-            self.wrong(&token, message, remedy);
-        }
-        Some(path)
+        control(draft).unwrap_or_else(|mistake| {
+            self.note(mistake);
+            None
+        })
     }
 
     fn sets(&mut self, draft: &mut Draft<'_>) -> (Vec<Set>, LeftOut) {
-        let sets = std::mem::take(&mut draft.sets).into_iter().map(|(addresses, place)| Written {
+        let written = std::mem::take(&mut draft.sets);
+        // Filled in behind the judge: where nobody has written a network, nobody has said where it ends.
+        let unsaid: HashSet<IpAddr> = written
+            .iter()
+            .flat_map(|(addresses, _)| addresses)
+            .filter(|(text, _)| text.ip.is_ipv4() && text.net.is_none())
+            .map(|(text, _)| text.ip)
+            .collect();
+        let written = written.into_iter().map(|(addresses, place)| Written {
             name: None,
             addresses: addresses.into_iter().map(|(text, token)| (text, false, token)).collect(),
             kernel: true,
             quorum: false,
             place,
         });
-        judge::sets(sets.collect(), &mut |place, message, remedy| {
+        let (mut sets, left_out) = judge::sets(written.collect(), &mut |place, message, remedy| {
             self.wrong(place, message, remedy)
-        })
+        });
+        for address in sets.iter_mut().flat_map(|set| &mut set.addresses) {
+            if unsaid.contains(&address.ip) {
+                address.net = NET;
+            }
+        }
+        (sets, left_out)
     }
 
     fn prefer(

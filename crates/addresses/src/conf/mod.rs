@@ -1,7 +1,8 @@
 //! `wackamole.conf`: the configuration file of the original, in full.
 //!
 //! [`parse`] turns a text into the same checked [`Config`] as the section `[addresses]`, or tells every mistake with line,
-//! column and remedy; [`read`] finds the file first. Exit statuses are the caller's.
+//! column and remedy; [`read`] finds the file first. [`control`] is for those who only ask a running service. Exit statuses
+//! are the caller's.
 //!
 //! Both spellings of everything, in any case; what is not written is as the manual has it, not as the original daemon had it
 //! (`Mature` 5s, `Interval` 4s). Where the original misread, this does not: `h` is hours, `=` needs no blanks, a number of
@@ -24,7 +25,7 @@ mod words;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-pub use find::{FileError, Found, read};
+pub use find::{Control, FileError, Found, control, read};
 pub use mistake::{MISTAKES_MAX, Mistake};
 
 use base::Place;
@@ -47,7 +48,8 @@ pub struct Ask<'a> {
 pub struct Parsed {
     /// The checked configuration.
     pub config: Config,
-    /// Whether the daemon of the bus is written: then it counts, whatever the command line says, as with the original.
+    /// Whether the daemon of the bus is written. With the original it counted then, whatever the command line said; here the
+    /// command line counts.
     pub spread_is_written: bool,
 }
 
@@ -57,6 +59,18 @@ pub struct Parsed {
 /// Every mistake that can be told apart, in the order of the file, at least one and at most [`MISTAKES_MAX`] and a last one
 /// that says how many there are besides.
 pub fn parse(text: &str, machine: &str, ask: &mut Ask<'_>) -> Result<Parsed, Vec<Mistake>> {
+    let draft = draft(text)?;
+    let spread_is_written = draft.spread.is_some();
+    let (config, mistakes) = meaning::judge(draft, machine, ask);
+    if mistakes.is_empty() {
+        Ok(Parsed { config, spread_is_written })
+    } else {
+        Err(mistake::in_order(mistakes))
+    }
+}
+
+/// What is written, which nobody has judged, with the mistakes of form.
+fn draft(text: &str) -> Result<parser::Draft<'_>, Vec<Mistake>> {
     if text.len() > TEXT_MAX {
         return Err(vec![Mistake {
             place: Place::default(),
@@ -69,11 +83,5 @@ pub fn parse(text: &str, machine: &str, ask: &mut Ask<'_>) -> Result<Parsed, Vec
     let mut draft = parser::parse(&tokens);
     misread.append(&mut draft.mistakes);
     draft.mistakes = misread;
-    let spread_is_written = draft.spread.is_some();
-    let (config, mistakes) = meaning::judge(draft, machine, ask);
-    if mistakes.is_empty() {
-        Ok(Parsed { config, spread_is_written })
-    } else {
-        Err(mistake::in_order(mistakes))
-    }
+    Ok(draft)
 }

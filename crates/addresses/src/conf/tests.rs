@@ -122,6 +122,34 @@ fn all_spellings_in_any_case_and_directives_that_add_up() {
 }
 
 #[test]
+fn the_network_around_an_address_is_a_24_unless_another_is_written() {
+    let config = parsed(
+        "VIFs { eth0:10.1.1.5/8 eth0:10.1.2.5/16 eth0:10.1.3.0/32 eth0:10.1.4.9/28 eth0:10.1.5.5/16n20 eth0:[fd00::1]/48 }\nNotify { eth0:10.0.0.0/8 }",
+    )
+    .config;
+    let addresses = config.sets.iter().map(|set| &set.addresses[0]);
+    let nets: Vec<(u8, u8)> = addresses.map(|one| (one.prefix, one.net)).collect();
+    assert_eq!(nets, [(8, 24), (16, 24), (32, 24), (28, 24), (16, 20), (48, 48)]);
+}
+
+#[test]
+fn a_set_of_more_addresses_than_can_move_as_one_is_told() {
+    let set = |n: u8| {
+        let all: Vec<String> = (1..=n).map(|i| format!("eth0:10.1.0.{i}/32")).collect();
+        format!("VIFs {{\n  {{ {} }}\n}}\n", all.join(" "))
+    };
+    assert_eq!(
+        told(&(set(65) + "Prefer 10.1.0.1\n")),
+        [
+            "line 2, column 3: \"{\": this set has 65 addresses, and at most 64 can move as one; leave some out, or make two sets of it"
+        ]
+    );
+    let config = parsed(&set(64)).config;
+    let ips: Vec<IpAddr> = config.sets[0].addresses.iter().map(|address| address.ip).collect();
+    assert!(vip::Set::new(&ips).is_some());
+}
+
+#[test]
 fn of_a_scalar_that_stands_twice_the_last_counts_and_it_is_said() {
     let config = parsed("Group = a\ngroup = b\nMature = 1s\n").config;
     assert_eq!(config.group.as_bytes(), b"b");
@@ -246,6 +274,7 @@ fn a_log_facility_changes_nothing_and_that_is_said() {
     assert!(
         warnings.len() == 1
             && warnings[0].starts_with("LogFacility = daemon: as with the original")
+            && warnings[0].contains("goes to the system's with the facility daemon")
     );
 }
 

@@ -45,7 +45,7 @@ pub enum ClientError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "start the service (`backhand run` with [addresses]), or name its socket with --socket or its configuration with --config"
+            "start the service (`backhand run` with [addresses]), or name its configuration with --config or its socket with --socket, which for wackamole is the path of its Control"
         }
         io::ErrorKind::ConnectionRefused => "the program that made it has ended; start it again",
         io::ErrorKind::PermissionDenied => "ask as root or as the user of the service",

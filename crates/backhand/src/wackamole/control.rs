@@ -1,7 +1,6 @@
 //! `wackatrl`: asks a running `wackamole`, in the historical language, so that it may also be the original.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use addresses::conf;
@@ -27,18 +26,18 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let found = match conf::read(line.file.as_deref(), Path::new(""), &super::machine()) {
+    let found = match conf::control(line.file.as_deref()) {
         Ok(found) => found,
         Err(error) => {
             say(&format!("{program}: {error}\n"));
             return Ok(ExitCode::from(MISTAKE));
         }
     };
-    let config = found.parsed.config;
-    let Some(path) = config.control else {
+    let Some(path) = found.socket else {
         say(&format!(
-            "{program}: {} names no control socket; write Control = /var/run/wack.it\n",
-            found.path.display()
+            "{}{program}: {} names no control socket; write Control = /var/run/wack.it\n",
+            found.unread,
+            found.file.display()
         ));
         return Ok(ExitCode::from(MISTAKE));
     };
@@ -65,7 +64,7 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
         return Err(anyhow!("wackamole did not accept the order"));
     }
     print(&listing(&client.historical_table()?))?;
-    if config.sets.iter().flat_map(|set| &set.addresses).any(|one| one.ip.is_ipv6()) {
+    if found.six {
         say(&format!(
             "addresses of IPv6 are not in this list; see `backhand vip list --socket {}`\n",
             path.display()

@@ -105,7 +105,7 @@ fn serve(
     }
     let name = config.private_name;
     let (tell, told) = channel();
-    signals::each_and_quit(move |ask| {
+    signals::every(move |ask| {
         // The receiver lives as long as the program runs; after that nobody needs to know.
         let _ = tell.send(ask);
     })?;
@@ -127,10 +127,17 @@ fn serve(
         (Err(error), None) => return Err(error),
     };
     let (running, _pid_file) = running;
-    while let Ok(Ask::Reopen) = told.recv() {
-        match read(line, here, name) {
-            Ok((config, _)) => running.handle.reload(config),
-            Err(error) => warn!("the addresses stay as they are: {error}"),
+    while let Ok(ask) = told.recv() {
+        match ask {
+            Ask::Reopen => match read(line, here, name) {
+                Ok((config, _)) => running.handle.reload(config),
+                Err(error) => warn!("the addresses stay as they are: {error}"),
+            },
+            // Whoever is used to `backhand run` would otherwise end it, and not in order.
+            Ask::Upgrade => warn!(
+                "wackamole is not upgraded in place and goes on as it is; stop it (SIGTERM) and start it again: others take what is held here meanwhile"
+            ),
+            Ask::End => break,
         }
     }
     info!("others take what is held here; a second signal lets go of it at once");

@@ -68,7 +68,7 @@ Exit status: 0 done; 1 could not; 2 a mistake in the command line or the file.
 pub(super) fn control_usage(program: &str) -> String {
     format!(
         "Usage: {program} [-c file] [-l | -f | -s]
-  -c file    the configuration that wackamole was started with
+  -c file    the configuration that wackamole was started with; only its Control counts
   -l         list the addresses and who has them
   -f         fail: let everything go and stay away until told otherwise
   -s         succeed: come back

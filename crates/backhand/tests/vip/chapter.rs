@@ -140,6 +140,12 @@ fn six() -> Result<(), Failed> {
     until("it is read again", || {
         stage.log(0, "wackamole").contains("the configuration was read again").then_some(())
     });
+    // What upgrades the whole program in place does not end this one.
+    programs[0].signal_alone(Signal::USR2)?;
+    until("it says that it is not upgraded in place", || {
+        stage.log(0, "wackamole").contains("is not upgraded in place").then_some(())
+    });
+    assert!(programs[0].is_running(), "{}", stage.log(0, "wackamole"));
     assert_eq!(listing(&stage, 0), settled);
 
     // Each word to end lets others take over, and is no failure.
@@ -176,6 +182,14 @@ fn background() -> Result<(), Failed> {
     // It serves already, though it holds nothing yet.
     let list = stage.run(0, "wackatrl", &["-c", &conf, "-l"]).well();
     assert_eq!(list.matches("Owner: ").count(), 6, "{list}");
+    // Whoever asks needs the socket; the rest of the file may be of another folder, another network, or the original.
+    let rest = "Prefer nobody.invalid\nModuleDir = gone\nRunDynamic gone:up on up\nRunDynamic Pkg::up on up\nPerlUse Pkg\n";
+    let asked = stage.write("asked.conf", &CONF.replace("Prefer None\n", rest));
+    let list = stage.run(0, "wackatrl", &["-c", asked.to_str().unwrap(), "-l"]).well();
+    assert_eq!(list.matches("Owner: ").count(), 6, "{list}");
+    // Whoever asks in the usual place is told of the other.
+    let told = stage.vip(0, &["list"]).ill(1);
+    assert!(told.contains("--socket, which for wackamole is the path of its Control"), "{told}");
     let here = until("it has all", || {
         let here = stage.here(0, &vips());
         (here.len() == 6).then_some(here)
@@ -220,6 +234,16 @@ fn mistakes() -> Result<(), Failed> {
     told("wackamole", &["-d", "-c", "/nowhere.conf"], &["cannot read /nowhere.conf"]);
     told("wackamole", &["-d", "-s", "web1:1", "-c", conf], &["-s: "]);
     told("wackatrl", &["-c", conf, "-l"], &["names no control socket; write Control ="]);
+    let bad = stage.write("bad.conf", "Control = wack.it\n");
+    told("wackatrl", &["-c", bad.to_str().unwrap(), "-l"], &["is no whole path"]);
+    let open = stage.write("open.conf", "Group = 'wack1\nControl = /run/wack.it\n");
+    let open = open.to_str().unwrap();
+    told("wackatrl", &["-c", open, "-l"], &["is not closed", "names no control socket"]);
+    // What is not needed to ask is not judged, and so no mistake.
+    let rest = "Prefer nobody.invalid\nRunDynamic gone:up on up\nControl = /run/wack.it\n";
+    let rest = stage.write("rest.conf", rest);
+    let nobody = stage.run(0, "wackatrl", &["-c", rest.to_str().unwrap(), "-l"]).ill(1);
+    assert!(nobody.contains("Perhaps wackamole is not running?"), "{nobody}");
     told("wackatrl", &["-c", conf], &["write one of -l, -f and -s", "Usage: wackatrl"]);
     let version = stage.run(0, "wackamole", &["-v"]).well();
     assert!(version.starts_with("wackamole (backhand "), "{version}");
