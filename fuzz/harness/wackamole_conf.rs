@@ -38,7 +38,7 @@ pub fn run(data: &[u8]) {
 fn accepted(config: &Config) {
     let mut known = HashSet::new();
     for set in &config.sets {
-        assert!(!set.addresses.is_empty() && set.kernel && !set.quorum);
+        assert!((1..=64).contains(&set.addresses.len()) && set.kernel && !set.quorum);
         for address in &set.addresses {
             let bits = if address.ip.is_ipv4() { 32 } else { 128 };
             assert!((1..=bits).contains(&address.prefix) && (1..=bits).contains(&address.net));

@@ -1,9 +1,12 @@
-//! What holds for sets of addresses in both notations: no address twice, none that cannot move, no preference for nothing.
+//! What holds for sets of addresses in both notations: no address twice, none that cannot move, no set too large for the core, no
+//! preference for nothing.
 //!
 //! `P` is where something is written: a key of `backhand.toml`, or a word of a `wackamole.conf`.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use vip::ADDRESSES_PER_SET_MAX;
 
 use super::block::{Block, bits};
 use super::values::AddressText;
@@ -68,7 +71,16 @@ pub(crate) fn sets<P>(written: Vec<Written<P>>, tell: &mut Tell<'_, P>) -> (Vec<
             }
             addresses.push(address(text, source));
         }
-        if !addresses.is_empty() && count <= ADDRESSES_MAX {
+        // The core knows no larger one: it would be held by nobody.
+        let fits = addresses.len() <= ADDRESSES_PER_SET_MAX;
+        if !fits {
+            let message = format!(
+                "this set has {} addresses, and at most {ADDRESSES_PER_SET_MAX} can move as one",
+                addresses.len()
+            );
+            tell(&set.place, message, "leave some out, or make two sets of it".into());
+        }
+        if !addresses.is_empty() && fits && count <= ADDRESSES_MAX {
             sets.push(Set { name: set.name, addresses, kernel: set.kernel, quorum: set.quorum });
         } else {
             left_out.addresses.extend(addresses.iter().map(|address| address.ip));

@@ -134,7 +134,7 @@ pub struct Config {
 pub struct Set {
     /// What people call it; unique.
     pub name: Option<String>,
-    /// Its addresses, at least one; none is in two sets.
+    /// Its addresses, at least one and at most [`vip::ADDRESSES_PER_SET_MAX`]; none is in two sets.
     pub addresses: Vec<Address>,
     /// Whether the addresses are put on interfaces; if not, only hooks are run.
     pub kernel: bool,

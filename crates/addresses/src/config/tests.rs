@@ -344,6 +344,26 @@ fn more_addresses_than_possible_are_told_once() {
 }
 
 #[test]
+fn a_set_of_more_addresses_than_can_move_as_one_is_told_and_what_names_it_is_no_second_mistake() {
+    let some = |n: u8| (1..=n).map(|i| format!("\"10.1.0.{i}\"")).collect::<Vec<_>>().join(",");
+    let hook = "[[hook]]\nevent = \"on up\"\ncommand = [\"/bin/sh\"]\nsets = [";
+    for (text, place) in [
+        (format!("list = [[{}]]\nprefer = [\"10.1.0.1\"]", some(65)), "list[0]"),
+        (format!("[[set]]\nname = \"big\"\naddresses = [{}]\n{hook}\"big\"]", some(65)), "set[0]"),
+    ] {
+        let message = "this set has 65 addresses, and at most 64 can move as one; leave some out, or make two sets of it";
+        assert_eq!(told(&text), [format!("addresses.{place}: {message}")]);
+    }
+    for text in [format!("list = [[{}]]", some(64)), format!("[[set]]\naddresses = [{}]", some(64))]
+    {
+        let config = config(&text);
+        let ips: Vec<IpAddr> = config.sets[0].addresses.iter().map(|address| address.ip).collect();
+        // The core has no set that it cannot be.
+        assert_eq!(vip::Set::new(&ips).map(|set| set.addresses().len()), Some(64));
+    }
+}
+
+#[test]
 fn a_majority_must_be_possible_and_wanted() {
     let set = "[[set]]\naddresses = [\"10.0.0.1\"]\nquorum = true\n";
     assert_eq!(
