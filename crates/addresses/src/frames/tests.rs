@@ -140,6 +140,22 @@ fn an_announcement_is_said_in_every_form_that_equipment_takes() {
 }
 
 #[test]
+fn a_router_says_in_every_advertisement_that_it_is_one() {
+    let host: IpAddr = "fd00::1".parse().unwrap();
+    let directed = To::Directed(Host { ip: host, mac: Some(HOST), ping: false });
+    let address = Address { interface: 3, ip: VIP6.into() };
+    for (router, flags) in [(false, 0x20), (true, 0xa0)] {
+        let mut out = vec![defence(OWN, VIP6.into(), router)];
+        for kind in [To::Broadcast, directed] {
+            let said = Announcement { address, kind, why: Why::Refresh };
+            announcement(&said, OWN, router, &mut out);
+        }
+        let said: Vec<u8> = out.iter().map(|frame| frame.as_bytes()[58]).collect();
+        assert_eq!(said, [flags; 3]);
+    }
+}
+
+#[test]
 fn a_ping_is_the_historical_one() {
     let frame = ping(OWN, VIP.into(), [10, 0, 0, 1].into(), HOST).unwrap();
     let header = "4500001c00000000400166d70a00000a0a000001";

@@ -6,7 +6,7 @@
 //! - [`Kernel`]: adds, renews, deletes and lists addresses; lists links and neighbours.
 //! - [`Watch`]: says what changes, whoever changed it.
 //! - [`Connections`]: resets what is connected to an address that goes.
-//! - [`sysctl`]: the one setting of the kernel that leases need, and one that makes addresses unreachable.
+//! - [`sysctl`]: the one setting of the kernel that leases need, one that makes addresses unreachable, and whether it is a router.
 //! - [`capabilities`]: gives up all powers but two, and says which are missing.
 //!
 //! What was measured stands at [`Kernel::add`].

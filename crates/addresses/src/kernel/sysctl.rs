@@ -4,6 +4,7 @@
 //!   secondaries.
 //! - `ip_nonlocal_bind` is not touched: a program that binds an address before it is here needs it, ours do not.
 //! - `arp_ignore`, `arp_announce` are not touched: see [`Flux`].
+//! - `forwarding` of IPv6 is not touched: see [`forwards_ipv6`].
 
 use std::fs;
 use std::io;
@@ -83,6 +84,18 @@ pub fn arp_flux(interface: &str) -> Result<Flux, Error> {
     })
 }
 
+/// Whether the kernel forwards packets of IPv6 that come in by this interface. Then it calls itself a router in its own
+/// advertisements there, and who hears another say for the same address that it is none stops using it as one (RFC 4861 section
+/// 7.2.5).
+///
+/// # Errors
+/// When the setting cannot be read, as where there is no IPv6.
+pub fn forwards_ipv6(interface: &str) -> Result<bool, Error> {
+    // For its answers the kernel takes the interface's own alone; one of all is written to each interface.
+    let setting = read(&format!("/proc/sys/net/ipv6/conf/{}/forwarding", named(interface)?))?;
+    Ok(setting != "0")
+}
+
 /// A name that is one and leads out of no folder.
 fn named(interface: &str) -> Result<&str, Error> {
     let sound = !interface.is_empty()
@@ -109,6 +122,7 @@ mod tests {
     fn a_name_that_is_a_path_is_refused() {
         for name in ["", ".", "..", "../all", "eth0/x", "a-name-far-too-long"] {
             assert!(promote_secondaries(name).is_err(), "{name}");
+            assert!(forwards_ipv6(name).is_err(), "{name}");
         }
         let missing = promote_secondaries("nowhere0").unwrap_err().to_string();
         assert!(missing.contains("conf/nowhere0/promote_secondaries"), "{missing}");

@@ -16,6 +16,7 @@ use vip::neighbours::{Mac, Neighbours};
 use super::places::Places;
 use crate::config::{Config, Notify};
 use crate::frames::{self, Family, Frame, Heard, Hindrance, PacketSocket};
+use crate::kernel::sysctl::forwards_ipv6;
 
 /// Frames given to the network in one turn, so that nothing else waits for long.
 const FRAMES_AT_ONCE: usize = 512;
@@ -40,6 +41,8 @@ pub(super) enum Asked {
 pub(super) struct Air {
     sockets: BTreeMap<(u32, bool), AsyncFd<PacketSocket>>,
     macs: BTreeMap<u32, Mac>,
+    /// Interfaces at which the kernel calls itself a router of IPv6, and so do we.
+    routers: BTreeSet<u32>,
     /// Frames that a socket had no room for.
     waiting: BTreeMap<(u32, bool), Vec<Frame>>,
     announcer: Announcer,
@@ -67,6 +70,7 @@ impl Air {
         Self {
             sockets: BTreeMap::new(),
             macs: BTreeMap::new(),
+            routers: BTreeSet::new(),
             waiting: BTreeMap::new(),
             announcer: Announcer::new(announce),
             conflicts: Conflicts::new(vip::conflict::Settings { seed, ..Default::default() }),
@@ -88,6 +92,7 @@ impl Air {
     ) -> Vec<String> {
         self.macs = places.links().filter_map(|link| Some((link.index, Mac(link.mac?)))).collect();
         self.conflicts.set_ours(self.macs.values().copied());
+        self.routers = routers(places, used);
         self.sockets.retain(|key, _| used.contains(key));
         let mut trouble = Vec::new();
         for key in used {
@@ -205,9 +210,10 @@ impl Air {
         {
             let address = announcement.address;
             let Some(mac) = self.macs.get(&address.interface) else { continue };
+            let router = self.routers.contains(&address.interface);
             let some = frames.entry((address.interface, address.ip.is_ipv4())).or_default();
             let before = some.len();
-            frames::announcement(&announcement, *mac, false, some);
+            frames::announcement(&announcement, *mac, router, some);
             count += some.len() - before;
             match announcement.kind {
                 vip::announce::Kind::Broadcast => self.sent.0 += 1,
@@ -287,7 +293,8 @@ impl Air {
                 Verdict::Apart { machine } => claimed.push(Claimed::Apart(address(ip), machine)),
                 Verdict::Stranger { mac, defend } => {
                     if let Some(own) = self.macs.get(&event.interface).filter(|_| defend) {
-                        defences.push(frames::defence(*own, ip, false));
+                        let router = self.routers.contains(&event.interface);
+                        defences.push(frames::defence(*own, ip, router));
                     }
                     claimed.push(Claimed::Stranger { address: address(ip), mac, defended: defend });
                 }
@@ -310,6 +317,16 @@ fn awaited(socket: PacketSocket) -> Result<AsyncFd<PacketSocket>, String> {
     #[allow(unsafe_code)]
     let awaited = unsafe { AsyncFd::register(socket) };
     awaited.map_err(|error| error.to_string())
+}
+
+/// The interfaces with addresses of version 6 at which the kernel forwards what others send.
+fn routers(places: &Places, used: &BTreeSet<(u32, bool)>) -> BTreeSet<u32> {
+    let forwards = |index: &u32| {
+        // Where it cannot be read there is no IPv6 to be forwarded.
+        places.link(*index).is_some_and(|link| forwards_ipv6(&link.name).unwrap_or(false))
+    };
+    let six = used.iter().filter(|(_, is_four)| !is_four).map(|(index, _)| *index);
+    six.filter(forwards).collect()
 }
 
 /// The notify list with the interfaces' present numbers.
