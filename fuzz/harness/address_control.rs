@@ -68,8 +68,8 @@ fn shown(bytes: &[u8]) {
 #[allow(dead_code)] // Used to write the corpus.
 pub fn recorded() -> Vec<(String, Vec<u8>)> {
     use addresses::control::{
-        AddressRow, Can, CandidateRow, DecisionRow, ErrorKind, Explained, MachineRow, SetRow,
-        SetState,
+        AddressRow, Can, CandidateRow, CheckRow, ConflictsRow, CountersRow, DecisionRow, ErrorKind,
+        Explained, HookRow, MachineRow, SetRow, SetState,
     };
 
     let head = std::net::IpAddr::from([10, 1, 1, 100]);
@@ -130,6 +130,19 @@ pub fn recorded() -> Vec<(String, Vec<u8>)> {
         machines: vec![machine],
         sets: vec![set.clone()],
         decision: 7,
+        checks: vec![CheckRow {
+            name: "web".into(),
+            healthy: None,
+            why: Some("refused".into()),
+            since_ms: 8,
+            took_ms: 2,
+        }],
+        counters: CountersRow {
+            came: [("lost".into(), 3)].into(),
+            conflicts: ConflictsRow { strangers: 1, ..ConflictsRow::default() },
+            hooks: [("page".into(), HookRow { runs: 2, failures: 1, took_ms: 40 })].into(),
+            ..CountersRow::default()
+        },
     };
     let named =
         |name: &str, choice: u8, bytes: &[u8]| (name.to_owned(), [&[choice], bytes].concat());
@@ -154,14 +167,22 @@ pub fn recorded() -> Vec<(String, Vec<u8>)> {
         machines: Vec::new(),
         moves: vec!["\u{1b}[2J".into()],
     };
-    let decision =
-        DecisionRow { number: 7, at_ms: 1, set: some(), what: "mature".into(), alarm: false };
+    let decision = DecisionRow {
+        number: 7,
+        at_ms: 1,
+        set: some(),
+        what: "mature".into(),
+        alarm: false,
+        reason: Some("lost".into()),
+        from: vec!["m2".into(), "m3".into()],
+        to: some(),
+    };
     let records = historical::answer(&table);
     for (name, answer) in [
         ("table", Answer::Table(Box::new(table))),
         ("explained", Answer::Explained { sets: vec![explained] }),
         ("ordered", Answer::Ordered { machine: "m1".into(), set: None }),
-        ("decision", Answer::Decision(decision)),
+        ("decision", Answer::Decision(Box::new(decision))),
         ("error", Answer::Error { kind: ErrorKind::NoSet, message: "a\nb".into() }),
     ] {
         all.push(named(&format!("answer-{name}"), 1, &answer.line()));

@@ -24,6 +24,7 @@ pub(crate) enum Command {
     ///
     /// SIGTERM or Ctrl-C drains: no new connection is accepted, requests in progress end, then the program does. A second one
     /// stops at once. SIGHUP reopens the access log, and takes keys and limits of `[bus]` and the section `[addresses]` again.
+    /// SIGUSR2 upgrades: addresses go to the others, clients are served to the end, and the program that is there now takes over.
     Run(RunArgs),
     /// Read a configuration, report every mistake in it, and print what it means
     Check(CheckArgs),
@@ -88,7 +89,7 @@ pub(crate) enum BusCommand {
 pub(crate) struct VipArgs {
     #[command(flatten)]
     pub(crate) at: VipSocket,
-    /// Print JSON: one object, or one a line
+    /// Print JSON: one object, or one a line; what could not be done is one on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -98,7 +99,7 @@ pub(crate) struct VipArgs {
 // Which service is asked. What a doc comment said here would replace what the command says.
 #[derive(Debug, Args)]
 pub(crate) struct VipSocket {
-    /// The control socket of the service [default: addresses.socket of the configuration, else /run/backhand/addresses.sock]
+    /// The control socket of the service, for wackamole the path of its Control [default: addresses.socket of the configuration, else /run/backhand/addresses.sock]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) socket: Option<PathBuf>,
     /// The configuration that names the socket [default: ./backhand.toml, else /etc/backhand/backhand.toml]
@@ -118,8 +119,8 @@ pub(crate) enum VipCommand {
     },
     /// Let a machine hold nothing any more, for maintenance: its addresses go to others, each before it leaves here
     ///
-    /// It lasts until `undrain` or until the machine's program is started again. Without another machine that can have them, addresses
-    /// stay where they are.
+    /// It lasts until `undrain`, through restarts; only where there is no state directory that can be written (as with wackamole),
+    /// until the machine's program is started again. Without another machine that can have them, addresses stay where they are.
     Drain {
         /// A machine's name; this one if left out
         machine: Option<String>,
@@ -144,7 +145,8 @@ pub(crate) enum VipCommand {
     },
     /// Print decisions as they happen, with their numbers
     ///
-    /// A gap between numbers says that some were forgotten before they could be told.
+    /// Numbers go on when the service is started again, with a gap. Any other gap says that some were forgotten before they could be
+    /// told.
     Watch {
         /// Begin with what is remembered of decisions after this number; 0 for all [default: only what happens from now on]
         #[arg(long, value_name = "NUMBER")]

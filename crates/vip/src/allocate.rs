@@ -171,6 +171,9 @@ fn inherit(table: &mut Table, from: usize, to: usize) {
     let row = &mut table.rows[to];
     if row.quorum && row.destined().is_none() && pending.is_some() {
         row.pending = row.pending.max(pending);
+        if !lost.is_empty() && row.blocked_by.is_none() {
+            row.reason = Reason::Lost;
+        }
         row.lost.extend(lost);
         row.waits = true;
     }
@@ -194,7 +197,10 @@ pub(crate) fn fill(
             continue;
         };
         row.owner = Some(at);
-        row.reason = if row.pending.is_some() { Reason::Lost } else { Reason::Unowned };
+        // Who takes over from a lost holder does so because of that, however long its lease was waited for.
+        if row.reason != Reason::Lost {
+            row.reason = Reason::Unowned;
+        }
         row.since = now;
         counts[at] += 1;
         given.push(row.set.key());

@@ -11,19 +11,30 @@ use core::time::Duration;
 use base::Instant;
 
 use crate::allocate;
-use crate::message::{LOST_MAX, MACS_MAX, Message, SETS_MAX, Said, State};
+use crate::message::{LOST_MAX, MACS_MAX, MEMBERS_MAX, Message, SETS_MAX, Said, State};
 use crate::peer::Peer;
 use crate::quorum;
 use crate::reason::Reason;
 use crate::set::{Set, SetKey};
-use crate::table::{Member, Moving, Row, Table};
+use crate::table::{May, Member, Moving, Row, Table};
 use crate::vip::{Able, Event, Hold, Holder, Phase, Service, View, ViewId, Vip};
 
 impl Vip {
-    /// The members of the group have changed.
-    pub fn handle_view(&mut self, now: Instant, view: View) {
-        if view.me >= view.members.len() || view.members.len() > crate::message::MEMBERS_MAX {
+    /// The members of the group have changed. A view without this machine changes nothing. Of more than 1,024 members, all machines
+    /// take the first 1,024 for the group, since the order is the same everywhere; a machine behind them lets everything go.
+    pub fn handle_view(&mut self, now: Instant, mut view: View) {
+        if view.me >= view.members.len() {
             return;
+        }
+        if view.members.len() > MEMBERS_MAX {
+            let (members, left_out) = (view.members.len(), view.me >= MEMBERS_MAX);
+            self.events.push_back(Event::Crowded { members, left_out });
+            if left_out {
+                self.step_out(now, Reason::Excluded);
+                self.handle_connected(now);
+                return;
+            }
+            view.members.truncate(MEMBERS_MAX);
         }
         self.listen(now);
         self.remember_lost(now, &view.members);
@@ -143,6 +154,7 @@ impl Vip {
             epoch: self.memory.epoch,
             uncertain: self.memory.uncertain.map(|until| until.since(now)).unwrap_or_default(),
             quorum: settings.quorum.clone(),
+            heard: self.heard_of_quorum(),
         };
         let held =
             |key: SetKey| self.locals.get(&key).is_some_and(|local| local.hold != Hold::Removing);
@@ -342,6 +354,7 @@ impl Vip {
             lost.runs.retain(|boot, _| !boots.contains(boot));
             !lost.runs.is_empty()
         });
+        self.hear_of_quorum(&BTreeSet::new());
         self.settle_claims(now, &claims);
         self.wait_for_leases(now);
         self.count_view();
@@ -430,6 +443,21 @@ impl Vip {
                 row.pending = row.pending.max(self.uncertain);
             }
             row.waits = row.quorum && row.pending.is_some();
+            if !row.lost.is_empty() {
+                row.reason = Reason::Lost;
+            }
+        }
+    }
+
+    /// The sets that are under quorum now.
+    fn under_quorum(&self) -> BTreeSet<SetKey> {
+        self.table.rows.iter().filter(|row| row.quorum).map(|row| row.set.key()).collect()
+    }
+
+    /// What is under quorum now and was not before, waits if something may have happened elsewhere.
+    fn wait_if_new(&mut self, before: &BTreeSet<SetKey>) {
+        for row in &mut self.table.rows {
+            row.wait_if_new(before.contains(&row.set.key()), self.uncertain);
         }
     }
 
@@ -445,12 +473,11 @@ impl Vip {
         let boots: BTreeSet<u64> =
             self.members.iter().filter_map(|m| Some(m.peer.as_ref()?.boot)).collect();
         let count = self.members.len();
+        let before = self.under_quorum();
         let mut claims = Vec::new();
         for said in sets {
             let row = self.table.row_of(&said.set, count, now);
-            let before = row.quorum;
             take_in(row, at, &said);
-            row.wait_if_new(before, self.uncertain);
             let key = said.set.key();
             if said.held {
                 claims.push(key);
@@ -459,10 +486,13 @@ impl Vip {
                 for (boot, time) in said.lost.iter().filter(|(boot, _)| !boots.contains(boot)) {
                     row.lost.insert(*boot);
                     row.pending = row.pending.max(Some(now + *time));
+                    row.reason = Reason::Lost;
                     self.memory.lose(key, &said.set, *boot, now + *time);
                 }
             }
         }
+        self.hear_of_quorum(&BTreeSet::new());
+        self.wait_if_new(&before);
         for key in claims {
             let Some(row) = self.table.row_mut(key) else { continue };
             row.known = true;
@@ -473,7 +503,10 @@ impl Vip {
                 (None, Some(owner)) if owner != at => {
                     row.moving = Some(Moving::conflict(row.quorum, [at].into(), owner, now));
                 }
-                (None, _) => row.owner = Some(at),
+                (None, _) => {
+                    row.owner = Some(at);
+                    row.reason = Reason::Held;
+                }
             }
         }
         self.announce_winners();
@@ -490,6 +523,7 @@ impl Vip {
         peer.mature |= old.mature && !peer.aside;
         peer.epoch = old.epoch;
         let relisted = peer.quorum != old.quorum;
+        let majority = self.standing.majority;
         if peer.drained != old.drained {
             self.events
                 .push_back(Event::Drained { machine: peer.machine.clone(), drained: peer.drained });
@@ -512,11 +546,14 @@ impl Vip {
         if relisted {
             self.judge(now);
         }
-        let before: BTreeSet<SetKey> =
-            self.table.rows.iter().filter(|row| row.quorum).map(|row| row.set.key()).collect();
+        let before = self.under_quorum();
+        let mut released: BTreeSet<SetKey> = BTreeSet::new();
         for row in &mut self.table.rows {
             if let Some(may) = row.may.get_mut(at) {
-                *may = crate::table::May::default();
+                if majority && may.insists() {
+                    released.insert(row.set.key());
+                }
+                *may = May::default();
             }
         }
         for said in state.sets {
@@ -525,9 +562,12 @@ impl Vip {
             take_in(row, at, &said);
             // What is there was said when the table was made; what comes off since then follows from the table.
             row.going = going;
-            row.wait_if_new(before.contains(&said.set.key()), self.uncertain);
         }
-        self.table.rows.iter_mut().for_each(Row::judge_quorum);
+        released.retain(|key| {
+            self.table.row(*key).is_some_and(|row| !row.may.iter().any(May::insists))
+        });
+        self.hear_of_quorum(&released);
+        self.wait_if_new(&before);
         self.settle(now);
     }
 
@@ -587,6 +627,9 @@ impl Vip {
                 row.pending = row.pending.max(Some(until));
                 row.waits = row.quorum && row.owner.is_none();
                 row.since = now;
+                if row.destined().is_none() {
+                    row.reason = Reason::Lost;
+                }
             }
         }
     }

@@ -93,6 +93,14 @@ impl Vip {
             let Some(tier) = allocate::tier(row, to, &self.members, majority) else { continue };
             let planned = matches!(reason, Reason::Balance | Reason::Preference);
             let (Some(owner), None) = (row.owner, &row.moving) else { continue };
+            if owner == to && reason == Reason::Operator {
+                // It is there already, and is to stay.
+                row.pinned = true;
+                if to == self.me {
+                    self.memory.pinned.insert(key);
+                }
+                continue;
+            }
             if owner == to || planned && tier != 0 || !row.is_free_for(to) {
                 continue;
             }
@@ -181,6 +189,7 @@ impl Vip {
                 withdraw(row, &counts, &self.members, majority, now);
             } else if row.owner == Some(at) && row.moving.is_none() {
                 row.owner = None;
+                row.reason = Reason::Unable;
             }
         }
         self.announce_winners();
@@ -359,6 +368,9 @@ fn withdraw(row: &mut Row, counts: &[u32], members: &[Member], majority: bool, n
     let Some(moving) = row.moving.take() else { return };
     let from: Vec<usize> = moving.from.into_iter().filter(|from| *from != moving.to).collect();
     row.owner = allocate::winner(row, &from, counts, members, majority);
+    if row.owner.is_none() {
+        row.reason = Reason::Unable;
+    }
     let rest: Vec<usize> = from.into_iter().filter(|one| Some(*one) != row.owner).collect();
     if let (Some(to), false) = (row.owner, rest.is_empty()) {
         row.moving = Some(Moving::conflict(row.quorum, rest, to, now));

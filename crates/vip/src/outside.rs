@@ -144,6 +144,22 @@ pub enum Event {
         /// The head of the form that has precedence.
         by: IpAddr,
     },
+    /// Members that list a set differ in whether it is under quorum. It is, for all of them.
+    QuorumDiffers {
+        /// Its head.
+        head: IpAddr,
+        /// The machines whose files have it under quorum.
+        under: Vec<String>,
+        /// Those whose files have it not.
+        not: Vec<String>,
+        /// Whether the former are not here: what they said last still counts.
+        gone: bool,
+    },
+    /// Members have different lists of the machines that count for quorum.
+    ListsDiffer {
+        /// The machines, those with the same list together.
+        machines: Vec<Vec<String>>,
+    },
     /// A member says nothing; the others go on without it.
     Silent {
         /// Its machine, or its private group.
@@ -155,6 +171,20 @@ pub enum Event {
         member: String,
         /// Which version.
         version: u8,
+    },
+    /// A member said what is no word of this program, though it is marked as one.
+    Unreadable {
+        /// Its private group.
+        member: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The group has more members than are listened to; the rest is taken for not there.
+    Crowded {
+        /// How many there are.
+        members: usize,
+        /// Whether this machine is one of the rest: it holds nothing then.
+        left_out: bool,
     },
     /// The original program is in the group.
     Original {

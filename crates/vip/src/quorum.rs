@@ -1,9 +1,10 @@
 //! Sets that may never be held twice: who has the majority, and when what a lost holder had is certainly free.
 //!
 //! A majority counts its views (*epochs*). Two majorities have a machine in common, but that machine may have been started
-//! again and know nothing. What is known of holders is therefore believed only if the members that remember the newest
-//! epoch have half of all weight: then no majority can have come after it without one of them. Otherwise the longest
-//! lease is waited for, whatever anybody remembers. The same holds while a member of the view has not said what it has.
+//! again and know nothing, or have been out of the group, which is the same. What is known of holders is therefore believed
+//! only if the members that remember the newest epoch have half of all weight: then no majority can have come after it without
+//! one of them. Otherwise the longest lease is waited for, whatever anybody remembers. The same holds while a member of the
+//! view has not said what it has.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

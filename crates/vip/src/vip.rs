@@ -215,6 +215,8 @@ impl Vip {
         self.releasing.clear();
         self.uncertain = None;
         self.failed.clear();
+        // What it knew of holders is gone, and others may be holders by now: it counts as one that remembers no majority.
+        self.memory.epoch = 0;
         // What was said in another view would not be heard.
         self.transmits.clear();
         let mut held: Vec<&mut Local> =
@@ -249,7 +251,11 @@ impl Vip {
                 self.events.push_back(Event::Newer { member: from.to_string(), version });
                 return;
             }
-            Err(_) => return,
+            Err(why) => {
+                let member = from.to_string();
+                self.events.push_back(Event::Unreadable { member, why: why.to_string() });
+                return;
+            }
         };
         if let Some(member) = self.members.get_mut(at) {
             member.heard = now;
@@ -664,7 +670,7 @@ impl Vip {
     /// Under quorum no word may be heard by one member and be unknown to those that go on without it: what it gave would be given
     /// once more.
     pub(crate) fn send(&mut self, service: Service, message: &Message) {
-        let service = if self.settings.quorum.is_empty() { service } else { Service::Safe };
+        let service = if self.counts_majorities() { Service::Safe } else { service };
         self.transmits.push_back(Transmit { service, body: message.encode() });
     }
 

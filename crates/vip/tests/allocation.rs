@@ -396,6 +396,30 @@ fn an_operator_moves_a_set_and_balancing_leaves_it_there() {
 }
 
 #[test]
+fn a_set_that_is_moved_to_where_it_is_stays_there() {
+    let mut cluster = cluster(2, &singles(4));
+    cluster.never_away = (1..=4).map(ip).collect();
+    let held: Vec<_> = cluster.nodes[0].up.iter().copied().collect();
+    for head in &held {
+        cluster.nodes[1].vip.order("m1", Order::Take(*head)).unwrap();
+        cluster.run();
+    }
+    let pinned = |cluster: &Cluster, at: usize| -> Vec<_> {
+        let sets = cluster.status(at).sets.into_iter();
+        sets.filter(|set| set.pinned).map(|set| set.head).collect()
+    };
+    assert_eq!((pinned(&cluster, 0), pinned(&cluster, 1)), (held.clone(), held.clone()));
+    // Balance leaves it there, also in another view.
+    let third = cluster.add(singles(4));
+    cluster.together();
+    cluster.pass(ROUND * 5);
+    assert!(held.iter().all(|head| cluster.holders(*head) == [0]));
+    assert_eq!(cluster.nodes[third].up.len(), 1);
+    assert_eq!(pinned(&cluster, third), held);
+    cluster.sound();
+}
+
+#[test]
 fn a_cluster_whose_view_ends_just_when_it_becomes_mature_becomes_mature_all_the_same() {
     let mut cluster = Cluster::new(2, &singles(2));
     cluster.together();

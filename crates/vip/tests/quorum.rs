@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::{Cluster, ip, listed, singles};
-use vip::{SetKey, Settings};
+use vip::{Reason, SetKey, Settings};
 
 const MATURE: Duration = Duration::from_secs(5);
 
@@ -196,6 +196,62 @@ fn a_majority_whose_knowledge_may_be_old_waits_again() {
     assert_eq!(cluster.counts()[1..].iter().sum::<usize>(), 0);
     cluster.pass(MATURE);
     assert_eq!(cluster.counts()[1..].iter().sum::<usize>(), 2);
+}
+
+#[test]
+fn who_was_out_of_the_group_counts_as_one_that_remembers_nothing() {
+    let mut settings = settings(2);
+    settings.quorum.insert("m2".into(), 2);
+    settings.valid = Duration::from_secs(10);
+    let lease = settings.lease();
+    let mut cluster = Cluster::new(2, &settings);
+    cluster.together();
+    cluster.pass(MATURE + lease);
+    assert_eq!(cluster.counts(), [1, 1]);
+    // The second, a majority alone, loses its session while the first hangs, whose kernel answers for a lease.
+    cluster.nodes[0].dead = true;
+    let now = cluster.now;
+    cluster.nodes[1].vip.handle_lost(now);
+    cluster.run();
+    cluster.nodes[1].vip.handle_connected(now);
+    cluster.split(&[vec![1]]);
+    cluster.pass(lease - Duration::from_millis(10));
+    assert_eq!(cluster.counts(), [1, 0]);
+    cluster.nodes[0].up.clear();
+    cluster.pass(MATURE);
+    assert_eq!(cluster.counts(), [0, 2]);
+}
+
+#[test]
+fn a_bus_daemon_that_is_started_again_beside_one_of_three_costs_no_lease() {
+    let mut cluster = cluster();
+    let now = cluster.now;
+    cluster.nodes[1].vip.handle_lost(now);
+    cluster.run();
+    cluster.split(&[vec![0, 2]]);
+    cluster.nodes[1].vip.handle_connected(now);
+    cluster.together();
+    assert_eq!(cluster.counts().iter().sum::<usize>(), 2);
+    cluster.sound();
+}
+
+#[test]
+fn what_is_taken_over_from_a_lost_holder_is_told_as_that() {
+    for guarded in [false, true] {
+        let mut cluster = cluster();
+        assert_eq!(cluster.nodes[0].done, ["add 10.0.0.1 unowned"]);
+        cluster.kill(0);
+        let first = cluster.status(1).sets.into_iter().find(|set| set.head == ip(1)).unwrap();
+        assert_eq!((first.owner, first.reason), (None, Reason::Lost));
+        if guarded {
+            cluster.nodes[1].vip.handle_fenced(cluster.now, 1);
+            cluster.run();
+        } else {
+            cluster.pass(lease() + Duration::from_millis(1));
+        }
+        assert_eq!(cluster.nodes[2].done, ["add 10.0.0.1 lost"]);
+        cluster.sound();
+    }
 }
 
 #[test]

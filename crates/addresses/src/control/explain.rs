@@ -19,6 +19,9 @@ fn why(table: &Table, set: &SetRow) -> Vec<String> {
     let mut said = Vec::new();
     let (called, since) = (with_addresses(set), lasting(set.since_ms));
     let to = set.moving_to.as_deref();
+    // Under quorum a wait may be for nobody in particular, and only a majority waits.
+    let unsure = set.state == SetState::Waiting && set.quorum && set.why != "lost";
+    let apart = set.quorum && table.majority != Some(true);
     match (set.state, &set.owner) {
         (SetState::Moving, Some(owner)) if to == Some(owner) => said.push(format!(
             "{called} has just come to {owner}, because {}; the machine that had it lets go.",
@@ -40,6 +43,12 @@ fn why(table: &Table, set: &SetRow) -> Vec<String> {
                 "{called} is nowhere: machines list its addresses differently, and the form with {by} has precedence. Make the lists of all machines alike."
             ));
         }
+        (SetState::Waiting, None) if apart => {
+            said.push(format!("{called} is nowhere: {}.", nowhere(table, set)));
+        }
+        (SetState::Waiting, None) if unsure => said.push(format!(
+            "{called} is nowhere: a machine that is not here, or that says nothing, may still have it."
+        )),
         (SetState::Waiting, None) => said.push(format!(
             "{called} is nowhere: the machine that had it was lost and may still answer for it."
         )),
@@ -51,8 +60,14 @@ fn why(table: &Table, set: &SetRow) -> Vec<String> {
         }
         (_, None) => said.push(format!("{called} is nowhere: {}.", nowhere(table, set))),
     }
-    if let Some(left) = set.pending_ms {
-        said.push(format!("The lease of a lost holder runs for another {}.", lasting(left)));
+    match set.pending_ms.map(lasting) {
+        Some(left) if unsure && !apart => {
+            said.push(format!("The longest lease that it may have runs for another {left}."));
+        }
+        Some(left) if !unsure => {
+            said.push(format!("The lease of a lost holder runs for another {left}."));
+        }
+        _ => {}
     }
     if let Some(owner) = over(table, set) {
         said.push(format!(
@@ -118,7 +133,7 @@ fn nowhere(table: &Table, set: &SetRow) -> &'static str {
         "the machines are just being heard"
     } else if table.machines.iter().all(|one| !one.mature) {
         "no machine has been there for long enough to take part (addresses.mature)"
-    } else if set.quorum && table.majority == Some(false) {
+    } else if set.quorum && table.majority != Some(true) {
         "there is no majority"
     } else {
         "no machine can have it"
@@ -257,6 +272,7 @@ pub fn lasting(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::table::{AddressRow, Table};
+    use super::super::words::CountersRow;
     use super::*;
 
     fn machine_row(machine: &str, sets: u32) -> MachineRow {
@@ -332,6 +348,8 @@ mod tests {
             machines: machines.map(|(name, sets)| machine_row(name, sets)).collect(),
             sets: vec![set()],
             decision: 1,
+            checks: vec![],
+            counters: CountersRow::default(),
         }
     }
 
@@ -421,6 +439,34 @@ mod tests {
             explain(&table, &waiting).why[1],
             "The lease of a lost holder runs for another 2.5 s."
         );
+    }
+
+    #[test]
+    fn a_wait_for_nobody_in_particular_and_one_without_a_majority_are_told_as_what_they_are() {
+        let mut table = table([0; 4]);
+        table.majority = Some(true);
+        let lost = SetRow {
+            owner: None,
+            state: SetState::Waiting,
+            quorum: true,
+            pending_ms: Some(2_500),
+            ..set()
+        };
+        assert!(explain(&table, &lost).why[0].ends_with("was lost and may still answer for it."));
+        let unsure = SetRow { why: "unowned".into(), ..lost.clone() };
+        assert_eq!(
+            explain(&table, &unsure).why[..2],
+            [
+                "10.0.0.1 (10.0.0.2) is nowhere: a machine that is not here, or that says nothing, may still have it.",
+                "The longest lease that it may have runs for another 2.5 s.",
+            ]
+        );
+        table.majority = Some(false);
+        for (set, sentences) in [(unsure, 2), (lost, 3)] {
+            let told = explain(&table, &set).why;
+            assert_eq!(told[0], "10.0.0.1 (10.0.0.2) is nowhere: there is no majority.");
+            assert_eq!(told.len(), sentences, "{told:?}");
+        }
     }
 
     #[test]

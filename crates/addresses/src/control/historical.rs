@@ -199,6 +199,8 @@ mod tests {
             machines: vec![],
             sets,
             decision: 0,
+            checks: vec![],
+            counters: Default::default(),
         }
     }
 

@@ -27,7 +27,10 @@ use tokio::sync::oneshot;
 pub use explain::lasting;
 pub use socket::OpenError;
 pub use table::{AddressRow, Can, CandidateRow, MachineRow, SetRow, SetState, Table};
-pub use words::{Answer, Ask, DecisionRow, ErrorKind, Explained, REQUEST_MAX};
+pub use words::{
+    Answer, Ask, CheckRow, ConflictsRow, CountersRow, DecisionRow, ErrorKind, Explained, HookRow,
+    REQUEST_MAX,
+};
 
 use crate::service::Handle;
 
@@ -52,7 +55,13 @@ pub fn start(handle: Handle, paths: &[PathBuf]) -> (Control, Vec<OpenError>) {
         }
     }
     let (stop, stopped) = oneshot::channel();
-    let work = move || serve::run(handle, listeners, stopped);
+    let work = move || {
+        // Whoever asks needs none of this program's powers.
+        if let Err(error) = crate::kernel::capabilities::drop_to_net_admin_and_raw(false) {
+            tracing::warn!(%error, "the control socket keeps more power than it needs");
+        }
+        serve::run(handle, listeners, stopped);
+    };
     let thread = std::thread::Builder::new().name("addresses-ctl".into()).spawn(work);
     let thread = thread.map_err(|error| troubles.push(OpenError::Thread(error))).ok();
     (Control { stop: Some(stop), thread, files }, troubles)

@@ -339,13 +339,8 @@ impl Connection {
     /// Decisions as they happen.
     async fn watch(&mut self, after: Option<u64>) -> std::io::Result<()> {
         let mut changes = self.server.handle.changes();
-        let mut above = match after {
-            Some(after) => after,
-            None => match self.server.handle.decisions_async(0).await {
-                Ok(all) => all.last().map_or(0, |last| last.number),
-                Err(_) => return Ok(()),
-            },
-        };
+        let Ok(all) = self.server.handle.decisions_async(0).await else { return Ok(()) };
+        let mut above = begin_above(after, all.last().map_or(0, |last| last.number));
         loop {
             changes.mark_unchanged();
             let Ok(decisions) = self.server.handle.decisions_async(above).await else {
@@ -353,7 +348,7 @@ impl Connection {
             };
             for decision in &decisions {
                 above = decision.number;
-                self.tell(&Answer::Decision(DecisionRow::from(decision))).await?;
+                self.tell(&Answer::Decision(Box::new(DecisionRow::from(decision)))).await?;
             }
             if !self.wait(&mut changes).await {
                 return Ok(());
@@ -381,6 +376,31 @@ impl Connection {
     }
 }
 
+/// Above which number decisions are told to whoever asks for those after one. Numbers follow the clock from run to run: one that is
+/// above the newest is of a run before whose clock was ahead, and nothing of this run is known there.
+fn begin_above(after: Option<u64>, newest: u64) -> u64 {
+    match after {
+        Some(after) if after > newest => 0,
+        Some(after) => after,
+        None => newest,
+    }
+}
+
 fn late(what: &'static str) -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::TimedOut, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_watches_goes_on_after_a_number_or_with_all_if_it_is_above_the_newest() {
+        assert_eq!(begin_above(None, 50), 50);
+        assert_eq!(begin_above(Some(0), 50), 0);
+        assert_eq!(begin_above(Some(49), 50), 49);
+        assert_eq!(begin_above(Some(50), 50), 50);
+        assert_eq!(begin_above(Some(51), 50), 0);
+        assert_eq!(begin_above(Some(51), 0), 0);
+    }
 }

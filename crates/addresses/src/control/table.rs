@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use vip::SetKey;
 use vip::status::{Candidate, MemberStatus, SetStatus, Status};
 
+use super::words::{CheckRow, CountersRow};
 use crate::service::{Report, SetName};
 
 /// Everything.
@@ -47,6 +48,12 @@ pub struct Table {
     pub sets: Vec<SetRow>,
     /// The number of its last decision.
     pub decision: u64,
+    /// Its checks.
+    #[serde(default)]
+    pub checks: Vec<CheckRow>,
+    /// What it has counted.
+    #[serde(default)]
+    pub counters: CountersRow,
 }
 
 /// A machine.
@@ -186,7 +193,7 @@ pub struct CandidateRow {
     pub why: Option<String>,
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -221,6 +228,8 @@ impl Table {
             machines: status.members.iter().map(machine).collect(),
             sets,
             decision: report.decisions.back().map_or(0, |last| last.number),
+            checks: report.checks.iter().map(CheckRow::from).collect(),
+            counters: CountersRow::from(&report.counters),
         }
     }
 
@@ -238,7 +247,7 @@ impl Table {
         self.machines.iter().find(|one| one.machine == name)
     }
 
-    /// The same without what only time changes, to see whether anything else has.
+    /// The same without what only time changes and what is counted, to see whether anything else has.
     #[must_use]
     pub fn timeless(&self) -> Self {
         let mut table = self.clone();
@@ -247,6 +256,8 @@ impl Table {
             set.since_ms = 0;
             set.pending_ms = set.pending_ms.map(|_| 0);
         }
+        table.checks.iter_mut().for_each(|one| (one.since_ms, one.took_ms) = (0, 0));
+        table.counters = CountersRow::default();
         table
     }
 }
@@ -355,7 +366,7 @@ fn absent(report: &Report, key: SetKey, name: &SetName) -> SetRow {
         moving_to: None,
         why: why.word().to_owned(),
         since_ms: 0,
-        quorum: false,
+        quorum: name.quorum,
         pending_ms: None,
         pinned: false,
         blocked_by: None,
@@ -363,5 +374,90 @@ fn absent(report: &Report, key: SetKey, name: &SetName) -> SetRow {
         unable: report.unable.get(&key).cloned(),
         listed: true,
         candidates: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+
+    use vip::status::Stage;
+
+    use super::super::explain::explain;
+    use super::*;
+    use crate::health::{CheckState, Standing};
+    use crate::service::Counters;
+
+    /// Of a machine with one set, under quorum, that knows nothing of any yet.
+    fn report() -> Report {
+        let key = SetKey(7);
+        let addresses = vec![("eth0".to_owned(), IpAddr::from([10, 0, 0, 1]), 32)];
+        let name = SetName { name: None, addresses, quorum: true };
+        let check = CheckState {
+            name: "web".into(),
+            standing: Standing::Up,
+            since: std::time::SystemTime::now(),
+            last: Some(Ok(())),
+            took: Duration::from_millis(3),
+            passes: 1,
+            failures: 0,
+        };
+        Report {
+            status: Status {
+                machine: "m1".into(),
+                stage: Stage::Away,
+                view: None,
+                majority: None,
+                members: Vec::new(),
+                sets: Vec::new(),
+            },
+            names: BTreeMap::from([(key, name)]),
+            order: vec![key],
+            held: Vec::new(),
+            away: false,
+            unable: BTreeMap::new(),
+            bus: Err("the daemon is away".into()),
+            health: (true, "all checks pass".into()),
+            checks: vec![check],
+            counters: Counters::default(),
+            decisions: VecDeque::new(),
+            guarded: true,
+            passes_on: Ok(()),
+        }
+    }
+
+    #[test]
+    fn a_set_under_quorum_is_told_as_such_while_the_bus_is_away() {
+        let table = Table::new(&report());
+        assert!(table.sets[0].quorum);
+        assert_eq!(
+            explain(&table, &table.sets[0]).why,
+            [
+                "10.0.0.1 is not held by this machine: the bus is away (the daemon is away).",
+                "It may be held only together with a majority of addresses.quorum.",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_counted_and_the_time_of_a_check_are_told_and_are_no_change() {
+        let (before, mut later) = (report(), report());
+        later.counters.announced = 5;
+        later.checks[0].took = Duration::from_millis(4);
+        let [before, later] = [before, later].map(|report| Table::new(&report));
+        assert_eq!((later.counters.announced, later.checks[0].took_ms), (5, 4));
+        assert_eq!(before.timeless(), later.timeless());
+        let mut failing = report();
+        failing.checks[0].standing = Standing::Down;
+        assert_ne!(before.timeless(), Table::new(&failing).timeless());
+    }
+
+    #[test]
+    fn a_table_of_a_service_that_tells_no_counters_is_read() {
+        let mut value = serde_json::to_value(Table::new(&report())).unwrap();
+        let fields = value.as_object_mut().unwrap();
+        assert!(fields.remove("counters").is_some() && fields.remove("checks").is_some());
+        let table: Table = serde_json::from_value(value).unwrap();
+        assert_eq!((table.counters, table.checks), (CountersRow::default(), Vec::new()));
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use vip::status::Status;
 use vip::{Reason, SetKey};
 
+use super::drained::now_ms;
 use crate::health::CheckState;
 
 /// Decisions kept to be told.
@@ -54,7 +55,8 @@ pub struct Counters {
 /// Something that was decided or that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Its number, from 1.
+    /// Its number, one above that of the one before. The first of a run is the clock at its start, in milliseconds since 1970, so that
+    /// numbers of a later run are greater, and small enough for every reader of JSON.
     pub number: u64,
     /// When.
     pub at: SystemTime,
@@ -66,6 +68,12 @@ pub struct Decision {
     pub alarm: bool,
     /// Whether it tells of a stranger with an address of ours.
     pub stranger: bool,
+    /// Why the set has another owner or moves, if it tells of that.
+    pub reason: Option<Reason>,
+    /// The machines that have or had it then; several where it was held more than once.
+    pub from: Vec<String>,
+    /// The machine that has it or gets it then.
+    pub to: Option<String>,
 }
 
 /// Everything.
@@ -106,6 +114,8 @@ pub struct SetName {
     pub name: Option<String>,
     /// Interface, address, prefix, in the order of the configuration.
     pub addresses: Vec<(String, IpAddr, u8)>,
+    /// Whether it may be held only by a majority.
+    pub quorum: bool,
 }
 
 /// The last decisions.
@@ -117,13 +127,25 @@ pub(super) struct Decisions {
 
 impl Decisions {
     pub(super) fn note(&mut self, head: Option<IpAddr>, what: String, alarm: bool) {
-        self.number += 1;
+        self.number = match self.number {
+            0 => now_ms().max(1),
+            number => number + 1,
+        };
         if self.last.len() >= DECISIONS_MAX {
             self.last.pop_front();
         }
         let at = SystemTime::now();
-        let stranger = false;
-        self.last.push_back(Decision { number: self.number, at, head, what, alarm, stranger });
+        self.last.push_back(Decision {
+            number: self.number,
+            at,
+            head,
+            what,
+            alarm,
+            stranger: false,
+            reason: None,
+            from: Vec::new(),
+            to: None,
+        });
     }
 
     /// The last one was of a stranger with an address of ours.
@@ -133,7 +155,49 @@ impl Decisions {
         }
     }
 
+    /// The last one was of a set that has another owner or moves.
+    pub(super) fn of_a_move(&mut self, from: Vec<String>, to: Option<String>, reason: Reason) {
+        if let Some(last) = self.last.back_mut() {
+            (last.from, last.to, last.reason) = (from, to, Some(reason));
+        }
+    }
+
     pub(super) fn above(&self, number: u64) -> Vec<Decision> {
         self.last.iter().filter(|one| one.number > number).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_begin_with_the_clock_and_follow_each_other() {
+        let before = now_ms();
+        let mut decisions = Decisions::default();
+        for what in ["one", "two", "three"] {
+            decisions.note(None, what.into(), false);
+        }
+        let numbers: Vec<u64> = decisions.last.iter().map(|one| one.number).collect();
+        let first = numbers[0];
+        assert!((before..=now_ms()).contains(&first), "{first}");
+        assert_eq!(numbers, [first, first + 1, first + 2]);
+        assert!(first < 1 << 53);
+        let above: Vec<String> = decisions.above(first).into_iter().map(|one| one.what).collect();
+        assert_eq!(above, ["two", "three"]);
+    }
+
+    #[test]
+    fn a_move_says_from_whom_to_whom_and_why_and_nothing_else_does() {
+        let mut decisions = Decisions::default();
+        decisions.note(None, "mature".into(), false);
+        decisions.note(None, "10.0.0.1 goes from m1 to m2 (drain)".into(), false);
+        decisions.of_a_move(vec!["m1".into()], Some("m2".into()), Reason::Drain);
+        let moves =
+            decisions.last.iter().map(|one| (one.reason, one.from.join(" "), one.to.as_deref()));
+        assert_eq!(
+            moves.collect::<Vec<_>>(),
+            [(None, String::new(), None), (Some(Reason::Drain), "m1".into(), Some("m2"))]
+        );
     }
 }

@@ -102,6 +102,7 @@ impl Service {
                 } else {
                     self.note(Some(head), what)
                 }
+                self.decisions.of_a_move(from.into_iter().collect(), to, reason);
             }
             Event::Moving { head, from, to, reason } => {
                 if from.contains(&self.config.machine) {
@@ -111,6 +112,7 @@ impl Service {
                     Some(head),
                     format!("{head} goes from {} to {to} ({reason})", from.join(", ")),
                 );
+                self.decisions.of_a_move(from, Some(to), reason);
             }
             Event::GivenUp { head, to } => {
                 self.alarm(Some(head), format!("{head} stays: {to} did not take it in time"));
@@ -126,6 +128,29 @@ impl Service {
                     ),
                 );
             }
+            Event::QuorumDiffers { head, under, not, gone } => {
+                let (under, not) = (under.join(", "), not.join(", "));
+                let what = if gone {
+                    format!(
+                        "{head} stays under quorum on {not}, whose files do not say so, because {under} said so before being out of reach; who is gone for good is forgotten when the program is started anew on {not}, one machine after the other"
+                    )
+                } else {
+                    format!(
+                        "{head} is under quorum in the files of {under} and not in those of {not}: it counts as under quorum on all of them; make `quorum` of this set the same on all machines"
+                    )
+                };
+                self.alarm(Some(head), what);
+            }
+            Event::ListsDiffer { machines } => {
+                let all: Vec<String> = machines.iter().map(|some| some.join(", ")).collect();
+                self.alarm(
+                    None,
+                    format!(
+                        "the machines that count for quorum are listed differently: one list on {}; together all of these lists need their majority, and apart each goes by its own, so that an address may be held twice; make addresses.quorum the same on all machines",
+                        all.join(", another on ")
+                    ),
+                );
+            }
             Event::Silent { machine } => {
                 self.alarm(
                     None,
@@ -137,6 +162,29 @@ impl Service {
             Event::Newer { member, version } => {
                 if self.seldom(format!("version {member}")) {
                     self.alarm(None, format!("{member} speaks version {version}, which this program does not know; it is left out"));
+                }
+            }
+            Event::Unreadable { member, why } => {
+                if self.seldom(format!("unreadable {member}")) {
+                    self.alarm(
+                        None,
+                        format!("a word of {member} cannot be read and counts for nothing: {why}"),
+                    );
+                }
+            }
+            Event::Crowded { members, left_out } => {
+                if self.seldom(format!("crowded {left_out}")) {
+                    let what = if left_out {
+                        "this machine is behind them and holds nothing as long as that is so"
+                    } else {
+                        "the rest counts for nothing"
+                    };
+                    self.alarm(
+                        None,
+                        format!(
+                            "the group has {members} members, and only the first 1,024 are listened to; {what}; take programs out of it that are no machines of this cluster"
+                        ),
+                    );
                 }
             }
             Event::Original { member, aside } => {
@@ -218,6 +266,7 @@ impl Service {
                 .iter()
                 .map(|one| (self.interface_of(one), one.ip, one.prefix))
                 .collect(),
+            quorum: set.quorum,
         };
         Report {
             status: self.vip.status(now),

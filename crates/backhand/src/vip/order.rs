@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use addresses::control::client::Client;
-use addresses::control::{Answer, Ask, Can, SetRow, SetState, Table};
-use anyhow::{Result, anyhow};
+use addresses::control::{Answer, Ask, Can, ErrorKind, SetRow, SetState, Table};
+use anyhow::Result;
 
 use crate::cli::VipWait;
 use crate::output::print;
@@ -40,7 +40,7 @@ pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Resul
     let mut follower = Client::connect(socket)?;
     follower.ask(&Ask::List { follow: true })?;
     let Some(first) = table(&mut follower, deadline)? else {
-        return Err(anyhow!("the service does not answer"));
+        return Err(super::refused(ErrorKind::NoAnswer, "the service does not answer".into()));
     };
     let mut task = Task::new(ask, &first);
     let (mut now, mut ordered) = (first, None);
@@ -122,7 +122,7 @@ fn table(client: &mut Client, deadline: Instant) -> Result<Option<Table>> {
     match client.next(Some(deadline))? {
         Some(Answer::Table(table)) => Ok(Some(*table)),
         None => Ok(None),
-        Some(Answer::Error { message, .. }) => Err(anyhow!(message)),
+        Some(Answer::Error { kind, message }) => Err(super::refused(kind, message)),
         Some(_) => Err(super::unexpected()),
     }
 }

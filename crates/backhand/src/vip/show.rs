@@ -107,6 +107,15 @@ pub(super) fn explained(sets: &[Explained]) -> String {
     sets.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
+/// What `watch` says between two decisions whose numbers do not follow each other. They are of two runs of the service, or some in
+/// between are forgotten; which, the numbers do not tell.
+pub(super) fn gap(before: u64, number: u64) -> String {
+    if number.saturating_sub(before) <= 1 {
+        return String::new();
+    }
+    format!("... what was decided between #{before} and #{number}, if anything, is forgotten\n")
+}
+
 /// A line of `watch`: the time of day in UTC, the number, `!` where somebody should look.
 pub(super) fn decision(one: &DecisionRow) -> String {
     let millis = one.at_ms % 86_400_000;
@@ -131,10 +140,22 @@ mod tests {
             set: None,
             what: "10.0.0.1 is at m1 (lost)".into(),
             alarm: false,
+            reason: Some("lost".into()),
+            from: Vec::new(),
+            to: Some("m1".into()),
         };
         assert_eq!(decision(&one), "01:02:03.004Z #7   10.0.0.1 is at m1 (lost)\n");
         one.alarm = true;
         assert!(decision(&one).contains("#7 ! 10.0.0.1"));
+    }
+
+    #[test]
+    fn a_gap_is_told_where_numbers_leave_some_out_and_not_where_they_begin_anew() {
+        assert_eq!([gap(7, 8), gap(7, 3), gap(u64::MAX, 1)], ["", "", ""]);
+        assert_eq!(
+            gap(7, 10),
+            "... what was decided between #7 and #10, if anything, is forgotten\n"
+        );
     }
 
     #[test]

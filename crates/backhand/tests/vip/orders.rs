@@ -97,17 +97,23 @@ fn orders() -> Result<(), Failed> {
     );
     assert_eq!(stage.here(0, &all()), NOTHING, "{list}");
     assert_eq!(list["machines"][0]["drained"], true);
+    let went = list["counters"]["went"].as_object().unwrap();
+    assert!(went.values().any(|sets| sets.as_u64() > Some(0)), "{list}");
+    assert_eq!(list["checks"], serde_json::json!([]));
     let text = stage.vip(0, &["list"]).well();
     assert!(text.contains("m1 (drained)"), "{text}");
-    let (mut last, mut drained) = (None, false);
-    while !drained {
+    let (mut last, mut drained, mut moved) = (None, false, false);
+    while !(drained && moved) {
         let mut line = String::new();
         watched.read_line(&mut line)?;
         let decision: Value = serde_json::from_str(&line)?;
         let number = decision["number"].as_u64().unwrap();
         assert!(last.is_none_or(|last| number == last + 1), "{line} after {last:?}");
         last = Some(number);
-        drained = decision["what"] == "m1 is drained";
+        drained |= decision["what"] == "m1 is drained";
+        moved |= decision["from"] == serde_json::json!(["m1"])
+            && decision["to"].is_string()
+            && decision["reason"].is_string();
     }
     // Whoever reads goes away, and the command ends with the next decision.
     drop(watched);
@@ -149,7 +155,19 @@ fn orders() -> Result<(), Failed> {
         stage.begin(0, "backhand", &["vip", "watch", "--after", "0"], Output::Pipe, Output::Null);
     let mut first = String::new();
     BufReader::new(after.take_stdout().unwrap()).read_line(&mut first)?;
-    assert!(first.contains("Z #1 "), "{first}");
+    assert!(first.contains("Z #"), "{first}");
+    let oldest = |after: &str| -> Result<u64, Failed> {
+        let words = ["vip", "watch", "--json", "--after", after];
+        let watcher = stage.begin(0, "backhand", &words, Output::Pipe, Output::Null);
+        let mut line = String::new();
+        BufReader::new(watcher.take_stdout().unwrap()).read_line(&mut line)?;
+        let decision: Value = serde_json::from_str(&line)?;
+        Ok(decision["number"].as_u64().unwrap())
+    };
+    let first = oldest("0")?;
+    assert_eq!(oldest(&first.to_string())?, first + 1);
+    // A number of a time that is not yet is one of a clock that was set back.
+    assert_eq!(oldest("9007199254740991")?, first);
 
     // Names that there are not.
     let told = stage.vip(0, &["drain", "m9"]).ill(1);
@@ -169,6 +187,16 @@ fn orders() -> Result<(), Failed> {
             && told.contains("--socket"),
         "{told}"
     );
+    // The same for programs.
+    let kind = |words: &[&str]| {
+        let told = stage.vip(0, &[words, &["--json"]].concat()).ill(1);
+        let told: Value = serde_json::from_str(&told).unwrap_or_else(|e| panic!("{e}: {told}"));
+        assert!(told["error"]["message"].is_string(), "{told}");
+        told["error"]["kind"].clone()
+    };
+    assert_eq!(kind(&["drain", "m9"]), "no-machine");
+    assert_eq!(kind(&["explain", "10.9.9.9"]), "no-set");
+    assert_eq!(kind(&["list", "--socket", "/run/nowhere.sock"]), "absent");
 
     // All others drained: what m1 has stays, and the command says why it waits.
     stage.vip(0, &["drain", "m2"]).well();
@@ -226,6 +254,7 @@ fn drained() -> Result<(), Failed> {
     assert!(!said.contains("started again"), "{said}");
     let file = stage.path("m1/drained");
     until("the order is written down", || file.exists().then_some(()));
+    let mut newest = stage.list(0).unwrap()["decision"].as_u64();
     // Killed, and then stopped in order: either way it is what it was.
     for signal in [Signal::KILL, Signal::TERM] {
         programs[0].signal_alone(signal)?;
@@ -240,6 +269,10 @@ fn drained() -> Result<(), Failed> {
         let list = stage.list(1).unwrap();
         assert!(!owners(&list).contains(&Some("m1".into())), "{list}");
         assert_eq!(stage.here(0, &all()), NOTHING);
+        // Whoever watches goes on where he was.
+        let now = stage.list(0).unwrap()["decision"].as_u64();
+        assert!(newest < now && now < Some(1 << 53), "{now:?} after {newest:?}");
+        newest = now;
     }
     let log = stage.log(0, "run");
     assert!(

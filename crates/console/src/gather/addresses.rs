@@ -307,6 +307,9 @@ mod tests {
             what: what.into(),
             alarm: true,
             stranger: what.contains("stranger"),
+            reason: None,
+            from: Vec::new(),
+            to: None,
         };
         let other = decision(2, "m1 cannot have 192.0.2.1");
         let strange = |n| decision(n, &format!("192.0.2.{n} is used by a stranger at 02:00; kept"));

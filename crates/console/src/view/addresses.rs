@@ -119,7 +119,7 @@ pub struct AddressSet {
 /// Something that was decided, or that happened.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AddressDecision {
-    /// Its number, from 1.
+    /// Its number, one above that of the one before; those of a later run of the program are greater.
     pub number: u64,
     /// Milliseconds since then, by the clock of the system.
     pub age_ms: u64,

@@ -131,7 +131,9 @@ impl Machine {
         let prefers = plan.prefers[i % plan.prefers.len()];
         let sets = sets(plan, self.list).into_iter().enumerate();
         let all = (0..plan.bus.machines).filter(|at| !plan.bystanders.contains(at));
-        let quorum: BTreeMap<String, u16> = all.map(|at| (format!("m{}", at + 1), 1)).collect();
+        let votes = |at: usize| plan.votes[at % plan.votes.len()];
+        let quorum: BTreeMap<String, u16> =
+            all.map(|at| (format!("m{}", at + 1), votes(at))).collect();
         Settings {
             mature: plan.mature,
             balance_every: plan.balance_every,

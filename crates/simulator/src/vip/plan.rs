@@ -100,6 +100,8 @@ pub struct Plan {
     pub onlookers: bool,
     /// Share of each machine, by turns.
     pub weights: Vec<u16>,
+    /// How much each machine counts for a majority, by turns.
+    pub votes: Vec<u16>,
     /// How things are done.
     pub work: Work,
     /// Guardians say when they have cleared what a dead program had.
@@ -132,6 +134,7 @@ impl Plan {
             bystanders: Vec::new(),
             onlookers: false,
             weights: vec![100],
+            votes: vec![1],
             work: Work { slow: 0.0, fails: 0.0, deaf: 0.0 },
             fencing: true,
             mature: Duration::from_millis(400),
@@ -188,7 +191,16 @@ impl Plan {
             plan.watched = Duration::from_secs(60);
         }
         plan.draw_silence(seed);
+        plan.draw_votes(seed);
         plan
+    }
+
+    /// Majorities in which machines count unequally. Drawn apart like silence.
+    fn draw_votes(&mut self, seed: u64) {
+        let dice = &mut Random::new(seed ^ 0x766f_7465);
+        if self.quorum && dice.below(4) == 0 {
+            self.votes = (0..self.bus.machines).map(|_| 1 + dice.below(3) as u16).collect();
+        }
     }
 
     /// Members that say nothing. Drawn apart, so that the other histories are what they were.
@@ -305,7 +317,11 @@ impl Plan {
             "{} machines, {} sets{}, loss {:.1} %, {} faults, calm from {:.3} s",
             self.bus.machines,
             self.lists[0].len(),
-            if self.quorum { " under quorum" } else { "" },
+            match (self.quorum, self.votes.len()) {
+                (false, _) => "",
+                (true, 0..=1) => " under quorum",
+                (true, _) => " under quorum with unequal votes",
+            },
             self.bus.weather.loss * 100.0,
             self.faults.len(),
             crate::bus::trace::seconds(self.calm)
