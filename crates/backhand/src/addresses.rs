@@ -107,7 +107,7 @@ impl Addresses {
                     "nobody could take these addresses: they are kept for the next image"
                 );
                 // The programs of hooks may take half of the time.
-                self.handle.hand_over(lasts, lasts).unwrap_or_default()
+                self.handle.hand_over(lasts).unwrap_or_default()
             }
             Ok(left) => {
                 tell(&left);
@@ -133,6 +133,13 @@ impl Addresses {
             warn!("the addresses did not end well; their leases run out by themselves");
         }
     }
+}
+
+/// Cuts short what [`Addresses::leave`] and [`Addresses::end`] wait for on another thread.
+pub(crate) fn cut_short(handle: &Handle) {
+    // The first ends the wait for others to take over, if that is what it does; the second that for what is under quorum to stop.
+    handle.end();
+    handle.end();
 }
 
 fn tell(left: &Left) {

@@ -20,7 +20,7 @@ use resources::{Handle, Service, Setup};
 use tracing::{info, warn};
 
 use crate::MISTAKE;
-use crate::addresses::{Addresses, OwnBus};
+use crate::addresses::{Addresses, OwnBus, cut_short};
 use crate::cli::FileArg;
 use crate::config::Config;
 use crate::signals::{self, Ask};
@@ -36,7 +36,7 @@ pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
         }
     };
     crate::logging::start(&config.log)?;
-    let (tell, told) = listen_for_signals()?;
+    let (tell, mut told) = listen_for_signals()?;
     info!(
         name = config.resources.name,
         source = config.source,
@@ -50,11 +50,11 @@ pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
     let machine = Machine::start(config, file)?;
     match machine.serve(file, &told) {
         Then::End(status) => {
-            machine.end(tell, &told, None);
+            machine.end(tell, &mut told, None);
             Ok(status)
         }
         Then::Become(binary) => {
-            let left = machine.end(tell, &told, Some(lasts));
+            let left = machine.end(tell, &mut told, Some(lasts));
             info!(binary = %binary.display(), "becoming the next image");
             crate::logging::finish();
             // What is handed over is open until then.
@@ -77,6 +77,8 @@ enum Then {
 /// What wakes the main thread.
 enum Word {
     Ask(Ask),
+    /// The addresses are with others, or off.
+    Left,
     Drained,
 }
 
@@ -231,30 +233,31 @@ impl Machine {
                     Err(error) => warn!("not upgraded: {error:#}"),
                 },
                 Ok(Word::Ask(Ask::End)) => return Then::End(ExitCode::SUCCESS),
-                Ok(Word::Drained) => {}
+                Ok(Word::Left | Word::Drained) => {}
                 Err(_) => return Then::End(ExitCode::FAILURE),
             }
         }
     }
 
     /// Drains; a second word to end cuts it short. With `lasts`, addresses that nobody can take stay for so long, and
-    /// their clients can connect, to be served by the next image.
+    /// their clients can connect, to be served by the next image; then a word to end cuts short only what is not the addresses',
+    /// which that image could not begin with half done.
     fn end(
         self,
         tell: Sender<Word>,
-        told: &Receiver<Word>,
+        told: &mut Receiver<Word>,
         lasts: Option<Duration>,
     ) -> Option<(Legacy, Kept)> {
-        info!("draining; a second signal ends at once");
+        match lasts {
+            None => info!("draining; a second signal ends at once"),
+            Some(_) => info!("draining; a signal to end cuts short what clients have begun"),
+        }
         let Self { resources, balancer, console, bus, addresses, kept } = self;
         let mut legacy = None;
         // New clients go to other machines from now on; those that are here are served to the end.
         match (addresses, lasts) {
             (Some(addresses), Some(lasts)) => legacy = addresses.hand_over(lasts),
-            (Some(addresses), None) => {
-                addresses.leave();
-                addresses.end();
-            }
+            (Some(addresses), None) => give_away(addresses, &tell, told),
             (None, _) => {}
         }
         // Otherwise they are closed here, so that the workers' are the last and new clients are refused.
@@ -278,7 +281,7 @@ impl Machine {
         }
         loop {
             match told.recv() {
-                Ok(Word::Ask(Ask::Reopen | Ask::Upgrade)) => {}
+                Ok(Word::Ask(Ask::Reopen | Ask::Upgrade) | Word::Left) => {}
                 Ok(Word::Drained) => break,
                 Ok(Word::Ask(Ask::End)) | Err(_) => {
                     warn!("told again to end: cutting what is in progress");
@@ -294,5 +297,42 @@ impl Machine {
         }
         info!("ended");
         left
+    }
+}
+
+/// Gives the addresses to others and lets go of the rest. A further word to end cuts that short, and what follows on it too.
+fn give_away(addresses: Addresses, tell: &Sender<Word>, told: &mut Receiver<Word>) {
+    let handle = addresses.handle.clone();
+    let again = std::thread::scope(|scope| {
+        let listen = move || told_again(told, &handle);
+        let thread = std::thread::Builder::new().name("second word".into());
+        let listener = thread.spawn_scoped(scope, listen);
+        if let Err(error) = &listener {
+            warn!(%error, "a second signal is heard only when the addresses have left");
+        }
+        addresses.leave();
+        addresses.end();
+        // It listens until then.
+        let _ = tell.send(Word::Left);
+        listener.is_ok_and(|listener| listener.join().unwrap_or_default())
+    });
+    if again {
+        let _ = tell.send(Word::Ask(Ask::End));
+    }
+}
+
+/// Cuts short how the addresses leave at each word to end, until they have left. Whether there was one.
+fn told_again(told: &mut Receiver<Word>, handle: &addresses::service::Handle) -> bool {
+    let mut again = false;
+    loop {
+        match told.recv() {
+            Ok(Word::Ask(Ask::End)) => {
+                warn!("told again to end: the addresses are let go at once");
+                cut_short(handle);
+                again = true;
+            }
+            Ok(Word::Ask(Ask::Reopen | Ask::Upgrade) | Word::Drained) => {}
+            Ok(Word::Left) | Err(_) => return again,
+        }
     }
 }

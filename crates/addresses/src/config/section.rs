@@ -45,7 +45,8 @@ pub struct AddressesSection {
     /// 1 to 10 characters as for `group`. Default: chosen by the program.
     pub private_name: Option<String>,
 
-    /// Time between two attempts to reach the daemon of the bus. While it cannot be reached nothing is held.
+    /// The longest time between two attempts to reach the daemon of the bus: the first come faster. While it cannot be reached nothing
+    /// is held.
     ///
     /// 100ms to 1h. Default 5s.
     pub retry_interval: Option<Span>,
@@ -74,8 +75,8 @@ pub struct AddressesSection {
     /// `source` may differ between machines; addresses and how they are grouped may not: an entry that differs stays where it is,
     /// which is said on every machine.
     ///
-    /// At most 4096 addresses, with those of `[[addresses.set]]`; none twice; no network's own, broadcast, loopback or
-    /// multicast address; a link-local one only with its interface. The length is 1 to 32, or 1 to 128. Default: none; at least
+    /// At most 4096 addresses, with those of `[[addresses.set]]`, and at most 64 in one entry; none twice; no network's own, broadcast,
+    /// loopback or multicast address; a link-local one only with its interface. The length is 1 to 32, or 1 to 128. Default: none; at least
     /// one address is needed here or in `[[addresses.set]]`. Default of the length: /32 and /128. Default of the network: the
     /// length if it is written, else /24 and /64.
     pub list: Vec<ListItem>,
@@ -184,6 +185,8 @@ pub struct AddressesSection {
 
     /// The Unix socket on which `wackatrl` and programs that speak its protocol may ask and command.
     ///
+    /// `wackatrl` does not read this file: give it one (`-c`) with the line `Control = PATH`.
+    ///
     /// A whole path of at most 107 bytes; only root and the program's own user can use it. Default: none; `backhand vip` needs
     /// none.
     pub control: Option<PathBuf>,
@@ -217,7 +220,7 @@ pub struct SetSection {
 
     /// Its addresses, as an entry of `list` has them. The first names the set towards other machines.
     ///
-    /// At least one. Default: none.
+    /// 1 to 64. Default: none.
     pub addresses: Vec<AddressItem>,
 
     /// Whether the addresses are put on interfaces. With false only hooks are run: for networks in which an address is moved by
@@ -266,7 +269,7 @@ pub struct QuorumSection {
 /// Something that decides whether this machine may hold anything. All checks must be well.
 ///
 /// Exactly one of `tcp`, `http`, `command` and `balancer` says what is looked at. A machine that is not well gives everything to
-/// others, in order.
+/// others, in order. One that starts takes nothing before each of its checks has passed once.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthSection {
@@ -362,7 +365,7 @@ pub struct HookSection {
     /// Default: none.
     pub module: Option<String>,
 
-    /// After this time it is killed. A function of a module cannot be; it is waited for no longer.
+    /// After this time it is told to end (SIGTERM to its process group), a second later it is killed.
     ///
     /// 100ms to 10m. Default 10s.
     pub timeout: Option<Span>,

@@ -52,12 +52,26 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    fn check(self) -> Result<Self, Error> {
+        let found = self.suspicion;
+        let bounds = Duration::from_millis(20)..=Duration::from_secs(60);
+        if bounds.contains(&found) { Ok(self) } else { Err(Error::Suspicion { found }) }
+    }
+}
+
 /// What a guardian tells its parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// We were silent for too long: everything that was held then has been deleted, and what comes back is deleted, too. Believe to hold
-    /// nothing, then [`Guardian::acknowledge`]. It is told again at each beat until then.
+    /// We were silent for too long: everything that was held then has been deleted, and what comes back is deleted, too. The programs
+    /// that were left with it are run. Believe to hold nothing, then [`Guardian::acknowledge`]. It is told again at each beat until then.
     Fenced,
+    /// All programs of what it has taken away have ended: those of a fencing that was acknowledged, or of [`Guardian::take_all_but`].
+    /// One of an earlier version, adopted in an upgrade, never says so.
+    Stopped {
+        /// Whether all have ended with 0 and in time.
+        well: bool,
+    },
     /// The guardian itself is dead. Start another and tell it everything.
     Ended,
 }
@@ -70,12 +84,23 @@ pub struct Guardian {
     socket: OwnedFd,
     handle: OwnedFd,
     pid: Pid,
-    /// How many addresses each set has.
-    sets: BTreeMap<String, usize>,
-    /// The last fencing we were told of.
+    /// What each set has.
+    sets: BTreeMap<String, Told>,
+    /// The last fencing we were told of; 0 before the first.
     fencing: u32,
     /// The last one we acknowledged: words about it that come late are passed by.
     acknowledged: Option<u32>,
+    /// The number of what is to be answered with [`Event::Stopped`].
+    awaited: Option<u32>,
+}
+
+/// What the guardian was told of a set.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// How many addresses.
+    addresses: usize,
+    /// Whether there is something to be run when they are taken away.
+    programs: bool,
 }
 
 impl Guardian {
@@ -85,10 +110,7 @@ impl Guardian {
     /// # Errors
     /// When that cannot be done, or when the binary does not call [`super::init`].
     pub fn start(config: Config) -> Result<Self, Error> {
-        let suspicion = config.suspicion;
-        if !(Duration::from_millis(20)..=Duration::from_secs(60)).contains(&suspicion) {
-            return Err(Error::Suspicion { found: suspicion });
-        }
+        let Config { suspicion } = config.check()?;
         if std::env::var_os(MARK).is_some() {
             // A guardian that got this far has skipped `init`; going on would start guardians for ever.
             return Err(Error::NoBeginning(Duration::ZERO));
@@ -116,12 +138,22 @@ impl Guardian {
     }
 
     fn new(socket: OwnedFd, handle: OwnedFd, pid: Pid) -> Self {
-        Self { socket, handle, pid, sets: BTreeMap::new(), fencing: 0, acknowledged: None }
+        let (sets, fencing, acknowledged, awaited) = (BTreeMap::new(), 0, None, None);
+        Self { socket, handle, pid, sets, fencing, acknowledged, awaited }
     }
 
-    /// Says that these addresses are held, with what is to be run when they are taken away; replaces what was said of the set. Say it
-    /// **before** they are put on an interface: once this returns, the guardian will know even if we die now. While a fencing is not
-    /// acknowledged it is deleted as soon as it appears.
+    /// Guards in this way from now on: one that was adopted ([`Guardian::adopt`]) does so as the image before wanted it.
+    ///
+    /// # Errors
+    /// When it does not know, or the suspicion time is out of bounds.
+    pub fn configure(&mut self, config: Config) -> Result<(), Error> {
+        let Config { suspicion } = config.check()?;
+        self.say(&Word::Begin { suspicion })
+    }
+
+    /// Says that these addresses are held, with what is to be run when they are taken away, one program after the other; replaces what
+    /// was said of the set. Say it **before** they are put on an interface: once this returns, the guardian will know even if we die now.
+    /// While a fencing is not acknowledged it is deleted as soon as it appears.
     ///
     /// # Errors
     /// When it does not know: then do not put them anywhere.
@@ -135,8 +167,8 @@ impl Guardian {
             if found > most { Err(Error::TooMuch { what, found, most }) } else { Ok(()) }
         };
         let others = self.sets.iter().filter(|(name, _)| *name != set);
-        let (count, total) = others.fold((1, addresses.len()), |(count, total), (_, addresses)| {
-            (count + 1, total + addresses)
+        let (count, total) = others.fold((1, addresses.len()), |(count, total), (_, told)| {
+            (count + 1, total + told.addresses)
         });
         limited("the table of sets", count, MAX_SETS)?;
         limited("the table of addresses", total, MAX_ADDRESSES)?;
@@ -149,8 +181,16 @@ impl Guardian {
             programs: on_down.to_vec(),
         };
         self.say(&word)?;
-        self.sets.insert(set.to_owned(), addresses.len());
+        let told = Told { addresses: addresses.len(), programs: !on_down.is_empty() };
+        self.sets.insert(set.to_owned(), told);
         Ok(())
+    }
+
+    /// Whether programs of this set were left with it. After [`Event::Fenced`], and until that is acknowledged, it says of which sets the
+    /// guardian runs them.
+    #[must_use]
+    pub fn has_programs(&self, set: &str) -> bool {
+        self.sets.get(set).is_some_and(|told| told.programs)
     }
 
     /// Says that a set is held no more. Say it **after** its addresses were taken off.
@@ -162,8 +202,7 @@ impl Guardian {
         self.say(&Word::LetGo { set: set.to_owned() })
     }
 
-    /// Says that nothing is held but these, of all that it was ever told: the table of a guardian that was adopted
-    /// ([`Guardian::adopt`]) may have more than this image of the program knows of.
+    /// Says that nothing is held but these, of all that it was ever told. The others it forgets.
     ///
     /// # Errors
     /// When it does not know, as with [`Guardian::let_go`].
@@ -171,6 +210,21 @@ impl Guardian {
         let only: BTreeSet<&String> = sets.iter().collect();
         self.sets.retain(|set, _| only.contains(set));
         self.say(&Word::Only { sets: sets.to_vec() })
+    }
+
+    /// Says that nothing is held but these, of all that a guardian that was adopted ([`Guardian::adopt`]) was told by the image before:
+    /// the addresses of the others are taken away and their programs run, and [`Event::Stopped`] says when those have ended. A set of
+    /// which an address is in one of these goes on in another form: that address stays, and its programs are not run.
+    ///
+    /// # Errors
+    /// When it does not know, as with [`Guardian::let_go`].
+    pub fn take_all_but(&mut self, sets: &[String]) -> Result<(), Error> {
+        // None that another image has used, in all likelihood: an answer to that may still come.
+        let number = now().subsec_nanos();
+        self.say(&Word::Keep { number, sets: sets.to_vec() })?;
+        self.awaited = Some(number);
+        // One of an earlier version does not know that word, and forgets them.
+        self.hold_only(sets)
     }
 
     /// Leaves with it what it is to say to these when this process is dead, everything that was held is off, and all programs that
@@ -192,14 +246,21 @@ impl Guardian {
         self.say(&Word::Beat { thread })
     }
 
-    /// Says that [`Event::Fenced`] was understood: nothing is held. Then everything may be said anew.
+    /// Says that [`Event::Fenced`] was understood: nothing is held. Then everything may be said anew. The programs of all that it knows
+    /// by then are run, and [`Event::Stopped`] says when they have ended.
     ///
     /// # Errors
-    /// As [`Guardian::beat`].
+    /// As [`Guardian::beat`]; then it tells of the fencing again.
     pub fn acknowledge(&mut self) -> Result<(), Error> {
+        if self.fencing == 0 {
+            // It was another guardian that said so.
+            return Ok(());
+        }
+        self.say(&Word::Acknowledge { fencing: self.fencing })?;
         self.sets.clear();
         self.acknowledged = Some(self.fencing);
-        self.say(&Word::Acknowledge { fencing: self.fencing })
+        self.awaited = self.acknowledged;
+        Ok(())
     }
 
     /// What it told, if anything. Never waits, but a moment for the end of a dead one.
@@ -208,6 +269,7 @@ impl Guardian {
             match self.hear() {
                 Heard::Ready => {}
                 Heard::Fenced => return Some(Event::Fenced),
+                Heard::Stopped { well } => return Some(Event::Stopped { well }),
                 Heard::Nothing => return None,
                 Heard::Gone => return Some(Event::Ended),
             }
@@ -232,7 +294,7 @@ impl Guardian {
     }
 
     /// Takes over the guardian of the former image of this process; the words are its [`Heir`]'s. Its table is what it was: say what is
-    /// held, let go what is not. Beat soon: that ends the time of handing over.
+    /// held, then [`Guardian::take_all_but`]. Beat soon: any word ends the time of handing over.
     ///
     /// # Errors
     /// When there is no such guardian. Then start another.
@@ -314,7 +376,11 @@ impl Guardian {
                         self.fencing = fencing;
                         return Heard::Fenced;
                     }
-                    Some(Answer::Fenced { .. }) | None => {}
+                    Some(Answer::Stopped { number, well }) if self.awaited == Some(number) => {
+                        self.awaited = None;
+                        return Heard::Stopped { well };
+                    }
+                    Some(Answer::Fenced { .. } | Answer::Stopped { .. }) | None => {}
                 },
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Heard::Nothing,
@@ -339,6 +405,7 @@ impl Guardian {
 enum Heard {
     Ready,
     Fenced,
+    Stopped { well: bool },
     Nothing,
     Gone,
 }

@@ -1,5 +1,6 @@
 //! The guardian itself: one thread, no allocation to speak of, everything opened and used once before it is needed.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::OpenOptions;
 use std::io;
@@ -118,6 +119,7 @@ fn settle(pid: Pid) -> io::Result<Guard> {
         thread: 0,
         fenced: None,
         fencing: 0,
+        owed: None,
         patient_until: None,
         word: vec![0; MAX_WORD],
         farewell: Default::default(),
@@ -135,12 +137,19 @@ fn settle(pid: Pid) -> io::Result<Guard> {
 
 /// Signals wait for ever; only the parent's word and its death count. Programs that are run get none of this.
 fn hold_signals() -> io::Result<()> {
-    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the first call fills the set, the second reads it and writes nothing.
+    mask_signals(libc::sigfillset)
+}
+
+/// Makes `set` the signals that wait. It may be called between fork and exec: it takes no lock and no memory.
+pub(super) fn mask_signals(
+    set: unsafe extern "C" fn(*mut libc::sigset_t) -> libc::c_int,
+) -> io::Result<()> {
+    let mut signals = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the first call makes the set, all or none, the second reads it and writes nothing.
     #[allow(unsafe_code)]
     let result = unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut())
+        set(signals.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, signals.as_ptr(), std::ptr::null_mut())
     };
     if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
 }
@@ -213,6 +222,8 @@ struct Guard {
     fenced: Option<Option<Watch>>,
     /// Number of the last fencing.
     fencing: u32,
+    /// The parent is to be told, by this number, when all programs have ended.
+    owed: Option<u32>,
     /// While the parent hands over to its next image.
     patient_until: Option<Duration>,
     word: Vec<u8>,
@@ -237,6 +248,7 @@ impl Guard {
                 self.fence();
             }
             self.programs.turn(now);
+            self.tell_of_programs();
         }
     }
 
@@ -333,6 +345,12 @@ impl Guard {
             Word::Hold { set, addresses, programs } => self.table.hold(set, addresses, programs),
             Word::LetGo { set } => self.table.let_go(&set),
             Word::Only { sets } => self.table.only(&sets),
+            Word::Keep { number, sets } => {
+                let (addresses, programs) = self.table.take_all_but(&sets);
+                self.take_off(&addresses);
+                self.programs.add(programs);
+                self.owed = Some(number);
+            }
             Word::Beat { thread } => {
                 self.thread = thread;
                 if self.fenced.is_some() {
@@ -346,8 +364,11 @@ impl Guard {
             }
             Word::Farewell { word, to } => self.prepare(word, to),
             Word::Acknowledge { fencing } if fencing == self.fencing => {
+                // Of what was told since the fencing, which the parent counts to it.
+                self.programs.add(self.table.take_programs());
                 self.table.clear();
                 self.fenced = None;
+                self.owed = Some(fencing);
             }
             // Of one before; it is told of this one again.
             Word::Acknowledge { .. } => {}
@@ -383,6 +404,18 @@ impl Guard {
         self.programs.add(self.table.take_programs());
     }
 
+    /// Once all programs have ended, a parent that knows what was taken away is told so.
+    fn tell_of_programs(&mut self) {
+        let over = self.fenced.is_none() && self.programs.are_done();
+        let Some(number) = self.owed.filter(|_| over) else { return };
+        let well = self.programs.went_well_of_late();
+        // One that does not read is told at its next word.
+        if self.say(Answer::Stopped { number, well }) {
+            self.owed = None;
+            self.programs.begin_anew();
+        }
+    }
+
     /// Deletes what came back since the fencing.
     fn clear_again(&mut self) {
         let Some(Some(watch)) = &mut self.fenced else { return };
@@ -400,16 +433,21 @@ impl Guard {
         }
     }
 
-    /// Resets connections while their addresses can still say so, then deletes the addresses.
+    /// Takes off everything that is held.
     fn take_away(&mut self) {
-        let addresses = self.table.addresses();
+        self.take_off(&self.table.addresses());
+    }
+
+    /// Resets connections while their addresses can still say so, then deletes the addresses.
+    fn take_off(&mut self, addresses: &[Address]) {
         if addresses.is_empty() {
             return;
         }
+        let ips: BTreeSet<IpAddr> = addresses.iter().map(|address| address.ip).collect();
         // Without it clients notice later; the addresses go all the same.
-        let _ = self.connections.reset(&self.table.ips(), RESETTING);
+        let _ = self.connections.reset(&ips, RESETTING);
         for _ in 0..ATTEMPTS {
-            if self.kernel.delete(&addresses).is_ok_and(|all| all.iter().all(Result::is_ok)) {
+            if self.kernel.delete(addresses).is_ok_and(|all| all.iter().all(Result::is_ok)) {
                 return;
             }
             if let Ok(kernel) = Kernel::open() {
@@ -432,6 +470,8 @@ impl Guard {
         };
         self.fenced = None;
         (self.socket, self.parent) = (None, None);
+        // From here on only programs are waited for: with something on guard it would look for signs of life without a pause.
+        self.table.clear();
         loop {
             self.programs.turn(now());
             if self.programs.are_done() {
@@ -463,10 +503,17 @@ impl Guard {
         true
     }
 
-    /// Whether the kernel has nothing any more that bears our mark or was to be taken off. What cannot be known is not so.
+    /// Whether the kernel has nothing any more that was to be taken off, nor anything with our mark that the parent had before.
+    /// What cannot be known is not so.
+    ///
+    /// What the parent lets go it may have let go before it was off: after a fencing, and when an address could not be added or
+    /// deleted. What it never had is another program's of this machine, and says nothing of this one.
     fn is_all_off(&mut self) -> bool {
-        let ips = self.table.ips();
-        let left = |held: &Held| held.is_ours() || ips.contains(&held.address.ip);
+        let (ips, table) = (self.table.ips(), &self.table);
+        let left = |held: &Held| {
+            let ip = &held.address.ip;
+            ips.contains(ip) || held.is_ours() && table.had(ip)
+        };
         self.kernel.list().is_ok_and(|all| !all.iter().any(left))
     }
 
@@ -483,12 +530,11 @@ impl Guard {
         }
     }
 
-    fn say(&self, answer: Answer) {
-        if let Some(socket) = &self.socket {
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            // A parent that does not read is told again at its next beat.
-            let _ = rustix::net::send(socket, &answer.write(), flags);
-        }
+    /// Whether the parent will hear it: one that does not read is told again at its next beat.
+    fn say(&self, answer: Answer) -> bool {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let socket = self.socket.as_ref();
+        socket.is_some_and(|socket| rustix::net::send(socket, &answer.write(), flags).is_ok())
     }
 
     /// Does everything once with an address that nobody has, so that all of it is in memory.

@@ -1,6 +1,7 @@
-//! Running what was left with the guardian, without waiting for it.
+//! Running what was left with the guardian, without waiting for it: in the order and with the limits of the service itself, but what
+//! the programs say goes nowhere, for whoever read it is dead.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,29 +15,53 @@ use rustix::process::{
     setpriority_process, waitid,
 };
 
+use super::process::mask_signals;
 use super::word::Program;
+use crate::hooks::KILL_AFTER;
 
-/// Programs at one time; the others wait for their turn.
+/// Programs at one time, each of another set; the others wait for their turn.
 const MAX_RUNNING: usize = 32;
+
+/// How long after SIGKILL a program is waited for: its disk may hang, and others are not to hang with it.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// Programs that run or wait.
 #[derive(Default)]
 pub(super) struct Programs {
-    waiting: VecDeque<Program>,
+    /// Of each set in the order in which they are to be run.
+    waiting: BTreeMap<String, VecDeque<Program>>,
     running: Vec<Running>,
     /// One could not be started, took too long, or did not end with 0.
     failed: bool,
+    /// The same since [`Programs::begin_anew`].
+    failed_of_late: bool,
 }
 
 struct Running {
+    set: String,
     pid: Pid,
     handle: OwnedFd,
-    deadline: Duration,
+    due: Due,
+    /// When that is due.
+    at: Duration,
+}
+
+/// What comes next for a program that does not end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Term,
+    Kill,
+    GivingUp,
+    /// It does not even die: it keeps its place among those that run, but nobody waits for it.
+    Nothing,
 }
 
 impl Programs {
-    pub(super) fn add(&mut self, programs: Vec<Program>) {
-        self.waiting.extend(programs);
+    /// The programs of these sets. What still waits of such a set is among them again, and newer.
+    pub(super) fn add(&mut self, sets: Vec<(String, Vec<Program>)>) {
+        for (set, programs) in sets {
+            self.waiting.insert(set, programs.into());
+        }
     }
 
     /// Whether all that were to be run have ended well so far.
@@ -44,37 +69,53 @@ impl Programs {
         !self.failed
     }
 
+    /// The same of those since [`Programs::begin_anew`].
+    pub(super) fn went_well_of_late(&self) -> bool {
+        !self.failed_of_late
+    }
+
+    /// How those that have ended went has been told.
+    pub(super) fn begin_anew(&mut self) {
+        self.failed_of_late = false;
+    }
+
+    /// Whether none waits and none is waited for.
     pub(super) fn are_done(&self) -> bool {
-        self.waiting.is_empty() && self.running.is_empty()
+        self.waiting.is_empty() && self.running.iter().all(|one| one.due == Due::Nothing)
     }
 
     /// Starts those whose turn it is, ends those that took too long, forgets those that ended.
     pub(super) fn turn(&mut self, now: Duration) {
-        self.running.retain(|one| {
-            if now >= one.deadline {
-                let _ = kill_process_group(one.pid, Signal::KILL);
-                self.failed = true;
-            }
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            match waitid(WaitId::PidFd(one.handle.as_fd()), options) {
-                Ok(None) => true,
-                Ok(Some(status)) => {
-                    self.failed |= status.exit_status() != Some(0);
-                    false
-                }
-                Err(_) => {
-                    self.failed = true;
-                    false
-                }
-            }
+        let mut failed = false;
+        self.running.retain_mut(|one| {
+            let ended = one.turn(now);
+            failed |= ended == Some(false) || one.is_late();
+            ended.is_none()
         });
         while self.running.len() < MAX_RUNNING
-            && let Some(program) = self.waiting.pop_front()
+            && let Some((set, program)) = self.take_next()
         {
-            let started = start(&program, now);
-            self.failed |= started.is_none();
+            let started = start(set, &program, now);
+            // That one failed keeps nobody from what comes after it, as in the service.
+            failed |= started.is_none();
             self.running.extend(started);
         }
+        self.failed |= failed;
+        self.failed_of_late |= failed;
+    }
+
+    /// The next that may run: the first of a set of which none runs.
+    fn take_next(&mut self) -> Option<(String, Program)> {
+        let is_busy = |set: &str| {
+            self.running.iter().any(|one| one.due != Due::Nothing && one.set.as_str() == set)
+        };
+        let set = self.waiting.keys().find(|set| !is_busy(set.as_str()))?.clone();
+        let waiting = self.waiting.get_mut(&set)?;
+        let program = waiting.pop_front();
+        if waiting.is_empty() {
+            self.waiting.remove(&set);
+        }
+        program.map(|program| (set, program))
     }
 
     /// Readable when one ended.
@@ -84,15 +125,69 @@ impl Programs {
 
     /// When the next one has taken too long.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.running.iter().map(|one| one.deadline).min()
+        self.running.iter().filter(|one| one.due != Due::Nothing).map(|one| one.at).min()
+    }
+}
+
+impl Running {
+    /// Whether it was told to end.
+    fn is_late(&self) -> bool {
+        self.due != Due::Term
+    }
+
+    /// Sends it what is due. Once it is over, whether it went well.
+    fn turn(&mut self, now: Duration) -> Option<bool> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        match waitid(WaitId::PidFd(self.handle.as_fd()), options | WaitIdOptions::NOWAIT) {
+            Ok(None) => {}
+            Ok(Some(status)) => {
+                if self.is_late() {
+                    // What it has started goes with it, while the number of the group is certainly its own.
+                    self.send(Signal::KILL);
+                }
+                let _ = waitid(WaitId::PidFd(self.handle.as_fd()), options);
+                return Some(status.exit_status() == Some(0));
+            }
+            // What cannot be watched is not waited for.
+            Err(_) => return Some(false),
+        }
+        if now < self.at {
+            return None;
+        }
+        match self.due {
+            Due::Term => {
+                self.send(Signal::TERM);
+                (self.due, self.at) = (Due::Kill, now + KILL_AFTER);
+            }
+            Due::Kill => {
+                self.send(Signal::KILL);
+                (self.due, self.at) = (Due::GivingUp, now + GIVE_UP_AFTER);
+            }
+            Due::GivingUp => self.due = Due::Nothing,
+            Due::Nothing => {}
+        }
+        None
+    }
+
+    /// To its whole group; an error says that nobody is left.
+    fn send(&self, signal: Signal) {
+        let _ = kill_process_group(self.pid, signal);
     }
 }
 
 /// A program that cannot be started is passed by: there is nobody left to be told.
-fn start(program: &Program, now: Duration) -> Option<Running> {
+fn start(set: String, program: &Program, now: Duration) -> Option<Running> {
     let (name, arguments) = program.command.split_first()?;
-    let mut child = Command::new(name)
+    let mut command = Command::new(name);
+    // What the guardian holds back its child would hold back as well, for ever.
+    // SAFETY: `mask_signals` may be called between fork and exec.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(|| mask_signals(libc::sigemptyset));
+    }
+    let mut child = command
         .args(arguments)
+        .env_clear()
         .envs(program.environment.iter().map(|(name, value)| (name, value)))
         .stdin(input(&program.input).map_or_else(|_| Stdio::null(), Stdio::from))
         .stdout(Stdio::null())
@@ -104,7 +199,7 @@ fn start(program: &Program, now: Duration) -> Option<Running> {
     // The guardian goes before others; what it runs does not. Where it did not itself, nothing is gained by this.
     let _ = setpriority_process(Some(pid), 0);
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(handle) => Some(Running { pid, handle, deadline: now + program.limit }),
+        Ok(handle) => Some(Running { set, pid, handle, due: Due::Term, at: now + program.limit }),
         Err(_) => {
             // What cannot be watched is not left alone.
             let _ = child.kill();

@@ -1,4 +1,5 @@
-//! What parent and guardian say to each other: one datagram each, between two processes of one binary, so there are no versions.
+//! What parent and guardian say to each other: one datagram each, between two processes of one binary, so there are no versions. Only
+//! after an upgrade in place the guardian is of an older one: neither minds a word that it does not know.
 //!
 //! A word is a letter and its fields; lists and texts have their length before them. What is malformed is no word.
 
@@ -15,17 +16,16 @@ pub(super) const MAX_WORD: usize = 128 << 10;
 /// Bytes of a program's input: a thousand addresses in JSON take a third of it.
 pub(super) const MAX_INPUT: usize = 60 << 10;
 
-/// A program to be run when the addresses of a set were taken away, by the guardian's user, in `/`, with its environment, which is the
-/// parent's at the guardian's start. What it says goes nowhere.
+/// A program to be run when the addresses of a set were taken away, by the guardian's user, in `/`. What it says goes nowhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// The executable and its arguments.
     pub command: Vec<OsString>,
-    /// Added to the environment.
+    /// All of its environment.
     pub environment: Vec<(OsString, OsString)>,
     /// Its standard input, at most 60 KiB.
     pub input: Vec<u8>,
-    /// After so long it is killed, with its process group.
+    /// After so long its process group gets SIGTERM, and SIGKILL after [`KILL_AFTER`](crate::hooks::KILL_AFTER) more.
     pub limit: Duration,
 }
 
@@ -45,8 +45,13 @@ pub(super) enum Word {
     LetGo {
         set: String,
     },
-    /// Nothing but these: a table that was handed over may have more than the next image holds.
+    /// Nothing but these; the others are forgotten.
     Only {
+        sets: Vec<String>,
+    },
+    /// Nothing but these: the others, which the image before had, are taken away and their programs run. The answer has this number.
+    Keep {
+        number: u32,
         sets: Vec<String>,
     },
     /// From this thread.
@@ -77,6 +82,12 @@ pub(super) enum Answer {
     Fenced {
         fencing: u32,
     },
+    /// All programs of what was taken away have ended: after the acknowledgement of the fencing with this number, or after
+    /// [`Word::Keep`] with it.
+    Stopped {
+        number: u32,
+        well: bool,
+    },
 }
 
 impl Answer {
@@ -88,6 +99,12 @@ impl Answer {
                 to.extend(fencing.to_ne_bytes());
                 to
             }
+            Self::Stopped { number, well } => {
+                let mut to = vec![b's'];
+                to.extend(number.to_ne_bytes());
+                to.push(u8::from(well));
+                to
+            }
         }
     }
 
@@ -97,6 +114,7 @@ impl Answer {
         let answer = match letter {
             b'r' => Self::Ready,
             b'f' => Self::Fenced { fencing: from.u32()? },
+            b's' => Self::Stopped { number: from.u32()?, well: from.byte()? == 1 },
             _ => return None,
         };
         from.0.is_empty().then_some(answer)
@@ -125,6 +143,12 @@ impl Word {
             }
             Self::Only { sets } => {
                 to.push(b'n');
+                count(&mut to, sets.len());
+                sets.iter().for_each(|set| text(&mut to, set.as_bytes()));
+            }
+            Self::Keep { number, sets } => {
+                to.push(b'k');
+                to.extend(number.to_ne_bytes());
                 count(&mut to, sets.len());
                 sets.iter().for_each(|set| text(&mut to, set.as_bytes()));
             }
@@ -166,6 +190,7 @@ impl Word {
             },
             b'l' => Self::LetGo { set: from.name()? },
             b'n' => Self::Only { sets: from.list(Reader::name)? },
+            b'k' => Self::Keep { number: from.u32()?, sets: from.list(Reader::name)? },
             b'.' => Self::Beat { thread: from.u32()? },
             b'o' => Self::HandOver { until: from.u64()? },
             b'a' => Self::Acknowledge { fencing: from.u32()? },
@@ -328,6 +353,7 @@ mod tests {
             },
             Word::LetGo { set: "web".into() },
             Word::Only { sets: vec!["web".into(), "db".into()] },
+            Word::Keep { number: 7, sets: vec!["web".into(), "db".into()] },
             Word::Beat { thread: 4_711 },
             Word::HandOver { until: 5 },
             Word::Acknowledge { fencing: 3 },
@@ -340,10 +366,12 @@ mod tests {
         for word in words() {
             assert_eq!(Word::read(&word.write()), Some(word));
         }
-        for answer in [Answer::Ready, Answer::Fenced { fencing: 3 }] {
+        let stopped = |well| Answer::Stopped { number: 4, well };
+        for answer in [Answer::Ready, Answer::Fenced { fencing: 3 }, stopped(true), stopped(false)]
+        {
             assert_eq!(Answer::read(&answer.write()), Some(answer));
         }
-        for bytes in [&b""[..], b"f", b"r ", b"f12345", b"x"] {
+        for bytes in [&b""[..], b"f", b"r ", b"f12345", b"s1234", b"s123456", b"x"] {
             assert_eq!(Answer::read(bytes), None);
         }
     }

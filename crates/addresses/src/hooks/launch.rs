@@ -14,14 +14,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::{
     Signal, getppid, getpriority_process, set_parent_process_death_signal, setpriority_process,
 };
 
-use super::KILL_AFTER;
 use super::module;
 use super::process::Program;
+use super::{HookCall, KILL_AFTER};
+use crate::config::{Hook, HookRun};
+use crate::guardian;
 
 /// The mark of a helper: its part.
 const ROLE: &str = "BACKHAND_ADDRESSES_ROLE";
@@ -89,11 +92,38 @@ pub(super) fn command(program: &Program) -> Result<Command, String> {
     command.args(&program.argv).env_clear().envs(&program.environment).current_dir("/");
     command.env(ROLE, program.role.name()).env(PARENT, std::process::id().to_string());
     if program.outlives {
-        let whole = program.limit.saturating_add(KILL_AFTER).as_secs().saturating_add(2);
-        command.env(ALARM, whole.to_string());
+        command.env(ALARM, alarm(program.limit));
     }
     command.process_group(0);
     Ok(command)
+}
+
+/// When a helper that goes on without us is ended for certain.
+fn alarm(limit: Duration) -> String {
+    limit.saturating_add(KILL_AFTER).as_secs().saturating_add(2).to_string()
+}
+
+/// What the guardian runs for a hook when the service is dead: the program, or for a function of a module this binary as its caller,
+/// which is ended by its alarm even if the guardian dies as well. Nothing where that function cannot be called.
+pub fn for_guardian(hook: &Hook, call: &HookCall) -> Option<guardian::Program> {
+    let (mut environment, input) = call.told();
+    let command: Vec<OsString> = match &hook.run {
+        HookRun::Command(argv) => argv.iter().map(Into::into).collect(),
+        HookRun::Module { file, symbol } => {
+            if !READY.load(Ordering::Relaxed) || module::may_run(call).is_err() {
+                return None;
+            }
+            // The helper's working directory is another. An error says that we have none; then the name stays as it is.
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            let role = (ROLE.to_owned(), Role::Module.name().to_owned());
+            let alarm = (ALARM.to_owned(), alarm(hook.timeout));
+            let marks = module::marks(&file, symbol).into_iter().chain([role, alarm]);
+            let marks = marks.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+            environment.extend(marks);
+            vec![OURSELVES.into()]
+        }
+    };
+    Some(guardian::Program { command, environment, input, limit: hook.timeout })
 }
 
 /// What holds from here on, whatever this process becomes.

@@ -42,7 +42,7 @@ use std::time::Duration;
 
 pub use call::{HookCall, Located, Owner};
 pub use ending::{HookDone, Outcome};
-pub use launch::init;
+pub use launch::{for_guardian, init};
 pub use service::{Called, Hooks};
 
 use crate::config::{Hook, HookEvent, HookRun, HookSets};

@@ -44,7 +44,7 @@ pub fn missing() -> Option<String> {
         named.iter().filter(|(bit, _)| !has.contains(*bit)).map(|(_, name)| *name).collect();
     (!lacking.is_empty()).then(|| {
         format!(
-            "{} missing: run as root, or grant it (AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW in the unit, setcap cap_net_admin,cap_net_raw+ep on the binary, --cap-add in a container)",
+            "{} missing: run as root, or grant it (AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW CAP_BPF in the unit, setcap cap_net_admin,cap_net_raw,cap_bpf+ep on the binary, --cap-add in a container)",
             lacking.join(" and ")
         )
     })

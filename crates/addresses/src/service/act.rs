@@ -24,6 +24,13 @@ pub(super) struct Round {
     pub(super) down: BTreeSet<SetKey>,
     pub(super) up_sets: Vec<config::Set>,
     pub(super) down_sets: Vec<config::Set>,
+    pub(super) up_reasons: BTreeSet<Reason>,
+    pub(super) down_reasons: BTreeSet<Reason>,
+}
+
+/// The reason that all sets of a round have in common.
+pub(super) fn common(reasons: &BTreeSet<Reason>) -> Option<Reason> {
+    reasons.first().copied().filter(|_| reasons.len() == 1)
 }
 
 impl Service {
@@ -81,6 +88,10 @@ impl Service {
         adds: &mut Vec<(kernel::Address, Terms)>,
     ) {
         let key = set.key();
+        if self.stopping.is_at_guardian(key) {
+            // The guardian still runs programs that stop it. Then the core hears that it is off, and asks for it anew.
+            return;
+        }
         if let Some(holding) = self.holdings.sets.get_mut(&key) {
             if matches!(holding.state, State::Lingering(_)) && holding.is_aside() {
                 // It was not taken off yet, but is not answered for any more.
@@ -231,6 +242,7 @@ impl Service {
                 }
             }
             State::Removing(_) => {}
+            State::Failing(left) => holding.state = State::Removing(left),
             State::Adding { .. } | State::Up | State::Lingering(_) => self.take_off(key),
         }
     }
@@ -257,5 +269,18 @@ impl Service {
         } else {
             self.ask_kernel(Job::Remove(go.into_iter().map(|placed| placed.address).collect()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_has_a_reason_if_all_its_sets_have_it() {
+        let lost = Round { up_reasons: BTreeSet::from([Reason::Lost]), ..Round::default() };
+        assert_eq!(common(&lost.up_reasons), Some(Reason::Lost));
+        assert_eq!(common(&lost.down_reasons), None);
+        assert_eq!(common(&BTreeSet::from([Reason::Lost, Reason::Balance])), None);
     }
 }

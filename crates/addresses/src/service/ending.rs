@@ -8,11 +8,11 @@ use std::time::Duration;
 use base::Instant;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use vip::{SetKey, Settings};
+use vip::SetKey;
 
 use super::clock;
 use super::handle::{Left, Legacy};
-use super::holding::State;
+use super::holding::{Holding, State};
 use super::programs::guardian_name;
 use super::run::{HOOKS_AT_ONCE, Service, beat};
 use super::setup::settings;
@@ -24,6 +24,8 @@ use crate::hooks::{HookDone, Hooks, KILL_AFTER, Outcome};
 
 /// How long programs may take at most once this machine is out of the group, all together.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the next image of this program waits at most for what is under quorum to be stopped.
+pub(super) const RELEASED_WITHIN: Duration = Duration::from_secs(300);
 
 impl Service {
     /// Whether leaving has come to its end.
@@ -31,18 +33,23 @@ impl Service {
         let Some(leaving) = &self.leaving else { return };
         // What is off is nobody else's yet while its programs hold it back.
         let stopping: Vec<IpAddr> = self.stopping.withheld().collect();
-        let waits =
-            self.vip.is_leaving_in_order()
-                || !stopping.is_empty()
-                || self.holdings.sets.values().any(|holding| {
-                    matches!(holding.state, State::Lingering(_) | State::Removing(_))
-                });
+        let waits = self.vip.is_leaving_in_order()
+            || !stopping.is_empty()
+            || self.holdings.sets.values().any(|holding| {
+                matches!(
+                    holding.state,
+                    State::Lingering(_) | State::Removing(_) | State::Failing(_)
+                )
+            });
         let late = now >= leaving.until;
         if waits && !late {
             return;
         }
         let Some(leaving) = self.leaving.take() else { return };
-        let held = self.holdings.sets.values().map(|holding| holding.set.head());
+        // What lingers is another machine's already.
+        let held = self.holdings.sets.values();
+        let held = held.filter(|holding| !matches!(holding.state, State::Lingering(_)));
+        let held = held.map(|holding| holding.set.head());
         let heads: BTreeSet<IpAddr> = held.chain(stopping).collect();
         let heads: Vec<IpAddr> = heads.into_iter().collect();
         let left = match (heads.is_empty(), waits) {
@@ -60,8 +67,7 @@ impl Service {
         for placed in placed.collect::<Vec<_>>() {
             self.air.acquired(now, placed.said(), placed.net, None);
         }
-        self.clear_guardian();
-        self.tell_guardian_all();
+        self.take_over_guardian(now);
     }
 
     /// Everything stays where it is, for the next image.
@@ -95,13 +101,24 @@ impl Service {
     }
 
     pub(super) async fn finish(mut self) {
-        if let Some((lasts, answer)) = self.handed_over.take() {
-            self.bequeath(lasts, answer).await;
-            return;
+        let next = self.handed_over.take();
+        self.release_within_the_group(next.is_some()).await;
+        if let Some((lasts, answer)) = next {
+            if !self.holdings.sets.is_empty() {
+                self.bequeath(lasts, answer).await;
+                return;
+            }
+            // Nothing is left to be handed over. Whoever asked may have given up.
+            let _ = answer.send(None);
         }
-        self.release_within_the_group().await;
         self.vip.abandon(clock::now());
         let _ = self.act(clock::now());
+        // What others have, and what could be here a moment longer, goes now, with its programs.
+        let lingers = |holding: &Holding| matches!(holding.state, State::Lingering(_));
+        let rest = self.holdings.sets.iter().filter(|(_, holding)| lingers(holding));
+        for key in rest.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.take_off(key);
+        }
         self.tell_events(clock::now());
         self.ask_kernel(Job::End);
         // What is let go is off before the others hear that this machine has gone.
@@ -127,19 +144,28 @@ impl Service {
     }
 
     /// What is under quorum is given up as long as this machine can say so: who is out of the group is waited for no longer than a
-    /// lease, however long its programs take to stop what they have to.
-    async fn release_within_the_group(&mut self) {
-        if !self.has_to_release() {
+    /// lease, however long its programs take to stop what they have to. The next image, if there `is_next`, gets the rest: it would
+    /// hold nothing under quorum on the strength of what this one knew, finds nothing that no kernel has, and could not stop what this one
+    /// has started.
+    async fn release_within_the_group(&mut self, is_next: bool) {
+        if !self.has_to_release(is_next) {
             return;
         }
         let now = clock::now();
-        let until = now + self.time_to_release();
+        let most = if is_next { RELEASED_WITHIN } else { Duration::MAX };
+        let until = now + self.time_to_release().min(most);
         // A set that is listed stays with a machine that goes, if nobody else can have it.
-        let nothing = Settings { sets: Vec::new(), ..settings(&self.config, self.fresh()) };
-        self.vip.reload(now, nothing);
+        let mut rest = settings(&self.config, self.fresh());
+        let in_kernel = |key: SetKey| self.sets.get(&key).is_some_and(|set| set.kernel);
+        rest.sets.retain(|one| is_next && !one.quorum && in_kernel(one.set.key()));
+        self.vip.reload(now, rest);
         let mut since = None;
-        while self.vip.stands().is_some() && clock::now() < until {
-            if self.has_to_release() {
+        // Whoever ends it once more waits for nothing; the next image would begin with what is not stopped, in the group or out of it.
+        while (is_next || !self.ends_at_once)
+            && (self.vip.stands().is_some() || is_next && !self.stopping.is_empty())
+            && clock::now() < until
+        {
+            if self.has_to_release(is_next) {
                 since = None;
             } else {
                 // The word that the last is off has reached the others when one that was said later has.
@@ -150,7 +176,7 @@ impl Service {
             }
             self.turn().await;
         }
-        if self.has_to_release() {
+        if self.has_to_release(false) {
             let heads: Vec<IpAddr> = self.stopping.withheld().collect();
             tracing::warn!(
                 ?heads,
@@ -159,16 +185,19 @@ impl Service {
         }
     }
 
-    /// Whether anything under quorum is here, or is not known to be stopped.
-    fn has_to_release(&self) -> bool {
+    /// Whether anything under quorum is here, or is not known to be stopped; before the next image also anything that no kernel has, and
+    /// whatever is being stopped.
+    fn has_to_release(&self, is_next: bool) -> bool {
+        let goes = |holding: &Holding| holding.set.quorum || is_next && !holding.set.kernel;
         self.stopping.withheld().next().is_some()
-            || self.holdings.sets.values().any(|holding| holding.set.quorum)
+            || is_next && !self.stopping.is_empty()
+            || self.holdings.sets.values().any(goes)
     }
 
-    /// The longest time in which everything under quorum can be stopped: of each set one program after the other, so many sets
-    /// beside each other; and a lease for what cannot be.
+    /// The longest time in which all that can be stopped: of each set one program after the other, so many sets beside each other; and
+    /// a lease for what cannot be.
     fn time_to_release(&self) -> Duration {
-        let sets = self.holdings.sets.len() + self.stopping.withheld().count();
+        let sets = self.holdings.sets.len() + self.stopping.keys().len();
         let rounds = u32::try_from(sets.div_ceil(HOOKS_AT_ONCE)).unwrap_or(u32::MAX);
         let hooks = self.config.hooks.iter();
         let own = hooks.filter(|hook| matches!(hook.event, HookEvent::OnUp | HookEvent::OnDown));
@@ -199,16 +228,18 @@ async fn end_programs(
     };
     let Some(mut guardian) = guardian else { return };
     let undone = undone(&all, stopping);
-    if undone.is_empty() {
+    if undone.is_empty() && !stopping.waits_for_guardian() {
         let _ = guardian.end();
         return;
     }
     let left: Vec<String> = undone.into_iter().map(guardian_name).collect();
-    tracing::warn!(
-        sets = left.len(),
-        "the guardian runs the programs that did not get to run before the end"
-    );
-    // Of the others it would run them once more.
+    if !left.is_empty() {
+        tracing::warn!(
+            sets = left.len(),
+            "the guardian runs the programs that did not get to run before the end"
+        );
+    }
+    // Of the others it would run them once more. What it runs already comes to its end with it.
     let _ = guardian.hold_only(&left);
     drop(guardian);
 }

@@ -25,7 +25,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::air::id_of;
 use super::clock;
-use super::run::{Service, start_guardian};
+use super::run::Service;
 use crate::config::{self, Config, HookEvent, HookRun};
 
 /// What the sealed text begins with, and its version.
@@ -190,9 +190,7 @@ impl Service {
         }
         // Better none for a moment than one that says what is not so.
         guardian.into_inner().kill();
-        self.guardian = start_guardian(&self.config);
-        self.counters.guardians += u64::from(self.guardian.is_some());
-        self.tell_guardian_all();
+        self.replace_guardian(clock::now());
     }
 
     /// A guardian that was just started has no word.
@@ -224,7 +222,7 @@ impl Service {
     }
 }
 
-/// Whether something is to be stopped that the guardian cannot: functions of modules are called by this program.
+/// Whether something is to be stopped of which the guardian does not hear whether it was: what a function of a module returns is ignored.
 fn has_modules(config: &config::Config) -> bool {
     let module = |run: &HookRun| matches!(run, HookRun::Module { .. });
     config.hooks.iter().any(|hook| hook.event == HookEvent::OnDown && module(&hook.run))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use vip::Order;
 
+use super::ending::RELEASED_WITHIN;
 use super::report::{Decision, Report};
 use crate::config::Config;
 use crate::guardian::Heir;
@@ -180,14 +181,15 @@ impl Handle {
     }
 
     /// Ends and leaves everything where it is, for the next image of this program (exec), which has to begin within that time: leases are
-    /// made so long, and the guardian keeps still. `None` if there is nothing to hand over.
+    /// made so long, and the guardian keeps still. What is under quorum is stopped and released before, which may take minutes more.
+    /// `None` if there is nothing to hand over.
     ///
     /// # Errors
     /// It does not answer in time.
-    pub fn hand_over(&self, lasts: Duration, within: Duration) -> Result<Option<Legacy>, NoAnswer> {
+    pub fn hand_over(&self, lasts: Duration) -> Result<Option<Legacy>, NoAnswer> {
         let (answer, told) = oneshot::channel();
         self.ask(Command::HandOver { within: lasts, answer })?;
-        wait(told, within)
+        wait(told, lasts + RELEASED_WITHIN)
     }
 
     pub(super) fn stop_within(&self) -> Duration {
@@ -201,7 +203,8 @@ impl Handle {
         let _ = self.ask(Command::Reload(Box::new(config)));
     }
 
-    /// Lets go of everything and ends. [`leave`](Self::leave) first, for others to take it.
+    /// Lets go of everything and ends. [`leave`](Self::leave) first, for others to take it. What is under quorum is stopped and released
+    /// before; asked again, it ends without that, and others wait for the lease.
     pub fn end(&self) {
         let _ = self.ask(Command::End);
     }

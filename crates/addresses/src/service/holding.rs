@@ -36,6 +36,8 @@ pub(super) enum State {
     Lingering(Instant),
     /// The kernel has still to take off so many.
     Removing(usize),
+    /// Not all could be added. The others hear it when the kernel has taken off so many again.
+    Failing(usize),
 }
 
 /// A set here.

@@ -8,7 +8,7 @@
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
 //! - `watching`: what the kernel says by itself. `stopping`: what is off and whose programs have not ended. `drained`: what outlives the program.
 //! - `passing`: which packets belong to another machine while addresses move.
-//! - `farewell`: the guardian's last word. `air`: what is said and heard on the networks.
+//! - `guarding`: the guardian. `farewell`: its last word. `air`: what is said and heard on the networks.
 //! - [`Handle`]: how others speak with it. [`Report`]: what they see.
 
 mod act;
@@ -19,6 +19,7 @@ mod clock;
 mod drained;
 mod ending;
 mod farewell;
+mod guarding;
 mod handle;
 mod holding;
 mod legacy;

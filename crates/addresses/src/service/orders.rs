@@ -79,7 +79,10 @@ impl Service {
             // What is being given away is not listed again.
             Command::Reload(_) if self.ends => {}
             Command::Reload(config) => self.reload(now, *config),
-            Command::End => self.ends = true,
+            Command::End => {
+                self.ends_at_once = self.ends;
+                self.ends = true;
+            }
         }
     }
 

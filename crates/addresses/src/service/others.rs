@@ -28,7 +28,9 @@ impl Service {
                 let machine = self.machine_of(id);
                 let head = self.holdings.by_ip(address.ip).map(|(_, holding)| holding.set.head());
                 if self.seldom(format!("apart {}", address.ip)) {
-                    self.alarm(head, format!("{} is held by {machine} too: the network connects us and the bus does not; looking for it", address.ip));
+                    // The daemon of the bus, where it is a program of its own, looks by itself and cannot be told to.
+                    let what = if self.seek.is_some() { "; looking for it" } else { "" };
+                    self.alarm(head, format!("{} is held by {machine} too: the network connects us and the bus does not{what}", address.ip));
                 }
                 if let Some(seek) = &self.seek {
                     seek();

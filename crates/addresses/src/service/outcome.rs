@@ -8,7 +8,7 @@ use vip::SetKey;
 
 use super::air::Asked;
 use super::clock;
-use super::holding::State;
+use super::holding::{Placed, State};
 use super::run::Service;
 use super::worker::{Done, Job, Terms};
 use crate::config::HookEvent;
@@ -31,10 +31,11 @@ impl Service {
                 for address in addresses {
                     for key in self.holdings.with(&address) {
                         let Some(holding) = self.holdings.sets.get_mut(&key) else { continue };
-                        let State::Removing(left) = &mut holding.state else { continue };
-                        *left = left.saturating_sub(1);
-                        if *left == 0 {
-                            self.is_down(key);
+                        match &mut holding.state {
+                            State::Removing(left) | State::Failing(left) if *left > 1 => *left -= 1,
+                            State::Removing(_) => self.is_down(key),
+                            State::Failing(_) => self.has_failed(now, key),
+                            _ => {}
                         }
                     }
                 }
@@ -47,6 +48,8 @@ impl Service {
                 }
             }
             Done::Gap(addresses) => {
+                // If this program stood still, the guardian may have done that already, and runs the programs.
+                self.hear_guardian();
                 self.counters.gaps += 1;
                 if !addresses.is_empty() {
                     self.alarm(None, "the bus was not fresh after a renewal: this machine or its bus was stopped, so every address is taken off".into());
@@ -54,6 +57,7 @@ impl Service {
                 self.all_gone();
             }
             Done::Doubt(addresses) => {
+                self.hear_guardian();
                 self.counters.gaps += 1;
                 self.alarm(None, "the machines came together anew while addresses under quorum were renewed, and that took so long that a majority may have gone on without this one: they are taken off".into());
                 self.gone(|holding| {
@@ -152,21 +156,37 @@ impl Service {
         }
     }
 
+    /// A part of a set may be there: nobody else is to have it before that is off.
     pub(super) fn could_not(&mut self, now: Instant, key: SetKey, why: String) {
-        let Some(holding) = self.holdings.sets.remove(&key) else { return };
-        let off: Vec<kernel::Address> = holding
-            .placed
-            .iter()
-            .map(|placed| placed.address)
-            .filter(|address| !self.holdings.stays(address, key))
-            .collect();
-        self.ask_kernel(Job::Remove(off));
+        let Some(holding) = self.holdings.sets.get(&key) else { return };
+        let head = holding.set.head();
+        let stays = |placed: &Placed| self.holdings.stays(&placed.address, key);
+        let off: Vec<Placed> =
+            holding.placed.iter().filter(|placed| !stays(placed)).cloned().collect();
+        self.cannot_be_had(head, &why);
+        let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
+        holding.placed.clone_from(&off);
+        holding.state = State::Failing(off.len());
+        if off.is_empty() {
+            self.has_failed(now, key);
+        } else {
+            self.ask_kernel(Job::Remove(off.iter().map(|placed| placed.address).collect()));
+        }
+    }
+
+    /// Nothing is left of what could not be added.
+    fn has_failed(&mut self, now: Instant, key: SetKey) {
+        self.holdings.sets.remove(&key);
         self.let_guardian_go(key);
-        self.failed(now, key, holding.set.head(), why);
+        self.vip.handle_failed(now, key);
+    }
+
+    fn cannot_be_had(&mut self, head: IpAddr, why: &str) {
+        self.alarm(Some(head), format!("{head} cannot be had here: {why}"));
     }
 
     pub(super) fn failed(&mut self, now: Instant, key: SetKey, head: IpAddr, why: String) {
-        self.alarm(Some(head), format!("{head} cannot be had here: {why}"));
+        self.cannot_be_had(head, &why);
         self.vip.handle_failed(now, key);
     }
 
@@ -191,6 +211,7 @@ impl Service {
         self.call(HookEvent::OnUp, &set, reason);
         self.round.up.insert(key);
         self.round.up_sets.push(set);
+        self.round.up_reasons.insert(reason);
         self.to_confirm.push(key);
     }
 
@@ -203,9 +224,18 @@ impl Service {
         if self.config.historical {
             self.tell_historically("DOWN", &holding.set);
         }
-        let called = self.call(HookEvent::OnDown, &holding.set, holding.reason);
+        // After a fencing the guardian runs what was left with it, and what follows from the end of that is done then.
+        let at_guardian = self.stopping.is_at_guardian(key);
+        let called = match at_guardian {
+            true => None,
+            false => self.call(HookEvent::OnDown, &holding.set, holding.reason),
+        };
         self.round.down.insert(key);
         self.round.down_sets.push(holding.set.clone());
+        self.round.down_reasons.insert(holding.reason);
+        if at_guardian {
+            return;
+        }
         // What may never be there twice is released when its programs have ended.
         if called.is_none() || !holding.set.quorum {
             self.to_release.push(key);

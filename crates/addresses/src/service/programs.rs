@@ -5,16 +5,16 @@ use std::time::{Duration, SystemTime};
 use base::Instant;
 use vip::{Reason, SetKey};
 
-use super::act::Round;
+use super::act::common;
 use super::clock;
 use super::holding::State;
 use super::places::Place;
 use super::run::Service;
 use super::setup::{FRESH, FRESH_BY_ECHO, settings};
 use super::stopping::Stopped;
-use crate::config::{self, HookEvent, HookRun, HookSets};
+use crate::config::{self, HookEvent, HookSets};
 use crate::guardian::Program;
-use crate::hooks::{Called, HookCall, HookDone, Located, Owner};
+use crate::hooks::{Called, HookCall, HookDone, Located, Owner, for_guardian};
 use crate::kernel::{self};
 
 impl Service {
@@ -49,8 +49,9 @@ impl Service {
         &self,
         event: HookEvent,
         sets: &[config::Set],
-        reason: Reason,
+        reason: impl Into<Option<Reason>>,
     ) -> HookCall {
+        let reason: Option<Reason> = reason.into();
         let round = matches!(event, HookEvent::PostUp | HookEvent::PostDown);
         let located = |address: &config::Address| {
             let link = match self.places.of(address, &self.managed) {
@@ -97,7 +98,7 @@ impl Service {
             addresses: sets.iter().flat_map(|set| set.addresses.iter().map(located)).collect(),
             machine: self.config.machine.clone(),
             owner,
-            reason: reason.word().into(),
+            reason: reason.map_or("several", Reason::word).into(),
             view: status
                 .view
                 .map(|view| view.0.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -109,17 +110,22 @@ impl Service {
     /// Once nothing comes or goes any more, `post up` and `post down` are run for what did.
     pub(super) fn end_round(&mut self) {
         let busy = self.holdings.sets.values().any(|holding| !matches!(holding.state, State::Up));
+        // The programs that the guardian runs are among those that have to end before.
+        let busy = busy || self.stopping.waits_for_guardian();
         if busy || self.round.up.is_empty() && self.round.down.is_empty() {
             return;
         }
-        let Round { up_sets, down_sets, .. } = std::mem::take(&mut self.round);
-        for (event, sets) in [(HookEvent::PostDown, down_sets), (HookEvent::PostUp, up_sets)] {
+        let round = std::mem::take(&mut self.round);
+        for (event, sets, reasons) in [
+            (HookEvent::PostDown, round.down_sets, round.down_reasons),
+            (HookEvent::PostUp, round.up_sets, round.up_reasons),
+        ] {
             let wanted = self.config.hooks.iter().any(|hook| hook.event == event);
             if wanted && !sets.is_empty() {
                 if sets.iter().any(|set| set.quorum) {
                     self.withhold();
                 }
-                let call = self.hook_call(event, &sets, Reason::Balance);
+                let call = self.hook_call(event, &sets, common(&reasons));
                 self.hooks.queue(call);
             }
         }
@@ -136,7 +142,13 @@ impl Service {
         }
         let now = clock::now();
         let lease = self.whole_lease();
-        match self.stopping.ended(now, done.call, done.succeeded(), lease) {
+        let stopped = self.stopping.ended(now, done.call, done.succeeded(), lease);
+        self.follow_stopped(stopped, lease);
+    }
+
+    /// What follows when a program that stops something has ended.
+    pub(super) fn follow_stopped(&mut self, stopped: Stopped, lease: Duration) {
+        match stopped {
             Stopped::NotYet => {}
             Stopped::Badly(head) => {
                 let what = format!(
@@ -157,7 +169,7 @@ impl Service {
     }
 
     /// Nothing of a set that is off is waited for any more.
-    fn is_stopped(&mut self, key: SetKey) {
+    pub(super) fn is_stopped(&mut self, key: SetKey) {
         if self.stopping.remove(key) {
             self.to_release.push(key);
         }
@@ -176,6 +188,10 @@ impl Service {
 
     /// What the guardian has to know of a set before the kernel gets it.
     pub(super) fn tell_guardian(&mut self, key: SetKey) -> Result<(), String> {
+        if self.stopping.is_at_guardian(key) {
+            // It is running these programs, and would run them once more.
+            return Ok(());
+        }
         let held = self.holdings.sets.get(&key).or_else(|| self.stopping.holding(key));
         let Some(holding) = held else { return Ok(()) };
         let addresses: Vec<kernel::Address> =
@@ -195,10 +211,10 @@ impl Service {
         }
     }
 
-    /// What the guardian runs for a set when this program is dead.
+    /// What the guardian runs for a set when this program is dead, in this order. Who has the set then nobody can know now.
     pub(super) fn guardian_s_programs(&self, set: &config::Set) -> Vec<Program> {
         let call = self.hook_call(HookEvent::OnDown, std::slice::from_ref(set), Reason::Lost);
-        let (environment, input) = call.told();
+        let call = HookCall { owner: None, ..call };
         let hooks = self.config.hooks.iter().filter(|hook| {
             hook.event == HookEvent::OnDown
                 && match &hook.sets {
@@ -206,17 +222,7 @@ impl Service {
                     HookSets::Heads(heads) => heads.contains(&set.head()),
                 }
         });
-        let programs = hooks.filter_map(|hook| match &hook.run {
-            HookRun::Command(argv) => Some(Program {
-                command: argv.iter().map(Into::into).collect(),
-                environment: environment.clone(),
-                input: input.clone(),
-                limit: hook.timeout,
-            }),
-            // It is called by this program, which is dead then.
-            HookRun::Module { .. } => None,
-        });
-        programs.collect()
+        hooks.filter_map(|hook| for_guardian(hook, &call)).collect()
     }
 
     /// A set that is neither here nor being stopped is none of the guardian's business any more.
@@ -227,15 +233,6 @@ impl Service {
         if let Some(guardian) = &mut self.guardian {
             // One that does not know would take off once more what is off.
             let _ = guardian.get_mut().let_go(&guardian_name(key));
-        }
-    }
-
-    /// What the image before has told the guardian and what is not here is forgotten.
-    pub(super) fn clear_guardian(&mut self) {
-        let held: Vec<String> = self.holdings.sets.keys().copied().map(guardian_name).collect();
-        if let Some(guardian) = &mut self.guardian {
-            // One that does not know would take off once more what is off.
-            let _ = guardian.get_mut().hold_only(&held);
         }
     }
 

@@ -18,6 +18,7 @@ use super::air::{Air, BEAT};
 use super::basis::Shared;
 use super::drained::Keeper;
 use super::farewell::Farewell;
+use super::guarding::{self, Guarding};
 use super::handle::{Command, Left, Legacy};
 use super::holding::Holdings;
 use super::places::Places;
@@ -28,7 +29,7 @@ use super::watching::Watching;
 use super::worker::{Done, Job, Worker};
 use super::{Setup, StartError, clock};
 use crate::config::{self, Config};
-use crate::guardian::{self, Guardian};
+use crate::guardian::Guardian;
 use crate::health::{Health, Verdict};
 use crate::hooks::Hooks;
 use crate::kernel::{self, Awaited, Kernel};
@@ -83,6 +84,7 @@ pub(super) struct Service {
     pub(super) hooks: Hooks,
     pub(super) health: Health,
     pub(super) guardian: Option<Awaited<Guardian>>,
+    pub(super) guarding: Guarding,
     pub(super) orders: UnboundedReceiver<Command>,
     pub(super) changes: tokio::sync::watch::Sender<u64>,
     pub(super) leaving: Option<Leaving>,
@@ -113,6 +115,8 @@ pub(super) struct Service {
     pub(super) machines: BTreeMap<base::MachineId, String>,
     pub(super) round: super::act::Round,
     pub(super) ends: bool,
+    /// It was told to end, and again: what it may go without is not waited for.
+    pub(super) ends_at_once: bool,
     /// Writes down that this machine is drained.
     pub(super) keeper: Keeper,
     /// What the guardian says at the very end, and what those of others say.
@@ -154,7 +158,8 @@ impl Service {
         };
         let kept =
             adopted.iter().flat_map(|(_, holding)| &holding.placed).map(|placed| placed.address);
-        for address in worker.remove_leftovers(&managed, &kept.collect())? {
+        let left = worker.remove_leftovers(&managed, &kept.collect(), record.is_some())?;
+        for address in left {
             tracing::warn!(address = %address.ip, "taken off: a run of this program before has left it behind");
         }
         let identity = Identity {
@@ -182,13 +187,8 @@ impl Service {
         let worker = thread
             .spawn(move || worker.run(&for_worker))
             .map_err(system("thread for the kernel"))?;
-        let inherited =
-            record.and_then(|record| record.guardian).filter(|_| config.guardian.enabled);
-        let guardian = match inherited.map(Awaited::new) {
-            Some(Ok(guardian)) => Some(guardian),
-            _ if config.guardian.enabled => start_guardian(&config),
-            _ => None,
-        };
+        let inherited = record.and_then(|record| record.guardian);
+        let (guardian, guarding, unguarded) = guarding::first(&config, inherited);
         let air = Air::new(&config, crypto::seed());
         let hooks = Hooks::new(config.hooks.clone(), HOOKS_AT_ONCE);
         let health = Health::new(config.health.clone(), balancer);
@@ -228,6 +228,7 @@ impl Service {
             hooks,
             health,
             guardian,
+            guarding,
             orders,
             changes,
             leaving: None,
@@ -246,10 +247,14 @@ impl Service {
             machines: BTreeMap::new(),
             round: super::act::Round::default(),
             ends: false,
+            ends_at_once: false,
             handed_over: None,
         };
         if let Some(sentence) = drained {
             service.alarm(None, sentence);
+        }
+        if let Some(why) = unguarded {
+            service.has_no_guardian(now, &why);
         }
         service.hear_farewells();
         Ok(service)
@@ -293,17 +298,18 @@ impl Service {
         };
         tokio::select! {
             biased;
+            // Before all others: what the guardian has taken away is nobody else's doing, and is not taken off once more.
+            event = guardian => self.guardian_said(event),
             Some(done) = self.done.recv() => self.kernel_did(done),
             happened = bus => self.bus_said(happened).await,
             key = self.air.heard() => self.network_said(key),
-            // Before the kernel: what the guardian has taken away is nobody else's doing.
-            event = guardian => self.guardian_said(event),
             event = self.watch.next() => self.kernel_said(event),
             Some(command) = self.orders.recv() => self.ordered(command).await,
             verdict = self.health.next() => self.judged(verdict),
             done = self.hooks.next() => self.hook_ended(done),
             heard = Farewell::next(&mut self.farewell) => self.farewell_heard(heard),
             Some(outcome) = self.keeper.outcomes.recv() => self.kept(outcome),
+            started = self.guarding.started() => self.another_started(started),
             () = room => {}
             () = sleep(pause) => {}
         }
@@ -320,6 +326,7 @@ impl Service {
             self.air.next_timeout(),
             self.holdings.next_timeout(),
             self.stopping.next_timeout(),
+            self.guarding.next_timeout(),
             self.refusals.next_timeout(),
             self.watch.next_timeout(),
             self.bus_again,
@@ -347,6 +354,7 @@ impl Service {
             self.ask_kernel(Job::Neighbours);
         }
         self.tell_guardian_again();
+        self.look_after_guardian(now);
         self.release_what_could_not_be_stopped(now);
         self.prove(now);
         self.try_again(now);
@@ -358,6 +366,8 @@ impl Service {
         }
         loop {
             let now = clock::now();
+            // Before anything is added: the other thread asks at once on what.
+            self.decide();
             // Before anything is added, and before anything begins to linger.
             self.pass_on(now);
             let mut acted = self.act(now);
@@ -401,26 +411,6 @@ impl Service {
         }
     }
 
-    fn guardian_said(&mut self, event: std::io::Result<guardian::Event>) {
-        match event {
-            Ok(guardian::Event::Fenced) => {
-                self.counters.fenced += 1;
-                self.alarm(None, "the guardian has taken every address away: this program was silent for too long".into());
-                self.all_gone();
-                if let Some(guardian) = &mut self.guardian {
-                    let _ = guardian.get_mut().acknowledge();
-                }
-            }
-            Ok(guardian::Event::Ended) | Err(_) => {
-                self.alarm(None, "the guardian has ended; another is started".into());
-                self.guardian = start_guardian(&self.config);
-                self.counters.guardians += u64::from(self.guardian.is_some());
-                self.forget_farewell();
-                self.tell_guardian_all();
-            }
-        }
-    }
-
     fn judged(&mut self, verdict: Verdict) {
         self.note(None, verdict.why);
         self.vip.handle_health(clock::now(), verdict.healthy);
@@ -441,21 +431,6 @@ impl Service {
 /// that came late is no reason to take everything away.
 pub(super) fn beat(guardian: &config::Guardian) -> Duration {
     if guardian.enabled { BEAT.min(guardian.suspicion / 4) } else { BEAT }
-}
-
-pub(super) fn start_guardian(config: &Config) -> Option<Awaited<Guardian>> {
-    let wanted = guardian::Config { suspicion: config.guardian.suspicion };
-    let started = Guardian::start(wanted).map_err(|error| error.to_string());
-    match started.and_then(|one| Awaited::new(one).map_err(|error| error.to_string())) {
-        Ok(guardian) => Some(guardian),
-        Err(error) => {
-            tracing::error!(
-                error,
-                "there is no guardian: when this program dies, its addresses stay until their leases run out"
-            );
-            None
-        }
-    }
 }
 
 #[cfg(test)]

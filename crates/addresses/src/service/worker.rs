@@ -25,8 +25,8 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long the connections of addresses that go may take to be reset; those that are left hear of it when they next send.
 const RESETTING: Duration = Duration::from_millis(50);
 
-/// Why a set under quorum is not added.
-const STALE: &str = "the bus is not fresh enough for a set under quorum";
+/// So often it looks whether what may not be added yet may be now.
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// How an address is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,8 @@ pub(super) struct Worker {
     held: BTreeMap<Address, Terms>,
     adding_v4: VecDeque<(Address, Terms)>,
     adding_v6: VecDeque<(Address, Terms)>,
+    /// What is to be added waits until then: the bus was not fresh.
+    again: Option<Instant>,
     removing: VecDeque<Address>,
     setting_aside: Vec<Address>,
     /// Those that are on the loopback interface now.
@@ -121,6 +123,19 @@ pub(super) struct Worker {
 /// The loopback interface has the number 1 in every network namespace.
 fn on_loopback(ip: IpAddr) -> Address {
     Address { ip, prefix: if ip.is_ipv4() { 32 } else { 128 }, interface: 1 }
+}
+
+/// Whether an address at the start is what another run of this program has left behind.
+///
+/// Our mark alone does not say so: another program of this machine, with another list, has the same. What a run that is dead has left
+/// of an earlier list runs out by its lease. But the image before this one may have left what this list does not name, and for longer.
+fn is_left_behind(held: &Held, wanted: &BTreeSet<IpAddr>, handed_over: bool) -> bool {
+    if wanted.contains(&held.address.ip) {
+        // One that is there for ever is an operator's, unless it bears our mark.
+        held.is_ours() || held.valid.is_some()
+    } else {
+        handed_over && held.is_ours()
+    }
 }
 
 /// What may stay of what was renewed.
@@ -171,6 +186,7 @@ impl Worker {
             held: BTreeMap::new(),
             adding_v4: VecDeque::new(),
             adding_v6: VecDeque::new(),
+            again: None,
             removing: VecDeque::new(),
             setting_aside: Vec::new(),
             aside: BTreeSet::new(),
@@ -184,15 +200,14 @@ impl Worker {
         })
     }
 
-    /// Takes off what another run of this program has left behind.
+    /// Takes off what another run of this program has left behind; `handed_over` where that was the image before.
     pub(super) fn remove_leftovers(
         &mut self,
         wanted: &BTreeSet<IpAddr>,
         adopted: &BTreeSet<Address>,
+        handed_over: bool,
     ) -> Result<Vec<Address>, kernel::Error> {
-        let ours = |held: &Held| {
-            held.is_ours() || held.valid.is_some() && wanted.contains(&held.address.ip)
-        };
+        let ours = |held: &Held| is_left_behind(held, wanted, handed_over);
         let left = self.kernel.list()?.into_iter().filter(ours).map(|held| held.address);
         let left: Vec<Address> = left.filter(|address| !adopted.contains(address)).collect();
         if !left.is_empty() {
@@ -254,23 +269,36 @@ impl Worker {
     fn has_work(&self) -> bool {
         !(self.removing.is_empty()
             && self.setting_aside.is_empty()
-            && self.adding_v4.is_empty()
+            && !self.adds_v4()
             && !self.adds_v6()
             && self.renewing.is_empty()
             && self.looks.is_empty())
     }
 
+    fn adds_v4(&self) -> bool {
+        !self.adding_v4.is_empty() && !self.waits()
+    }
+
     /// Whether addresses of version 6 are to be added now. That may be slow, so what is there is renewed before.
     fn adds_v6(&self) -> bool {
         let pressed = !self.held.is_empty() && self.lease.is_pressed(clock::now());
-        !self.adding_v6.is_empty() && !pressed
+        !self.adding_v6.is_empty() && !pressed && !self.waits()
+    }
+
+    /// Whether what is to be added waits for the bus.
+    fn waits(&self) -> bool {
+        self.again.is_some_and(|again| clock::now() < again)
     }
 
     /// Takes all jobs; waits for one if there is nothing to do. False at the end.
     fn take(&mut self, jobs: &Receiver<Job>) -> bool {
         if !self.has_work() {
-            let due = self.lease.next_timeout().since(clock::now());
-            let wait = if self.held.is_empty() { IDLE } else { due };
+            let now = clock::now();
+            let due = self.lease.next_timeout().since(now);
+            let due = if self.held.is_empty() { IDLE } else { due };
+            let adds = !(self.adding_v4.is_empty() && self.adding_v6.is_empty());
+            let again = self.again.filter(|_| adds).map_or(IDLE, |again| again.since(now));
+            let wait = due.min(again);
             match jobs.recv_timeout(wait) {
                 Ok(job) => self.enter(job),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -292,6 +320,7 @@ impl Worker {
                 let comes = |one: &Address| all.iter().any(|(address, _)| address == one);
                 self.removing.retain(|one| !comes(one));
                 self.setting_aside.retain(|one| !comes(one));
+                self.again = None;
                 for one in all {
                     let queue =
                         if one.0.ip.is_ipv4() { &mut self.adding_v4 } else { &mut self.adding_v6 };
@@ -337,7 +366,7 @@ impl Worker {
             self.remove();
         } else if !self.setting_aside.is_empty() {
             self.set_aside();
-        } else if !self.adding_v4.is_empty() {
+        } else if self.adds_v4() {
             self.add(true);
         } else if self.renews() {
             self.renew();
@@ -353,11 +382,14 @@ impl Worker {
         let _ = self.to.send(done);
     }
 
+    /// Adds one part, with the bus asked before and after, as for renewals: what was decided in a view that is long over, by a machine
+    /// that has stood still, is another's by now. What may not be added waits; the core takes it back when there is a new view.
     fn add(&mut self, v4: bool) {
         let (queue, most) = if v4 { (&mut self.adding_v4, 100) } else { (&mut self.adding_v6, 50) };
         let part: Vec<(Address, Terms)> = queue.drain(..queue.len().min(most)).collect();
         let begun = clock::now();
         let mut outcomes: Vec<(Address, Result<(), String>)> = Vec::new();
+        let mut waits: Vec<(Address, Terms)> = Vec::new();
         for (source, quorum) in [(false, false), (true, false), (false, true), (true, true)] {
             let terms = Terms { source, quorum };
             let some: Vec<Address> =
@@ -366,12 +398,19 @@ impl Worker {
                 continue;
             }
             let word = self.shared.read().2.since;
-            if quorum && !self.may_hold_under_quorum() {
-                outcomes.extend(some.into_iter().map(|address| (address, Err(STALE.to_owned()))));
+            if !self.may_hold(quorum) {
+                waits.extend(some.into_iter().map(|address| (address, terms)));
                 continue;
             }
             let lease = kernel::Lease { seconds: self.seconds, source };
-            match self.kernel.add(&some, lease) {
+            let added = self.kernel.add(&some, lease);
+            if !(self.lease.covers(clock::now(), word) || self.may_hold(quorum)) {
+                // Nobody has been told of them.
+                self.forfeit(&some);
+                waits.extend(some.into_iter().map(|address| (address, terms)));
+                continue;
+            }
+            match added {
                 Ok(results) => {
                     for (address, result) in some.into_iter().zip(results) {
                         if result.is_ok() {
@@ -387,19 +426,16 @@ impl Worker {
                     outcomes.extend(some.into_iter().map(|address| (address, Err(why.clone()))));
                 }
             }
-            let covered = || self.lease.covers(clock::now(), word) || self.may_hold_under_quorum();
-            if quorum && !covered() {
-                // It is told of as what was refused: nobody is to believe that it is there.
-                let some = part.iter().filter(|(_, of)| *of == terms).map(|(address, _)| *address);
-                let some: Vec<Address> = some.collect();
-                for (_, outcome) in outcomes.iter_mut().filter(|(one, _)| some.contains(one)) {
-                    *outcome = Err(STALE.to_owned());
-                }
-                self.forfeit(&some);
-            }
+        }
+        // Behind the others, of which some may be allowed.
+        let queue = if v4 { &mut self.adding_v4 } else { &mut self.adding_v6 };
+        queue.extend(waits);
+        if outcomes.is_empty() {
+            self.again = Some(clock::now() + AGAIN);
+            return;
         }
         if !v4 {
-            let ips: Vec<IpAddr> = part.iter().map(|(address, _)| address.ip).collect();
+            let ips: Vec<IpAddr> = outcomes.iter().map(|(address, _)| address.ip).collect();
             self.end_aside(ips.iter());
         }
         if self.round.is_none()
@@ -411,9 +447,10 @@ impl Worker {
         self.tell(Done::Added(outcomes));
     }
 
-    fn may_hold_under_quorum(&self) -> bool {
+    /// Whether the bus is fresh enough to hold more, and there is a majority where that is needed.
+    fn may_hold(&self, under_quorum: bool) -> bool {
         let (basis, quorum, bus) = self.shared.read();
-        quorum && self.lease.allows(clock::now(), basis, bus)
+        (quorum || !under_quorum) && self.lease.allows(clock::now(), basis, bus)
     }
 
     /// Onto the loopback interface first, so that nothing that comes finds nobody.
@@ -604,6 +641,33 @@ mod tests {
         assert_eq!(stays(Worth::Good, false, false), Stays::WithoutQuorum);
         for (covers, majority) in [(false, false), (false, true), (true, true)] {
             assert_eq!(stays(Worth::Gap, covers, majority), Stays::Nothing);
+        }
+    }
+
+    #[test]
+    fn what_another_program_of_this_machine_holds_is_not_left_behind() {
+        let held = |ip: &str, valid, protocol| Held {
+            address: Address { ip: ip.parse().unwrap(), prefix: 32, interface: 2 },
+            duplicate: false,
+            tentative: false,
+            secondary: false,
+            deprecated: false,
+            valid,
+            protocol,
+        };
+        let wanted: BTreeSet<IpAddr> = ["10.0.0.1".parse().unwrap()].into();
+        let marked = Some(kernel::PROTOCOL);
+        for (ip, valid, protocol, after_death, handed_over) in [
+            ("10.0.0.1", Some(3), marked, true, true),
+            // Older kernels do not keep the mark.
+            ("10.0.0.1", Some(3), None, true, true),
+            ("10.0.0.1", None, None, false, false),
+            ("10.0.0.2", Some(3), marked, false, true),
+            ("10.0.0.2", Some(3), None, false, false),
+        ] {
+            let held = held(ip, valid, protocol);
+            assert_eq!(is_left_behind(&held, &wanted, false), after_death, "{held:?}");
+            assert_eq!(is_left_behind(&held, &wanted, true), handed_over, "{held:?}");
         }
     }
 }

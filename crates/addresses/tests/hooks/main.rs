@@ -62,6 +62,7 @@ const MODULES: &[Case] = &[
     ("a_function_that_is_not_there_is_named", modules::missing_function),
     ("after_a_round_all_arguments_are_zero", modules::round),
     ("a_set_without_ipv4_calls_no_module", modules::ipv6_only),
+    ("the_guardian_can_call_a_function_too", modules::by_guardian),
 ];
 
 const POSTGRESQL: &[Case] =

@@ -1,11 +1,12 @@
 //! C functions in shared objects.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use addresses::config::{Hook, HookEvent, HookRun, HookSets};
-use addresses::hooks::{HookCall, HookDone, Hooks, Located, Outcome};
+use addresses::hooks::{HookCall, HookDone, Hooks, Located, Outcome, for_guardian};
 use tempfile::TempDir;
 use testkit::trial::Needs;
 
@@ -71,11 +72,14 @@ fn compiled() -> TempDir {
     folder
 }
 
+fn hook(folder: &TempDir, file: &str, symbol: &str, event: HookEvent) -> Hook {
+    let run = HookRun::Module { file: folder.path().join(file), symbol: symbol.to_owned() };
+    Hook { event, run, timeout: Duration::from_millis(1500), sets: HookSets::All }
+}
+
 fn run(file: &str, symbol: &str, call: HookCall) -> HookDone {
     let folder = compiled();
-    let run = HookRun::Module { file: folder.path().join(file), symbol: symbol.to_owned() };
-    let hook =
-        Hook { event: call.event, run, timeout: Duration::from_millis(1500), sets: HookSets::All };
+    let hook = hook(&folder, file, symbol, call.event);
     block_on(async {
         let mut hooks = Hooks::new(vec![hook], 8);
         hooks.queue(call);
@@ -157,4 +161,29 @@ pub(crate) fn ipv6_only() {
     call.addresses = vec![located("fd00::1", 128)];
     let done = run("example", "values", call);
     assert!(done.to_string().contains("no IPv4 address"), "{done}");
+}
+
+/// What the guardian does, which knows nothing of modules.
+pub(crate) fn by_guardian() {
+    let folder = compiled();
+    let mut call = call(HookEvent::OnDown, "web");
+    call.owner = None;
+    let hook = hook(&folder, "example", "old_style", call.event);
+    let program = for_guardian(&hook, &call).unwrap();
+    assert_eq!(program.limit, hook.timeout);
+    let mut child = Command::new(&program.command[0])
+        .args(&program.command[1..])
+        .env_clear()
+        .envs(program.environment)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&program.input).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success(), "{:?}", out.status);
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(said, "called for 10.0.0.10\non-down no helper\n");
+    call.addresses = vec![located("fd00::1", 128)];
+    assert!(for_guardian(&hook, &call).is_none(), "it has no address that a module knows");
 }

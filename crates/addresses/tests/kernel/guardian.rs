@@ -1,8 +1,8 @@
 //! The guardian and its parent as real processes: the parent is this binary in another part, which does what it is told.
 
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,7 +13,6 @@ use addresses::guardian::{Config, Error, Event as Told, Guardian, Heir, Program}
 use addresses::kernel::{Address, Event, Kernel, Watch};
 use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process, pidfd_open};
 
-use crate::connections::{is_reset, pair, works};
 use crate::stage::{
     CASE, PATIENCE, add, cable, lease, many, readable, there, until_removed, watch,
 };
@@ -23,8 +22,12 @@ const PART: &str = "ADDRESSES_TEST_PARENT";
 /// The guardian of a parent's former image.
 const HEIR: &str = "ADDRESSES_TEST_HEIR";
 
-const SUSPICION: Duration = Duration::from_millis(200);
+pub(crate) const SUSPICION: Duration = Duration::from_millis(200);
 const BEAT: Duration = Duration::from_millis(20);
+/// Time of a program.
+pub(crate) const LIMIT: Duration = Duration::from_secs(1);
+/// Between two programs of a set.
+pub(crate) const THEN: &str = " // ";
 
 /// The parent: obeys the lines on its input, answers each with `ok`, and says what its guardian says.
 pub(crate) fn parent_if_asked() {
@@ -66,6 +69,9 @@ impl Part {
         let beat = guardian.beat();
         match guardian.next_event() {
             Some(Told::Fenced) => println!("fenced"),
+            Some(Told::Stopped { well }) => {
+                println!("stopped {}", if well { "well" } else { "badly" })
+            }
             Some(Told::Ended) => {
                 assert!(guardian.beat().is_err());
                 println!("ended");
@@ -79,14 +85,15 @@ impl Part {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         match verb {
             "hold" => {
-                let (name, script) = rest.split_once(' ').unwrap_or((rest, ""));
-                let program = Program {
+                let (name, scripts) = rest.split_once(' ').unwrap_or((rest, ""));
+                let program = |script: &str| Program {
                     command: vec!["/bin/sh".into(), "-c".into(), script.into()],
                     environment: vec![("SET".into(), name.into())],
                     input: b"input".to_vec(),
-                    limit: Duration::from_millis(300),
+                    limit: LIMIT,
                 };
-                let programs = if script.is_empty() { vec![] } else { vec![program] };
+                let scripts = scripts.split(THEN).filter(|script| !script.is_empty());
+                let programs: Vec<Program> = scripts.map(program).collect();
                 let guardian = self.guardian.as_mut().unwrap();
                 guardian.hold(name, &set(name), &programs).unwrap();
                 add(&mut Kernel::open().unwrap(), &set(name), lease(60));
@@ -98,8 +105,19 @@ impl Part {
                 assert!(matches!(error, Error::Stuck), "{error}");
                 self.guardian.take().unwrap().kill();
             }
+            "farewell" => {
+                let to = SocketAddr::from((Ipv4Addr::LOCALHOST, rest.parse::<u16>().unwrap()));
+                self.guardian.as_mut().unwrap().farewell(b"word", &[to]).unwrap();
+            }
             "let-go" => self.guardian.as_mut().unwrap().let_go(rest).unwrap(),
             "only" => self.guardian.as_mut().unwrap().hold_only(&[rest.to_owned()]).unwrap(),
+            "take-all-but" => {
+                self.guardian.as_mut().unwrap().take_all_but(&[rest.to_owned()]).unwrap();
+            }
+            "suspicion" => {
+                let suspicion = Duration::from_millis(rest.parse().unwrap());
+                self.guardian.as_mut().unwrap().configure(Config { suspicion }).unwrap();
+            }
             "acknowledge" => self.guardian.as_mut().unwrap().acknowledge().unwrap(),
             "end" => self.guardian.take().unwrap().end().unwrap(),
             "start" => {
@@ -122,7 +140,7 @@ impl Part {
 }
 
 /// Sets are named by the number of their addresses and a letter.
-fn set(name: &str) -> Vec<Address> {
+pub(crate) fn set(name: &str) -> Vec<Address> {
     let count = name.trim_end_matches(char::is_alphabetic).parse().unwrap();
     let eth = cable(&mut Kernel::open().unwrap()).index;
     let mut all = many(eth, false, 2 * count);
@@ -130,7 +148,7 @@ fn set(name: &str) -> Vec<Address> {
     if name.ends_with('b') { all.split_off(count) } else { all.drain(..count).collect() }
 }
 
-struct Parent {
+pub(crate) struct Parent {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -153,7 +171,7 @@ impl Parent {
         parent
     }
 
-    fn holding(name: &str) -> Self {
+    pub(crate) fn holding(name: &str) -> Self {
         let mut parent = Self::start();
         parent.order(&format!("hold {name}"));
         parent
@@ -166,7 +184,7 @@ impl Parent {
     }
 
     /// Reads on until this line.
-    fn hear(&mut self, wanted: &str) {
+    pub(crate) fn hear(&mut self, wanted: &str) {
         while self.line() != wanted {}
     }
 
@@ -180,21 +198,21 @@ impl Parent {
         writeln!(self.input, "{order}").unwrap();
     }
 
-    fn order(&mut self, order: &str) {
+    pub(crate) fn order(&mut self, order: &str) {
         self.tell(order);
         self.hear("ok");
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.process.wait().unwrap();
     }
 
-    fn guardian_handle(&self) -> OwnedFd {
+    pub(crate) fn guardian_handle(&self) -> OwnedFd {
         pidfd_open(self.guardian, PidfdFlags::empty()).unwrap()
     }
 }
@@ -239,47 +257,39 @@ pub(crate) fn killed() {
     assert!(took[3] <= Duration::from_millis(20), "{took:?}");
 }
 
-/// A file that one side writes to and the other waits for.
-fn fifo(folder: &tempfile::TempDir) -> String {
-    let path = folder.path().join("fifo").to_str().unwrap().to_owned();
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    path
+/// Where a last word is heard, and the order that leaves one for it.
+fn ear() -> (UdpSocket, String) {
+    let ear = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    ear.set_read_timeout(Some(PATIENCE)).unwrap();
+    let order = format!("farewell {}", ear.local_addr().unwrap().port());
+    (ear, order)
 }
 
-pub(crate) fn programs() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = fifo(&folder);
-    let policy = "cut -d' ' -f41 /proc/self/stat";
-    let says = format!("echo $SET; cat; grep SigBlk /proc/self/status; {policy}");
-    let mut parent = Parent::holding(&format!("2a ({says}) > {path}"));
-    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let mut pair = pair(&listener, (set("2a")[0].ip, port).into());
-    works(&mut pair);
+pub(crate) fn farewell() {
+    let (ear, order) = ear();
+    // Of another program of this machine, with the same mark.
+    add(&mut Kernel::open().unwrap(), &set("10b"), lease(60));
+    let mut parent = Parent::holding("10a");
+    parent.order(&order);
     let mut watch = watch();
     parent.kill();
-    let took = is_reset(&mut pair.client);
-    assert!(took < Duration::from_secs(1), "{took:?}");
-    // With no signal blocked, though the guardian blocks them all, and of ordinary priority, though the guardian is not.
-    let said = "2a\ninputSigBlk:\t0000000000000000\n0\n";
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), said);
-    until_removed(&mut watch, &set("2a"));
+    let mut word = [0; 16];
+    let length = ear.recv(&mut word).unwrap();
+    assert_eq!(&word[..length], b"word");
+    stays(&mut watch, &set("10b"), SUSPICION);
 }
 
-pub(crate) fn hanging_program() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = fifo(&folder);
-    let script = format!("echo $$ > {path}; sleep 1000 & wait");
-    let mut parent = Parent::holding(&format!("2a {script}"));
+pub(crate) fn no_farewell() {
+    let (ear, order) = ear();
+    let mut parent = Parent::holding("10a");
+    parent.order(&order);
+    // Let go before it was off, as after a removal that has failed.
+    parent.order("let-go 10a");
     let guardian = parent.guardian_handle();
     parent.kill();
-    let mut pid = String::new();
-    std::fs::File::open(&path).unwrap().read_to_string(&mut pid).unwrap();
-    let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-    let group = getpgid(Some(pid)).unwrap();
-    assert_eq!(group, pid, "it leads a group of its own");
-    assert!(readable(&guardian, PATIENCE), "it was waited for no longer than allowed");
-    assert!(rustix::process::test_kill_process(pid).is_err());
+    assert!(readable(&guardian, PATIENCE));
+    ear.set_nonblocking(true).unwrap();
+    assert_eq!(ear.recv(&mut [0; 16]).unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
 pub(crate) fn fenced() {
@@ -296,6 +306,8 @@ pub(crate) fn fenced() {
     // Told again for as long as it is not acknowledged.
     parent.hear("fenced");
     parent.order("acknowledge");
+    // There were no programs.
+    parent.hear("stopped well");
     // What was on its way then is not another fencing.
     for _ in 0..5 {
         parent.tell("hold 10a");
@@ -313,6 +325,18 @@ pub(crate) fn fenced() {
     until_removed(&mut watch, &set("10a"));
 }
 
+/// What it tells next.
+pub(crate) fn told(guardian: &mut Guardian) -> Told {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(told) = guardian.next_event() {
+            return told;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(readable(&*guardian, left), "it says nothing");
+    }
+}
+
 pub(crate) fn late_fencing() {
     let mut guardian = Guardian::start(Config { suspicion: SUSPICION }).unwrap();
     guardian.hold("x", &set("10a"), &[]).unwrap();
@@ -321,6 +345,7 @@ pub(crate) fn late_fencing() {
     (0..3).for_each(|_| guardian.beat().unwrap());
     assert_eq!(guardian.next_event(), Some(Told::Fenced));
     guardian.acknowledge().unwrap();
+    assert_eq!(told(&mut guardian), Told::Stopped { well: true });
     guardian.hold("x", &set("10a"), &[]).unwrap();
     let end = Instant::now() + 2 * SUSPICION;
     while Instant::now() < end {
@@ -397,6 +422,44 @@ pub(crate) fn only() {
     parent.kill();
     until_removed(&mut watch, &set("10b"));
     stays(&mut watch, &set("10a"), SUSPICION);
+}
+
+pub(crate) fn all_but() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("said");
+    let says = |word: &str| format!("sleep 0.2; echo {word} >> {}", file.display());
+    let mut parent = Parent::holding(&format!("10a {}", says("stays")));
+    parent.order(&format!("hold 10b {}", says("goes")));
+    // Its addresses are in the first one.
+    parent.order(&format!("hold 5a {}", says("another form")));
+    parent.tell("execute");
+    parent.meet();
+    let mut watch = watch();
+    parent.order("take-all-but 10a");
+    until_removed(&mut watch, &set("10b"));
+    parent.hear("stopped well");
+    let said = || std::fs::read_to_string(&file).unwrap();
+    assert_eq!(said(), "goes\n");
+    stays(&mut watch, &set("10a"), SUSPICION);
+    let guardian = parent.guardian_handle();
+    parent.kill();
+    until_removed(&mut watch, &set("10a"));
+    assert!(readable(&guardian, PATIENCE));
+    assert_eq!(said(), "goes\nstays\n");
+}
+
+pub(crate) fn suspects_later() {
+    let mut parent = Parent::holding("10a");
+    parent.tell("execute");
+    parent.meet();
+    let later = 4 * SUSPICION;
+    parent.order(&format!("suspicion {}", later.as_millis()));
+    let mut watch = watch();
+    parent.signal(Signal::STOP);
+    stays(&mut watch, &set("10a"), 2 * SUSPICION);
+    until_removed(&mut watch, &set("10a"));
+    parent.signal(Signal::CONT);
+    parent.hear("fenced");
 }
 
 pub(crate) fn killed_itself() {

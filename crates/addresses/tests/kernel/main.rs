@@ -8,6 +8,7 @@ mod addresses;
 mod connections;
 mod guardian;
 mod links;
+mod programs;
 mod stage;
 
 use std::process::ExitCode;
@@ -44,15 +45,24 @@ const CASES: &[Case] = &[
     ("connections_that_are_too_many_hold_nobody_up", connections::too_many),
     ("listeners_stay", connections::listeners),
     ("the_death_of_the_parent_takes_its_addresses_in_time", guardian::killed),
-    ("the_death_of_the_parent_resets_connections_and_runs_programs", guardian::programs),
-    ("a_program_that_hangs_is_ended", guardian::hanging_program),
+    ("the_death_of_the_parent_resets_connections_and_runs_programs", programs::programs),
+    ("a_program_that_hangs_is_ended", programs::hanging_program),
+    ("programs_of_a_set_run_in_turn_with_no_environment_but_their_own", programs::in_turn),
+    ("programs_of_different_sets_run_beside_each_other", programs::beside),
+    ("a_program_may_obey_at_its_limit_and_is_killed_a_second_later", programs::at_the_limit),
+    ("the_last_word_is_said_beside_another_program_of_the_machine", guardian::farewell),
+    ("the_last_word_is_not_said_while_what_was_let_go_is_there", guardian::no_farewell),
     ("a_parent_that_hangs_is_fenced_and_told_when_it_wakes", guardian::fenced),
     ("a_word_of_a_fencing_that_comes_late_is_not_another", guardian::late_fencing),
+    ("a_fenced_parent_hears_when_the_programs_have_ended_and_how", programs::stopped),
+    ("programs_of_what_was_told_after_a_fencing_are_run_with_it", programs::told_late),
     ("what_a_fenced_parent_renews_is_deleted_again", guardian::renewed_while_fenced),
     ("a_guardian_that_was_away_itself_does_not_blame_its_parent", guardian::away_itself),
     ("an_orderly_end_leaves_what_the_parent_wants", guardian::orderly_end),
     ("what_was_let_go_is_not_taken", guardian::let_go),
     ("what_the_next_image_does_not_hold_is_forgotten", guardian::only),
+    ("what_the_next_image_does_not_take_over_is_taken_away_with_its_programs", guardian::all_but),
+    ("the_next_image_may_have_its_guardian_wait_longer", guardian::suspects_later),
     ("a_guardian_that_dies_is_noticed_and_another_takes_over", guardian::killed_itself),
     ("a_guardian_that_does_not_read_is_replaced", guardian::stuck),
     ("a_guardian_outlives_the_signals_that_end_its_parent", guardian::signals),

@@ -107,6 +107,9 @@ fn another_card() -> Result<(), Failed> {
         assert_eq!(of("is used by a stranger"), 0, "{}", stand.said(at));
         (of(&name) > 0).then_some(())
     });
+    assert_eq!(stand.count(at, &[&name]), stand.count(at, &[&name, "looking for it"]));
+    let conflicts = &stand.listed(at)["counters"]["conflicts"];
+    assert!(conflicts["apart"].as_u64() > Some(0) && conflicts["defended"] == 0, "{conflicts}");
     stand.lab.machine(other).heal_on(0)?;
     stand.wait_until_whole(&[0, 1]);
     Ok(stand.all_live()?)

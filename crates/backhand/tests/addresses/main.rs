@@ -34,6 +34,7 @@ mod stand;
 mod stops;
 mod told;
 mod upgrades;
+mod without_kernel;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,8 @@ fn main() -> ExitCode {
         disks::TRIALS,
         upgrades::TRIALS,
         told::TRIALS,
+        without_kernel::TRIALS,
+        rights::TRIALS,
     ];
     let all = all.concat();
     // Those that need something more.

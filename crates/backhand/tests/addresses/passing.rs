@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use lab::{Exit, Place, Probing, TcpProbe, TcpTrace};
+use lab::{Exit, Place, Probing, Signal, TcpProbe, TcpTrace};
 use testkit::trial::Failed;
 
 use crate::Named;
@@ -18,6 +18,7 @@ use crate::support::PATIENCE;
 pub(crate) const TRIALS: &[Named] = &[
     ("clients_near_and_far_lose_no_connection_by_orderly_stops", stops_of_four),
     ("clients_of_version_6_lose_no_connection_by_orderly_stops", stops_of_six),
+    ("what_a_kill_in_the_middle_of_a_move_leaves_passes_nothing_on", killed),
     ("what_is_begun_before_a_move_is_ended_by_the_old_owner_and_then_reset", straddling),
 ];
 
@@ -161,6 +162,52 @@ fn straddling() -> Result<(), Failed> {
     stand.start(at);
     stand.wait_until_even(&stand.all());
     Ok(stand.all_live()?)
+}
+
+/// Who is killed while both have the address: nothing goes to the dead one for longer than after any other death.
+fn killed() -> Result<(), Failed> {
+    for new_one in [false, true] {
+        let mut stand = stand((1..=3).map(v4), "grace = \"3s\"\n");
+        let ip = v4(1);
+        let at = stand.holder(&stand.all(), ip).expect("one has it");
+        let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
+        let probe = TcpProbe {
+            every: Duration::from_millis(5),
+            hesitation: Duration::from_millis(30),
+            ..TcpProbe::new(Place::Host(WARM), (ip, PORT).into())
+        };
+        let probe = probe.start(&stand.lab)?;
+        let served = |stand: &Stand, after: Instant| {
+            stand.until("the client is served", || {
+                probe.look(|trace| trace.first_success_after(after).map(drop))
+            });
+        };
+        served(&stand, Instant::now());
+        let leaving = stand.leave(at);
+        let new = stand.until("the client has heard of another owner", || {
+            others.iter().copied().find(|i| stand.believes(WARM, ip) == Some(stand.mac(*i)))
+        });
+        assert!(stand.held(at).contains(&ip), "it was to be at both");
+        let killed = Instant::now();
+        if new_one {
+            stand.kill(new);
+        } else {
+            leaving.signal_alone(Signal::KILL)?;
+        }
+        served(&stand, killed);
+        let took = killed.elapsed();
+        println!("killed the {} owner: served after {took:?}", if new_one { "new" } else { "old" });
+        // The kernel forgets what nobody takes back after 15 s, and only then.
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        let exit = leaving.wait_timeout(PATIENCE);
+        assert_eq!(exit, Some(if new_one { Exit::Code(0) } else { Exit::Signal(9) }));
+        let rest: Vec<usize> = others.into_iter().filter(|i| stand.runs(*i)).collect();
+        stand.wait_until_whole(&rest);
+        served(&stand, Instant::now());
+        drop(probe.finish());
+        stand.all_live()?;
+    }
+    Ok(())
 }
 
 /// Which machine answers this request.

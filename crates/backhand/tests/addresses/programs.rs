@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use lab::{Output, Place, Signal, Spawn};
+use lab::{Output, Place, Signal, Spawn, Which};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use testkit::trial::Failed;
 
 use crate::Named;
@@ -16,6 +17,9 @@ pub(crate) const TRIALS: &[Named] = &[
     ("a_set_under_quorum_that_could_not_be_stopped_is_released_after_a_lease", failed),
     ("an_orderly_stop_waits_in_the_group_for_programs_longer_than_a_lease", slow),
     ("a_set_that_was_fenced_is_not_released_by_a_drain_while_its_program_runs", fenced),
+    ("a_set_that_was_fenced_is_stopped_once_and_comes_back_when_it_is", once),
+    ("a_set_under_quorum_that_was_fenced_and_not_stopped_well_comes_back_after_a_lease", badly),
+    ("a_guardian_that_cannot_be_started_is_tried_again", tried_again),
     ("an_end_before_the_turn_of_a_program_leaves_it_to_the_guardian", left),
     ("an_upgrade_alone_while_a_program_runs_takes_nothing_off", upgraded),
     ("the_guardian_knows_the_new_form_of_a_set_whose_addresses_have_changed", reloaded),
@@ -164,6 +168,93 @@ fn fenced() -> Result<(), Failed> {
     println!("programs: taken {taken:?} after the stop of a program that was fenced and drained");
     assert!(stopped, "it was taken before the program had ended");
     Ok(stand.all_live()?)
+}
+
+/// Stops the program of the first machine, alone, until its guardian has done this.
+fn stand_still(stand: &Stand, until: &str, done: impl Fn() -> bool) {
+    stand.run(0).signal_alone(Signal::STOP).unwrap();
+    stand.until("the guardian takes it", || stand.held(0).is_empty().then_some(()));
+    stand.until(until, || done().then_some(()));
+    stand.run(0).signal_alone(Signal::CONT).unwrap();
+    stand.wait_until_said(0, &["the guardian has taken every address away"]);
+}
+
+fn once() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let [ran, after] = ["ran", "after"].map(|name| stand.path(name));
+    let say = |word: &str| format!("echo {word} >> {}", ran.display());
+    let section = stand.list()
+        + &hook("on up", &say("up"), "10s")
+        + &hook("on down", &format!("{}; sleep 3; {}", say("begins"), say("ends")), "10s")
+        + &hook("post down", &format!("echo >> {}", after.display()), "10s");
+    let text = stand.with(0, &section);
+    stand.start_as(0, &text, Spawn::new(PROGRAM));
+    let said = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    stand.until("it is up", || (said(&ran) == "up\n").then_some(()));
+    stand_still(&stand, "the guardian stops it", || said(&ran) == "up\nbegins\n");
+    assert_eq!(said(&ran), "up\nbegins\n", "too late for what is to be tried");
+    stand.until("it is up again", || (said(&ran).matches("up\n").count() == 2).then_some(()));
+    assert_eq!(said(&ran), "up\nbegins\nends\nup\n");
+    stand.until("what follows has run", || (said(&after) == "\n").then_some(()));
+    stand.wait_until_said(0, &["the programs that the guardian ran have ended"]);
+    assert!(stand.is_whole(&[0]));
+    assert_eq!(stand.count(0, &["could not be stopped well here"]), 0);
+    Ok(stand.all_live()?)
+}
+
+fn badly() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let [up, down] = ["up", "down"].map(|name| stand.path(name));
+    let section = format!(
+        "[[addresses.set]]\nname = \"db\"\naddresses = [\"{}\"]\nquorum = true\n\
+         [addresses.quorum]\nmembers = {{ m1 = 1 }}\n{}{}",
+        v4(1),
+        hook("on up", &format!("echo >> {}", up.display()), "10s"),
+        hook("on down", &format!("echo >> {}; sleep 1; exit 1", down.display()), "10s")
+    );
+    let text = stand.with(0, &section);
+    stand.start_as(0, &text, Spawn::new(PROGRAM));
+    let times = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
+    stand.until("it is up", || (times(&up) == 1).then_some(()));
+    stand_still(&stand, "the guardian stops it", || times(&down) == 1);
+    stand.wait_until_said(0, &["could not be stopped well here", "4.4 s"]);
+    let began = Instant::now();
+    stand.until("it is up again", || (times(&up) == 2).then_some(()));
+    let took = began.elapsed();
+    println!("programs: up {took:?} after the guardian could not stop it well");
+    assert!(took > LEASE, "the lease was not waited for: {took:?}");
+    assert_eq!(times(&down), 1, "it was stopped twice");
+    Ok(stand.all_live()?)
+}
+
+fn tried_again() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let down = stand.path("down");
+    let script = format!("echo >> {}", down.display());
+    // A lease so long that nothing but a guardian takes an address off in time.
+    let section = format!("lease = \"20s\"\n{}", stand.list()) + &hook("on down", &script, "10s");
+    let text = stand.with(0, &section);
+    stand.start_as(0, &text, Spawn::new(PROGRAM));
+    stand.until("it has it", || (stand.held(0).len() == 1).then_some(()));
+    // It gets no descriptor any more, and keeps what it has.
+    let pid = i32::try_from(stand.run(0).pid()).ok().and_then(Pid::from_raw);
+    let limit = |limit| prlimit(Some(pid.expect("it has a number")), Resource::Nofile, limit);
+    let most = getrlimit(Resource::Nofile).maximum;
+    let before = limit(Rlimit { current: Some(8), maximum: most })?;
+    let guardian = Which::Named("backhand-guard".to_owned());
+    stand.lab.machine(0).signal_one(&guardian, Signal::KILL)?;
+    stand.wait_until_said(0, &["there is no guardian", "it is tried again"]);
+    limit(before)?;
+    stand.wait_until_said(0, &["there is a guardian again"]);
+    assert_eq!(stand.count(0, &["there is no guardian"]), 1);
+    assert_eq!(stand.listed(0)["guarded"], true);
+    let began = Instant::now();
+    stand.kill(0);
+    stand.until("it is off", || stand.held(0).is_empty().then_some(()));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "the guardian did not know of it: {took:?}");
+    stand.until("the guardian has run its program", || down.exists().then_some(()));
+    Ok(())
 }
 
 fn socket(stand: &Stand, i: usize) -> std::path::PathBuf {

@@ -1,12 +1,18 @@
-//! A program without a right that it needs: this test's binary drops the right and becomes the program.
+//! The rights of the program. One without a right that it needs: this test's binary drops the right and becomes the program.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, exit};
 
 use lab::Spawn;
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use testkit::trial::Failed;
 
+use crate::Named;
+use crate::stand::{Stand, v4};
 use crate::support::PROGRAM;
+
+pub(crate) const TRIALS: &[Named] =
+    &[("the_threads_of_the_addresses_have_given_up_all_rights_but_those_they_need", given_up)];
 
 const WORD: &str = "BACKHAND_TEST_WITHOUT";
 
@@ -34,4 +40,36 @@ pub(crate) fn init() {
     };
     eprintln!("{WORD}: {error}");
     exit(111);
+}
+
+fn given_up() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    stand.start_all();
+    let tasks = format!("/proc/{}/task", stand.run(0).pid());
+    let mut seen = Vec::new();
+    for task in std::fs::read_dir(tasks)? {
+        let folder = task?.path();
+        let name = std::fs::read_to_string(folder.join("comm"))?.trim_end().to_owned();
+        // One writes down that the machine is drained, in a folder that may be another user's.
+        if !name.starts_with("addresses") || name == "addresses-state" {
+            continue;
+        }
+        let status = std::fs::read_to_string(folder.join("status"))?;
+        for field in ["CapEff:", "CapPrm:", "CapInh:"] {
+            let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+            let has = CapabilitySet::from_bits_retain(u64::from_str_radix(line.trim(), 16)?);
+            let needed = CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW;
+            // Its hooks may have become other users and are to be ended all the same.
+            let may = needed | CapabilitySet::KILL;
+            assert!(may.contains(has), "{name}: {field} {has:?}");
+            assert!(has.contains(needed), "{name}: {field} {has:?}");
+        }
+        seen.push(name);
+    }
+    println!("rights: looked at {seen:?}");
+    assert!(
+        seen.len() > 2,
+        "there are a loop, a thread for the kernel and one for commands: {seen:?}"
+    );
+    Ok(stand.all_live()?)
 }

@@ -1,12 +1,15 @@
 //! Moves that are planned: nobody loses a connection by them.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
+use lab::{Exit, Spawn};
 use testkit::trial::Failed;
 
 use crate::Named;
 use crate::eyes::Eyes;
 use crate::stand::{Stand, v4};
+use crate::support::{PATIENCE, PROGRAM};
 
 pub(crate) const TRIALS: &[Named] = &[
     ("an_orderly_stop_costs_no_connection", stopped),
@@ -14,6 +17,7 @@ pub(crate) const TRIALS: &[Named] = &[
     ("a_rolling_restart_of_all_machines_costs_no_connection", rolling),
     ("draining_undraining_and_moving_cost_no_connection", drained),
     ("the_last_machine_that_stops_takes_its_addresses_off", last),
+    ("a_second_signal_is_heard_while_the_addresses_leave_and_kills_no_program", again),
 ];
 
 fn stopped() -> Result<(), Failed> {
@@ -111,5 +115,58 @@ fn last() -> Result<(), Failed> {
     // And whoever comes next finds a clean kernel and takes all.
     stand.start(0);
     stand.wait_until_whole(&[0]);
+    Ok(stand.all_live()?)
+}
+
+/// Under quorum the machine waits for what stops it: first as long as others are to take over in order, then by itself.
+fn again() -> Result<(), Failed> {
+    ["1m", "0s"].into_iter().try_for_each(hurried)
+}
+
+fn hurried(stop_within: &str) -> Result<(), Failed> {
+    let mut stand = Stand::silent(3, [v4(1)]);
+    let [armed, begun, go, ended] = ["armed", "begun", "go", "ended"].map(|name| stand.path(name));
+    let script = format!(
+        "test -e {} || exit 0; echo > {}; while [ ! -e {} ]; do sleep 0.05; done; echo > {}",
+        armed.display(),
+        begun.display(),
+        go.display(),
+        ended.display()
+    );
+    let section = format!(
+        "stop_within = \"{stop_within}\"\n[[addresses.set]]\nname = \"db\"\naddresses = [\"{}\"]\nquorum = true\n\
+         [addresses.quorum]\nmembers = {{ m1 = 1, m2 = 1, m3 = 1 }}\n\
+         [[addresses.hook]]\nevent = \"on down\"\ntimeout = \"2m\"\ncommand = [\"/bin/sh\", \"-c\", '{script}']\n",
+        v4(1)
+    );
+    for i in stand.all() {
+        let text = stand.with(i, &section);
+        stand.start_as(i, &text, Spawn::new(PROGRAM));
+    }
+    stand.wait_until_whole(&stand.all());
+    let at = stand.holder(&stand.all(), v4(1)).expect("one has it");
+    let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
+    fs::write(&armed, "")?;
+    let run = stand.leave(at);
+    stand.until("its program runs", || begun.exists().then_some(()));
+    let in_vain = ["nobody took these addresses in time"];
+    match stop_within {
+        "0s" => stand.wait_until_said(at, &in_vain),
+        _ => assert_eq!(stand.count(at, &in_vain), 0, "too late for what is to be tried"),
+    }
+    let cut = ["this machine ends before everything under quorum is stopped"];
+    assert_eq!(stand.count(at, &cut), 0);
+    let began = Instant::now();
+    run.term()?;
+    stand.wait_until_said(at, &cut);
+    println!("told twice, stop_within = {stop_within}: let go after {:?}", began.elapsed());
+    // Others wait for the lease, and not for the program.
+    stand.wait_until_whole(&others);
+    println!("told twice, stop_within = {stop_within}: taken after {:?}", began.elapsed());
+    assert!(!ended.exists());
+    fs::write(&go, "")?;
+    stand.until("nobody has killed it", || ended.exists().then_some(()));
+    let exit = run.wait_timeout(PATIENCE);
+    assert_eq!(exit, Some(Exit::Code(0)), "{}", stand.said(at));
     Ok(stand.all_live()?)
 }

@@ -1,11 +1,12 @@
 //! Upgrades in place: SIGUSR2.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lab::{Output, Place, Signal, Spawn};
+use lab::{Output, Place, Signal, Spawn, Which};
 use testkit::trial::Failed;
 
 use crate::Named;
@@ -16,6 +17,10 @@ use crate::support::PROGRAM;
 pub(crate) const TRIALS: &[Named] = &[
     ("an_upgrade_of_one_machine_after_the_other_costs_no_connection", rolling),
     ("a_machine_upgraded_alone_keeps_its_addresses_all_the_time_and_loses_no_request", alone),
+    ("a_machine_upgraded_alone_stops_what_is_under_quorum_and_keeps_the_rest", in_part),
+    ("a_machine_upgraded_alone_stops_what_no_kernel_has_before_it_starts_it_again", called),
+    ("what_the_next_image_does_not_list_is_stopped_by_the_guardian", left_out),
+    ("the_next_image_has_its_guardian_as_it_is_configured_then", guarded_anew),
     ("an_upgrade_to_what_cannot_be_executed_is_refused_and_serving_goes_on", refused),
 ];
 
@@ -127,6 +132,137 @@ fn alone() -> Result<(), Failed> {
     }
     assert!(stand.believes(WARM, v4(1)).is_some());
     monitor.kill9()?;
+    Ok(stand.all_live()?)
+}
+
+fn in_part() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1), v4(2)]);
+    let ran = stand.path("ran");
+    let hook = |event: &str| {
+        let script = format!("sleep 0.3; echo {event} >> {}", ran.display());
+        format!(
+            "[[addresses.hook]]\nevent = \"on {event}\"\nsets = [\"db\"]\ncommand = [\"/bin/sh\", \"-c\", \"{script}\"]\n"
+        )
+    };
+    let section = format!(
+        "list = [\"{}\"]\n[[addresses.set]]\nname = \"db\"\naddresses = [\"{}\"]\nquorum = true\n\
+         [addresses.quorum]\nmembers = {{ m1 = 1 }}\n{}{}",
+        v4(1),
+        v4(2),
+        hook("up"),
+        hook("down")
+    );
+    let (text, binary) = (stand.with(0, &section), binary(&stand, 0));
+    install(&binary);
+    stand.start_as(0, &text, Spawn::new(binary));
+    stand.wait_until_whole(&[0]);
+    let ran = || fs::read_to_string(&ran).unwrap_or_default();
+    stand.until("the database is up", || (ran() == "up\n").then_some(()));
+    let (eyes, began) = (Eyes::open_every(&stand, v4(1), EVERY), Instant::now());
+    upgrade(&stand, 0);
+    // The next image has only just begun.
+    assert!(ran().starts_with("up\ndown\n"), "{}", ran());
+    stand.until("the database is up again", || (ran() == "up\ndown\nup\n").then_some(()));
+    println!("alone, a part of it under quorum: whole again after {:?}", began.elapsed());
+    assert!(stand.is_whole(&[0]));
+    assert_eq!(stand.count(0, &["they are kept for the next image"]), 1);
+    eyes.wait_until_served(&stand, Instant::now());
+    eyes.close().nothing_lost("upgraded alone, a part of it under quorum", 0);
+    Ok(stand.all_live()?)
+}
+
+/// A hook of this set that adds a word to a file, not at once.
+fn says(file: &Path, set: &str, event: &str) -> String {
+    let script = format!("sleep 0.3; echo {event} >> {}", file.display());
+    format!(
+        "[[addresses.hook]]\nevent = \"on {event}\"\nsets = [\"{set}\"]\ncommand = [\"/bin/sh\", \"-c\", \"{script}\"]\n"
+    )
+}
+
+fn called() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let ran = stand.path("ran");
+    let section = format!(
+        "list = [\"{}\"]\n[[addresses.set]]\nname = \"api\"\naddresses = [\"{}\"]\nkernel = false\n{}{}",
+        v4(1),
+        v4(2),
+        says(&ran, "api", "up"),
+        says(&ran, "api", "down")
+    );
+    let (text, binary) = (stand.with(0, &section), binary(&stand, 0));
+    install(&binary);
+    stand.start_as(0, &text, Spawn::new(binary));
+    stand.wait_until_whole(&[0]);
+    let ran = || fs::read_to_string(&ran).unwrap_or_default();
+    stand.until("it is called", || (ran() == "up\n").then_some(()));
+    upgrade(&stand, 0);
+    // The next image has only just begun.
+    assert!(ran().starts_with("up\ndown\n"), "{}", ran());
+    stand.until("it is called again", || (ran() == "up\ndown\nup\n").then_some(()));
+    assert!(stand.is_whole(&[0]));
+    assert_eq!(stand.count(0, &["they are kept for the next image"]), 1);
+    Ok(stand.all_live()?)
+}
+
+fn left_out() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1), v4(2)]);
+    let ran = stand.path("ran");
+    let list = format!("list = [\"{}\"]\n", v4(1));
+    let section = format!(
+        "{list}[[addresses.set]]\nname = \"old\"\naddresses = [\"{}\"]\n{}{}",
+        v4(2),
+        says(&ran, "old", "up"),
+        says(&ran, "old", "down")
+    );
+    let (text, binary) = (stand.with(0, &section), binary(&stand, 0));
+    install(&binary);
+    stand.start_as(0, &text, Spawn::new(binary));
+    stand.wait_until_whole(&[0]);
+    let ran = || fs::read_to_string(&ran).unwrap_or_default();
+    stand.until("it is up", || (ran() == "up\n").then_some(()));
+    fs::write(stand.path("m1.toml"), stand.with(0, &list))?;
+    let eyes = Eyes::open_every(&stand, v4(1), EVERY);
+    upgrade(&stand, 0);
+    stand.until("the guardian has stopped it", || (ran() == "up\ndown\n").then_some(()));
+    let rest = BTreeSet::from([v4(1)]);
+    stand.until("the rest is here", || (stand.held(0) == rest).then_some(()));
+    eyes.wait_until_served(&stand, Instant::now());
+    eyes.close().nothing_lost("upgraded alone, with less in its list", 0);
+    Ok(stand.all_live()?)
+}
+
+fn guarded_anew() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    // A lease so long that nothing but a guardian takes an address off in time.
+    let section = |stand: &Stand, guardian: &str| {
+        let text = format!("lease = \"20s\"\n{}guardian = {{ {guardian} }}\n", stand.list());
+        stand.with(0, &text)
+    };
+    let (text, binary) = (section(&stand, "suspicion = \"500ms\""), binary(&stand, 0));
+    install(&binary);
+    stand.start_as(0, &text, Spawn::new(binary));
+    stand.wait_until_whole(&[0]);
+    let become_with = |stand: &Stand, guardian: &str| {
+        fs::write(stand.path("m1.toml"), section(stand, guardian)).unwrap();
+        let met = stand.count(0, &[" machines: "]);
+        upgrade(stand, 0);
+        stand.wait_until_said_again(0, &[" machines: "], met);
+    };
+    become_with(&stand, "suspicion = \"8s\"");
+    assert_eq!(stand.count(0, &["they are kept for the next image"]), 1);
+    let map = stand.map();
+    stand.run(0).signal_alone(Signal::STOP)?;
+    // Four times as long as the first image allowed.
+    stand.stays(&map, Duration::from_secs(2));
+    stand.run(0).signal_alone(Signal::CONT)?;
+    assert_eq!(stand.listed(0)["guarded"], true);
+    assert_eq!(stand.count(0, &["the guardian has taken every address away"]), 0);
+    stand.wait_until_whole(&[0]);
+    become_with(&stand, "enabled = false");
+    let guardian = Which::Named("backhand-guard".to_owned());
+    assert!(stand.lab.machine(0).signal_one(&guardian, Signal::CONT).is_err(), "it has not ended");
+    stand.wait_until_whole(&[0]);
+    assert_eq!(stand.listed(0)["guarded"], false);
     Ok(stand.all_live()?)
 }
 

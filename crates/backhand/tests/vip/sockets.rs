@@ -91,7 +91,8 @@ fn bad_clients() -> Result<(), Failed> {
 fn taken() -> Result<(), Failed> {
     let stage = Stage::new(&["m1"], "eth0");
     let first = stage.whole(0, LINES);
-    until("it answers", || stage.list(0));
+    let held = || stage.list(0).is_some_and(|list| list["sets"][0]["here"] == true);
+    until("it holds its address", || held().then_some(()));
     // Another program on the same machine has to be told another socket; it serves all the same.
     let conf = "Spread = 4803\nGroup = other\nControl = /run/wack.it\nMature = 0s\nVIFs { eth0:10.77.0.102/32 }\n";
     let conf = stage.write("other.conf", conf);
@@ -103,6 +104,12 @@ fn taken() -> Result<(), Failed> {
     });
     let address = ["10.77.0.102".parse().unwrap()];
     until("it serves", || (stage.here(0, &address) == address).then_some(()));
+    // It has left alone what the first one has, which bears the same mark.
+    let firsts = ["10.77.0.101".parse().unwrap()];
+    assert_eq!(stage.here(0, &firsts), firsts);
+    assert!(held());
+    let log = stage.log(0, "run");
+    assert!(!log.contains("was taken off by another"), "{log}");
     second.term()?;
     assert_eq!(second.wait_timeout(crate::support::PATIENCE), Some(lab::Exit::Code(0)));
     // After a death the file is there, and the next one replaces it.

@@ -1,0 +1,58 @@
+//! Addresses that are calls to somebody's API: no kernel has them, and the programs of hooks alone say who does.
+
+use std::fs;
+
+use lab::Spawn;
+use testkit::trial::Failed;
+
+use crate::Named;
+use crate::stand::{Stand, v4};
+use crate::support::PROGRAM;
+
+pub(crate) const TRIALS: &[Named] =
+    &[("an_address_that_is_a_call_comes_and_goes_by_programs_at_a_death_and_at_a_stop", called)];
+
+fn start(stand: &mut Stand, i: usize) {
+    let hook = |event: &str| {
+        let file = stand.path(&format!("calls{}", i + 1));
+        format!(
+            "[[addresses.hook]]\nevent = \"on {event}\"\n\
+             command = [\"/bin/sh\", \"-c\", \"echo {event} $BACKHAND_HEAD >> {}\"]\n",
+            file.display()
+        )
+    };
+    let set = "[[addresses.set]]\nname = \"api\"\nkernel = false\n";
+    let section = format!("{set}addresses = [\"{}\"]\n{}{}", v4(1), hook("up"), hook("down"));
+    let text = stand.with(i, &section);
+    stand.start_as(i, &text, Spawn::new(PROGRAM));
+}
+
+/// The machines whose last call was that it has it.
+fn callers(stand: &Stand) -> Vec<usize> {
+    let has = |i: &usize| {
+        let calls = fs::read_to_string(stand.path(&format!("calls{}", i + 1))).unwrap_or_default();
+        // A line that is being written is none yet.
+        calls.ends_with(&format!("up {}\n", v4(1)))
+    };
+    stand.all().into_iter().filter(has).collect()
+}
+
+fn called() -> Result<(), Failed> {
+    let mut stand = Stand::silent(3, [v4(1)]);
+    stand.all().into_iter().for_each(|i| start(&mut stand, i));
+    let first = stand.until("one has called", || callers(&stand).first().copied());
+    stand.until("all are there", || {
+        (stand.count(first, &["3 machines:"]) > 0 && callers(&stand).len() == 1).then_some(())
+    });
+    let first = callers(&stand)[0];
+    stand.kill(first);
+    let second = stand.until("another has called, and the guardian of the first", || {
+        callers(&stand).first().copied().filter(|i| *i != first && callers(&stand).len() == 1)
+    });
+    stand.stop(second);
+    let third = stand.until("the last has called", || callers(&stand).first().copied());
+    assert!(third != first && third != second, "m{} has ended", third + 1);
+    assert_eq!(callers(&stand), [third]);
+    assert!(stand.map().is_empty(), "a kernel has it: {:?}", stand.map());
+    Ok(stand.all_live()?)
+}
