@@ -1,5 +1,6 @@
 //! The guardian as the service has it: what it says, that of the image before, and another in the place of one that is gone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base::Instant;
@@ -87,6 +88,7 @@ impl Service {
                 self.alarm(None, "the guardian has taken every address away: this program was silent for too long".into());
                 self.leave_programs_to_guardian(now);
                 self.all_gone();
+                self.guardian_s_sets_changed(now);
                 if let Some(guardian) = &mut self.guardian {
                     // One that does not hear it says so again.
                     let _ = guardian.get_mut().acknowledge();
@@ -148,9 +150,18 @@ impl Service {
         if !ended.is_empty() {
             tracing::info!(sets = ended.len(), "the programs that the guardian ran have ended");
         }
+        let any = !ended.is_empty();
         for stopped in ended {
             self.follow_stopped(stopped, lease);
         }
+        if any {
+            self.guardian_s_sets_changed(now);
+        }
+    }
+
+    /// What it is stopping cannot be held here meanwhile, so that another machine has it.
+    fn guardian_s_sets_changed(&mut self, now: Instant) {
+        self.interfaces_changed(now, &BTreeSet::new());
     }
 
     /// One that does not say in time that its programs have ended is not waited for any longer.
@@ -194,7 +205,11 @@ impl Service {
     /// The one before has no word to say any more, and runs nothing of which it will say that it has ended.
     fn guardian_is_gone(&mut self) {
         self.forget_farewell();
-        for (key, holding) in self.stopping.without_guardian() {
+        let all = self.stopping.without_guardian();
+        if !all.is_empty() {
+            self.guardian_s_sets_changed(clock::now());
+        }
+        for (key, holding) in all {
             if !self.stopping.withholds(key) {
                 self.to_release.push(key);
             }
@@ -282,5 +297,6 @@ impl Service {
             };
             self.stopping.begin_at_guardian(key, holding, until);
         }
+        self.guardian_s_sets_changed(now);
     }
 }

@@ -234,6 +234,10 @@ impl Service {
         self.round.down_sets.push(holding.set.clone());
         self.round.down_reasons.insert(holding.reason);
         if at_guardian {
+            // It is off, and another machine can have it, if only under quorum not before it is stopped.
+            if !holding.set.quorum {
+                self.to_release.push(key);
+            }
             return;
         }
         // What may never be there twice is released when its programs have ended.

@@ -18,6 +18,7 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_orderly_stop_waits_in_the_group_for_programs_longer_than_a_lease", slow),
     ("a_set_that_was_fenced_is_not_released_by_a_drain_while_its_program_runs", fenced),
     ("a_set_that_was_fenced_is_stopped_once_and_comes_back_when_it_is", once),
+    ("what_the_guardian_is_still_stopping_another_machine_has_meanwhile", elsewhere),
     ("a_set_under_quorum_that_was_fenced_and_not_stopped_well_comes_back_after_a_lease", badly),
     ("a_guardian_that_cannot_be_started_is_tried_again", tried_again),
     ("an_end_before_the_turn_of_a_program_leaves_it_to_the_guardian", left),
@@ -199,6 +200,32 @@ fn once() -> Result<(), Failed> {
     stand.wait_until_said(0, &["the programs that the guardian ran have ended"]);
     assert!(stand.is_whole(&[0]));
     assert_eq!(stand.count(0, &["could not be stopped well here"]), 0);
+    Ok(stand.all_live()?)
+}
+
+fn elsewhere() -> Result<(), Failed> {
+    let mut stand = Stand::silent(2, [v4(1)]);
+    for i in stand.all() {
+        let ends = stand.path(&format!("down{}", i + 1));
+        // A short suspicion: the bus does not notice so short a stop.
+        let section = format!("guardian = {{ suspicion = \"50ms\" }}\n{}", stand.list())
+            + &hook("on down", &format!("sleep 3; echo >> {}", ends.display()), "10s");
+        let text = stand.with(i, &section);
+        stand.start_as(i, &text, Spawn::new(PROGRAM));
+    }
+    stand.wait_until_whole(&[0, 1]);
+    let at = stand.holder(&[0, 1], v4(1)).expect("one has it");
+    let file = fresh(&stand, at, "down");
+    let (taken, stopped) = until_taken(&mut stand, at, &file, |stand| {
+        stand.run(at).signal_alone(Signal::STOP).unwrap();
+        stand.until("the guardian takes it", || stand.held(at).is_empty().then_some(()));
+        stand.run(at).signal_alone(Signal::CONT).unwrap();
+        stand.wait_until_said(at, &["the guardian has taken every address away"]);
+    });
+    println!("programs: elsewhere {taken:?} after the stop of a program that was fenced");
+    assert!(!stopped, "it was nobody's until the guardian had ended its program");
+    stand.wait_until_said(at, &["can be held here again"]);
+    assert_eq!(std::fs::read_to_string(&file)?.lines().count(), 1, "it was stopped twice");
     Ok(stand.all_live()?)
 }
 
