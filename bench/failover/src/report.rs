@@ -96,14 +96,19 @@ impl Results {
     pub(crate) fn write(&self, json: &Path, table: &Path) -> Result<()> {
         let all = &self.0;
         let beside = all.rival.as_deref().unwrap_or("no keepalived");
-        let runs = all.cells.iter().map(|cell| cell.samples.len()).max().unwrap_or(0);
+        let runs = self.runs();
         let head = format!(
             "# Addresses that move\n\nMade by `cargo run --release -p bench-failover`; what is compared and how stands in `bench/failover/README.md`.\n\
-             Machine: {}; {beside}; load average before the runs at most {:.2}. Median / largest of {runs} interleaved runs. `>` means that it had not ended when \
+             Machine: {}; {beside}; load average before the runs at most {:.2}. Median / largest of {runs} interleaved runs; where fewer were made, their number stands in brackets. `>` means that it had not ended when \
              nobody looked any more, in so many of the runs as stand behind it. Measurements that failed and were made again: {}.\n",
             all.machine, all.load_before, all.void,
         );
         all.write(json, table, &(head + &self.tables()))
+    }
+
+    /// How often most was measured.
+    fn runs(&self) -> usize {
+        self.0.cells.iter().map(|cell| cell.samples.len()).max().unwrap_or(0)
     }
 
     /// A table for each metric.
@@ -134,7 +139,7 @@ impl Results {
         for case in cases {
             let of = |system: &&str| {
                 let is = |c: &&Cell<Key>| c.key.case == case && c.key.system == *system;
-                here().find(is).map(show).unwrap_or_default()
+                here().find(is).map(|cell| show(cell, self.runs())).unwrap_or_default()
             };
             let row: Vec<String> = systems.iter().map(of).collect();
             text += &format!("| {case} | {} |\n", row.join(" | "));
@@ -144,7 +149,7 @@ impl Results {
 }
 
 /// Median and largest.
-fn show(cell: &Cell<Key>) -> String {
+fn show(cell: &Cell<Key>, runs: usize) -> String {
     let mut sorted = cell.samples.clone();
     sorted.sort_by(f64::total_cmp);
     let (Some(middle), Some(last)) = (sorted.get(sorted.len() / 2), sorted.last()) else {
@@ -154,7 +159,11 @@ fn show(cell: &Cell<Key>) -> String {
         0 => String::new(),
         open => format!(" > ({open})"),
     };
-    format!("{} / {}{open}", digits(*middle), digits(*last))
+    let fewer = match sorted.len() {
+        len if len < runs => format!(" [{len}]"),
+        _ => String::new(),
+    };
+    format!("{} / {}{open}{fewer}", digits(*middle), digits(*last))
 }
 
 /// Three digits, and commas between thousands.
@@ -192,7 +201,7 @@ mod tests {
         }
         results.add("a fault", "keepalived 1 s", Metric::Gone, 20.0, true);
         let text = results.tables();
-        assert!(text.contains("| a fault | 4,100 / 6,000 > (1) | 20 / 20 |"), "{text}");
+        assert!(text.contains("| a fault | 4,100 / 6,000 > (1) | 20 / 20 [1] |"), "{text}");
     }
 
     #[test]
