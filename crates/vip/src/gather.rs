@@ -154,7 +154,6 @@ impl Vip {
             epoch: self.memory.epoch,
             uncertain: self.memory.uncertain.map(|until| until.since(now)).unwrap_or_default(),
             quorum: settings.quorum.clone(),
-            heard: self.heard_of_quorum(),
         };
         let held =
             |key: SetKey| self.locals.get(&key).is_some_and(|local| local.hold != Hold::Removing);
@@ -354,7 +353,7 @@ impl Vip {
             lost.runs.retain(|boot, _| !boots.contains(boot));
             !lost.runs.is_empty()
         });
-        self.hear_of_quorum(&BTreeSet::new());
+        self.tell_differences();
         self.settle_claims(now, &claims);
         self.wait_for_leases(now);
         self.count_view();
@@ -491,8 +490,8 @@ impl Vip {
                 }
             }
         }
-        self.hear_of_quorum(&BTreeSet::new());
         self.wait_if_new(&before);
+        self.tell_differences();
         for key in claims {
             let Some(row) = self.table.row_mut(key) else { continue };
             row.known = true;
@@ -523,7 +522,6 @@ impl Vip {
         peer.mature |= old.mature && !peer.aside;
         peer.epoch = old.epoch;
         let relisted = peer.quorum != old.quorum;
-        let majority = self.standing.majority;
         if peer.drained != old.drained {
             self.events
                 .push_back(Event::Drained { machine: peer.machine.clone(), drained: peer.drained });
@@ -547,12 +545,8 @@ impl Vip {
             self.judge(now);
         }
         let before = self.under_quorum();
-        let mut released: BTreeSet<SetKey> = BTreeSet::new();
         for row in &mut self.table.rows {
             if let Some(may) = row.may.get_mut(at) {
-                if majority && may.insists() {
-                    released.insert(row.set.key());
-                }
                 *may = May::default();
             }
         }
@@ -563,11 +557,9 @@ impl Vip {
             // What is there was said when the table was made; what comes off since then follows from the table.
             row.going = going;
         }
-        released.retain(|key| {
-            self.table.row(*key).is_some_and(|row| !row.may.iter().any(May::insists))
-        });
-        self.hear_of_quorum(&released);
+        self.table.rows.iter_mut().for_each(Row::judge_quorum);
         self.wait_if_new(&before);
+        self.tell_differences();
         self.settle(now);
     }
 

@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use base::Instant;
@@ -81,10 +82,8 @@ pub(crate) struct Memory {
     pub(crate) pinned: BTreeSet<SetKey>,
     /// Contradictions that were told: which form waits, and for which.
     pub(crate) contradictions: BTreeSet<(SetKey, SetKey)>,
-    /// Sets that are listed here and that others have said to be under quorum, by their machines.
-    pub(crate) heard: BTreeMap<String, BTreeSet<SetKey>>,
-    /// Sets of which was told that machines differ in whether they are under quorum, and whether all who say so had gone.
-    pub(crate) differing: BTreeSet<(SetKey, bool)>,
+    /// Sets of which was told that machines differ in whether they are under quorum: which have it so, and which not.
+    pub(crate) differing: BTreeMap<SetKey, (Vec<String>, Vec<String>)>,
     /// It was told that machines list those that count for quorum differently.
     pub(crate) lists_differ: bool,
     /// The newest majority of which it knows all holders; 0 for none.

@@ -144,7 +144,7 @@ pub enum Event {
         /// The head of the form that has precedence.
         by: IpAddr,
     },
-    /// Members that list a set differ in whether it is under quorum. It is, for all of them.
+    /// Members that list a set differ in whether it is under quorum. It is as long as they are together.
     QuorumDiffers {
         /// Its head.
         head: IpAddr,
@@ -152,8 +152,6 @@ pub enum Event {
         under: Vec<String>,
         /// Those whose files have it not.
         not: Vec<String>,
-        /// Whether the former are not here: what they said last still counts.
-        gone: bool,
     },
     /// Members have different lists of the machines that count for quorum.
     ListsDiffer {

@@ -1,12 +1,10 @@
 //! A member, as it says it is.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
-
-use crate::set::SetKey;
 
 /// What a member says of itself, apart from its sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +34,6 @@ pub(crate) struct Peer {
     /// For how long yet nothing under quorum is to be claimed, because of majorities that nobody knew of in its last one.
     pub(crate) uncertain: Duration,
     pub(crate) quorum: BTreeMap<String, u16>,
-    /// Sets that it lists as not under quorum, by the machines of which it has heard otherwise.
-    pub(crate) heard: BTreeMap<String, BTreeSet<SetKey>>,
 }
 
 impl Peer {

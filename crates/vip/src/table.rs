@@ -53,13 +53,6 @@ pub(crate) struct May {
     pub(crate) failed: bool,
 }
 
-impl May {
-    /// Its own file has the set under quorum.
-    pub(crate) fn insists(&self) -> bool {
-        self.listed && self.quorum
-    }
-}
-
 /// A move that is under way.
 ///
 /// Usually the new owner adds first and the old ones release then. What may never be held twice goes the other way round: the
@@ -99,8 +92,6 @@ impl Moving {
 pub(crate) struct Row {
     pub(crate) set: Set,
     pub(crate) quorum: bool,
-    /// A machine that is not here has said that it is under quorum.
-    pub(crate) heard: bool,
     /// Somebody has held it before.
     pub(crate) known: bool,
     /// By member.
@@ -130,7 +121,6 @@ impl Row {
         Self {
             set,
             quorum: false,
-            heard: false,
             known: false,
             may: alloc::vec![May::default(); members],
             owner: None,
@@ -197,10 +187,9 @@ impl Row {
         all
     }
 
-    /// It is under quorum while anybody says so, or has heard so of one that is not here. One that is not any more need not wait for
-    /// a claim, which only a majority makes.
+    /// It is under quorum while anybody says so. One that is not any more need not wait for a claim, which only a majority makes.
     pub(crate) fn judge_quorum(&mut self) {
-        self.quorum = self.heard || self.may.iter().any(|may| may.quorum);
+        self.quorum = self.may.iter().any(|may| may.quorum);
         self.waits &= self.quorum;
     }
 

@@ -670,7 +670,7 @@ impl Vip {
     /// Under quorum no word may be heard by one member and be unknown to those that go on without it: what it gave would be given
     /// once more.
     pub(crate) fn send(&mut self, service: Service, message: &Message) {
-        let service = if self.counts_majorities() { Service::Safe } else { service };
+        let service = if self.settings.quorum.is_empty() { service } else { Service::Safe };
         self.transmits.push_back(Transmit { service, body: message.encode() });
     }
 

@@ -223,8 +223,9 @@ impl Guardian {
         let number = now().subsec_nanos();
         self.say(&Word::Keep { number, sets: sets.to_vec() })?;
         self.awaited = Some(number);
-        // One of an earlier version does not know that word, and forgets them.
-        self.hold_only(sets)
+        // One of an earlier version does not know that word, and forgets them; this one has done it.
+        let _ = self.hold_only(sets);
+        Ok(())
     }
 
     /// Leaves with it what it is to say to these when this process is dead, everything that was held is off, and all programs that

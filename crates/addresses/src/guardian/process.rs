@@ -472,6 +472,7 @@ impl Guard {
         (self.socket, self.parent) = (None, None);
         // From here on only programs are waited for: with something on guard it would look for signs of life without a pause.
         self.table.clear();
+        self.patient_until = None;
         loop {
             self.programs.turn(now());
             if self.programs.are_done() {

@@ -89,7 +89,8 @@ impl Programs {
         let mut failed = false;
         self.running.retain_mut(|one| {
             let ended = one.turn(now);
-            failed |= ended == Some(false) || one.is_late();
+            // One that does not even die has failed once.
+            failed |= ended == Some(false) || one.is_late() && one.due != Due::Nothing;
             ended.is_none()
         });
         while self.running.len() < MAX_RUNNING

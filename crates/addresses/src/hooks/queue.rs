@@ -41,6 +41,11 @@ impl<T> Queue<T> {
         self.waiting.len() + self.running.len()
     }
 
+    /// Whether any of a lane waits or runs.
+    pub(super) fn has(&self, lane: &Lane) -> bool {
+        self.lengths.contains_key(lane) || self.running.iter().any(|(_, other)| other == lane)
+    }
+
     /// Puts a job at the end of its lane. If too many wait there, the oldest of them comes back.
     pub(super) fn push(&mut self, lane: Lane, job: T) -> Option<T> {
         let length = self.lengths.get(&lane).copied().unwrap_or(0);
@@ -119,7 +124,9 @@ mod tests {
             assert_eq!(queue.push(set(lane), job), None);
         }
         assert_eq!(taken(&mut queue), [(0, "a1"), (2, "b1")]);
+        assert!(queue.has(&set("a")) && queue.has(&set("b")) && !queue.has(&set("c")));
         queue.finish(2);
+        assert!(!queue.has(&set("b")));
         assert_eq!(taken(&mut queue), []);
         queue.finish(0);
         assert_eq!(taken(&mut queue), [(1, "a2")]);

@@ -98,6 +98,11 @@ impl Hooks {
         all
     }
 
+    /// Whether any of this set waits or runs.
+    pub fn is_busy(&self, set: &str) -> bool {
+        self.queue.has(&Lane::Set(set.into()))
+    }
+
     /// How many wait or run.
     pub fn pending(&self) -> usize {
         self.queue.len()

@@ -186,9 +186,14 @@ impl Service {
     }
 
     /// Whether anything under quorum is here, or is not known to be stopped; before the next image also anything that no kernel has, and
-    /// whatever is being stopped.
+    /// whatever is going or being stopped.
     fn has_to_release(&self, is_next: bool) -> bool {
-        let goes = |holding: &Holding| holding.set.quorum || is_next && !holding.set.kernel;
+        let leaves = |state: &State| {
+            matches!(state, State::Lingering(_) | State::Removing(_) | State::Failing(_))
+        };
+        let goes = |holding: &Holding| {
+            holding.set.quorum || is_next && (!holding.set.kernel || leaves(&holding.state))
+        };
         self.stopping.withheld().next().is_some()
             || is_next && !self.stopping.is_empty()
             || self.holdings.sets.values().any(goes)

@@ -170,6 +170,9 @@ impl Service {
             self.alarm(None, "the guardian does not say that the programs it runs have ended; they are not waited for any longer".into());
             self.guardian_has_stopped(now, false);
         }
+        if self.guarding.inherited {
+            self.take_over_guardian(now);
+        }
         if self.guardian.is_none() && self.guarding.again.is_some_and(|at| at <= now) {
             self.guarding.again = None;
             self.start_another(now);
@@ -190,6 +193,7 @@ impl Service {
 
     fn has_guardian(&mut self, guardian: Awaited<Guardian>) {
         self.guardian = Some(guardian);
+        self.guarding.inherited = false;
         self.counters.guardians += 1;
         self.guardian_is_gone();
         self.tell_guardian_all();
@@ -200,6 +204,7 @@ impl Service {
         let every = AGAIN.as_secs();
         self.alarm(None, format!("there is no guardian: {why}; when this program dies, its addresses stay until their leases run out; it is tried again every {every} s"));
         self.guarding.again = Some(now + AGAIN);
+        self.guarding.inherited = false;
     }
 
     /// The one before has no word to say any more, and runs nothing of which it will say that it has ended.
@@ -209,11 +214,16 @@ impl Service {
         if !all.is_empty() {
             self.guardian_s_sets_changed(clock::now());
         }
-        for (key, holding) in all {
+        for (key, holding, certain) in all {
             if !self.stopping.withholds(key) {
                 self.to_release.push(key);
             }
             if self.stopping.is_called(key) {
+                continue;
+            }
+            if !certain {
+                // It may never have been here.
+                self.is_stopped(key);
                 continue;
             }
             match self.call(HookEvent::OnDown, &holding.set, holding.reason) {
@@ -266,12 +276,12 @@ impl Service {
         self.tell_guardian_all();
         let Some(guardian) = self.guardian.as_mut().filter(|_| inherited) else { return };
         let held: Vec<String> = self.holdings.sets.keys().copied().map(guardian_name).collect();
-        let guardian = guardian.get_mut();
-        if !self.untold.is_empty() {
-            // It may not know under which name an address stays, and must not take that away.
-            let _ = guardian.hold_only(&held);
-        } else if guardian.take_all_but(&held).is_ok() {
+        // It may not know under which name an address stays, and must not take that away.
+        if self.untold.is_empty() && guardian.get_mut().take_all_but(&held).is_ok() {
             self.wait_for_what_was_not_adopted(now);
+        } else {
+            // It does not read at the moment, and is told in the next turn.
+            self.guarding.inherited = true;
         }
     }
 
@@ -295,8 +305,7 @@ impl Service {
                 since: now,
                 put_back: 0,
             };
-            self.stopping.begin_at_guardian(key, holding, until);
+            self.stopping.begin_perhaps(key, holding, until);
         }
-        self.guardian_s_sets_changed(now);
     }
 }

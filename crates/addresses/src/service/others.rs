@@ -190,7 +190,7 @@ impl Service {
             }
             why = why.or_else(|| self.refusals.of(*key).cloned());
             // Under quorum nobody else may have it either.
-            if !set.quorum && self.stopping.is_at_guardian(*key) {
+            if !set.quorum && self.stopping.is_certain(*key) {
                 why = why.or_else(|| Some("the guardian is still stopping it".to_owned()));
             }
             verdicts.push((*key, set.head(), why, new));

@@ -9,6 +9,7 @@ use vip::SetKey;
 use super::air::Asked;
 use super::clock;
 use super::holding::{Placed, State};
+use super::programs::set_name;
 use super::run::Service;
 use super::worker::{Done, Job, Terms};
 use crate::config::HookEvent;
@@ -226,7 +227,9 @@ impl Service {
         }
         // After a fencing the guardian runs what was left with it, and what follows from the end of that is done then.
         let at_guardian = self.stopping.is_at_guardian(key);
-        let called = match at_guardian {
+        // But a program that starts it may still run here, or be about to: what stops it comes after that once more.
+        let starts = self.hooks.is_busy(&set_name(&holding.set));
+        let called = match at_guardian && !starts {
             true => None,
             false => self.call(HookEvent::OnDown, &holding.set, holding.reason),
         };
@@ -237,6 +240,9 @@ impl Service {
             // It is off, and another machine can have it, if only under quorum not before it is stopped.
             if !holding.set.quorum {
                 self.to_release.push(key);
+            }
+            if let Some(called) = called {
+                self.stopping.begin(key, holding, called);
             }
             return;
         }

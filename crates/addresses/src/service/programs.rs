@@ -257,6 +257,6 @@ pub(super) fn guardian_name(key: SetKey) -> String {
 }
 
 /// How a set is called in hooks.
-fn set_name(set: &config::Set) -> String {
+pub(super) fn set_name(set: &config::Set) -> String {
     set.name.clone().unwrap_or_else(|| set.head().to_string())
 }

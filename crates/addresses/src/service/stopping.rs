@@ -33,6 +33,8 @@ struct One {
     calls: BTreeMap<u64, usize>,
     /// The guardian runs programs for it.
     guardian: bool,
+    /// Or may do so: what it was told by the image before is not known.
+    perhaps: bool,
     /// The group hears that it is off only when this is over.
     withheld: bool,
     /// And only after a lease, if not all ends well: it was under quorum.
@@ -69,11 +71,25 @@ impl Stopping {
         self.guardian_until = self.guardian_until.max(Some(until));
     }
 
+    /// The same of a set of which it is not known whether the guardian has anything to run for it.
+    pub(super) fn begin_perhaps(&mut self, key: SetKey, holding: Holding, until: Instant) {
+        self.begin_at_guardian(key, holding, until);
+        if let Some(one) = self.sets.get_mut(&key) {
+            one.perhaps = true;
+        }
+    }
+
+    /// Whether the guardian certainly runs programs for this set.
+    pub(super) fn is_certain(&self, key: SetKey) -> bool {
+        self.sets.get(&key).is_some_and(|one| one.guardian && !one.perhaps)
+    }
+
     fn one(&mut self, key: SetKey, holding: Holding) -> &mut One {
         let one = self.sets.entry(key).or_insert_with(|| One {
             holding: holding.clone(),
             calls: BTreeMap::new(),
             guardian: false,
+            perhaps: false,
             withheld: false,
             strict: false,
             failed: false,
@@ -96,6 +112,7 @@ impl Stopping {
         let waiting = self.sets.iter_mut().filter(|(_, one)| one.guardian);
         let ended = waiting.map(|(key, one)| {
             one.guardian = false;
+            one.perhaps = false;
             one.failed |= !well;
             one.next(*key, now, lease)
         });
@@ -103,13 +120,14 @@ impl Stopping {
     }
 
     /// The guardian itself is gone before that: the sets, and as what they were held. They are as if they had never been its.
-    pub(super) fn without_guardian(&mut self) -> Vec<(SetKey, Holding)> {
+    /// Last, whether it had certainly something to run for it.
+    pub(super) fn without_guardian(&mut self) -> Vec<(SetKey, Holding, bool)> {
         self.guardian_until = None;
         let waiting = self.sets.iter_mut().filter(|(_, one)| one.guardian);
         let all = waiting.map(|(key, one)| {
             one.guardian = false;
             one.withheld = one.strict;
-            (*key, one.holding.clone())
+            (*key, one.holding.clone(), !std::mem::take(&mut one.perhaps))
         });
         all.collect()
     }
@@ -378,8 +396,11 @@ mod tests {
         let mut stopping = Stopping::default();
         stopping.begin_at_guardian(KEY, holding(false), at(9_000));
         stopping.begin_at_guardian(SetKey(8), holding(true), at(9_000));
-        let keys: Vec<SetKey> = stopping.without_guardian().iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, [KEY, SetKey(8)]);
+        assert!(stopping.is_certain(KEY));
+        stopping.begin_perhaps(SetKey(9), holding(false), at(9_000));
+        assert!(stopping.is_at_guardian(SetKey(9)) && !stopping.is_certain(SetKey(9)));
+        let keys: Vec<SetKey> = stopping.without_guardian().iter().map(|(key, ..)| *key).collect();
+        assert_eq!(keys, [KEY, SetKey(8), SetKey(9)]);
         assert!(!stopping.waits_for_guardian() && !stopping.is_at_guardian(KEY));
         // As if its own programs had been called at once.
         assert!(!stopping.withholds(KEY) && stopping.withholds(SetKey(8)));

@@ -128,18 +128,14 @@ impl Service {
                     ),
                 );
             }
-            Event::QuorumDiffers { head, under, not, gone } => {
+            Event::QuorumDiffers { head, under, not } => {
                 let (under, not) = (under.join(", "), not.join(", "));
-                let what = if gone {
+                self.alarm(
+                    Some(head),
                     format!(
-                        "{head} stays under quorum on {not}, whose files do not say so, because {under} said so before being out of reach; who is gone for good is forgotten when the program is started anew on {not}, one machine after the other"
-                    )
-                } else {
-                    format!(
-                        "{head} is under quorum in the files of {under} and not in those of {not}: it counts as under quorum on all of them; make `quorum` of this set the same on all machines"
-                    )
-                };
-                self.alarm(Some(head), what);
+                        "{head} is under quorum in the files of {under} and not in those of {not}, which may hold it beside a majority when they are apart; make `quorum` of this set the same on all machines"
+                    ),
+                );
             }
             Event::ListsDiffer { machines } => {
                 let all: Vec<String> = machines.iter().map(|some| some.join(", ")).collect();

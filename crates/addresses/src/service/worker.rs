@@ -27,6 +27,8 @@ const RESETTING: Duration = Duration::from_millis(50);
 
 /// So often it looks whether what may not be added yet may be now.
 const AGAIN: Duration = Duration::from_millis(2);
+/// What has waited for so long is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
 
 /// How an address is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +105,10 @@ pub(super) struct Worker {
     held: BTreeMap<Address, Terms>,
     adding_v4: VecDeque<(Address, Terms)>,
     adding_v6: VecDeque<(Address, Terms)>,
-    /// What is to be added waits until then: the bus was not fresh.
-    again: Option<Instant>,
+    /// What is to be added of version 4, and of version 6, waits until then: the bus was not fresh.
+    again: [Option<Instant>; 2],
+    /// Since when something waits, and whether that was told.
+    waiting: Option<(Instant, bool)>,
     removing: VecDeque<Address>,
     setting_aside: Vec<Address>,
     /// Those that are on the loopback interface now.
@@ -186,7 +190,8 @@ impl Worker {
             held: BTreeMap::new(),
             adding_v4: VecDeque::new(),
             adding_v6: VecDeque::new(),
-            again: None,
+            again: [None; 2],
+            waiting: None,
             removing: VecDeque::new(),
             setting_aside: Vec::new(),
             aside: BTreeSet::new(),
@@ -228,6 +233,10 @@ impl Worker {
             self.step();
         }
         if let Some(seconds) = self.leaves {
+            // What was to go before is another's.
+            while !self.removing.is_empty() {
+                self.remove();
+            }
             self.leave_behind(seconds);
             return;
         }
@@ -276,18 +285,20 @@ impl Worker {
     }
 
     fn adds_v4(&self) -> bool {
-        !self.adding_v4.is_empty() && !self.waits()
+        !self.adding_v4.is_empty() && self.waits(true).is_none()
     }
 
     /// Whether addresses of version 6 are to be added now. That may be slow, so what is there is renewed before.
     fn adds_v6(&self) -> bool {
         let pressed = !self.held.is_empty() && self.lease.is_pressed(clock::now());
-        !self.adding_v6.is_empty() && !pressed && !self.waits()
+        !self.adding_v6.is_empty() && !pressed && self.waits(false).is_none()
     }
 
-    /// Whether what is to be added waits for the bus.
-    fn waits(&self) -> bool {
-        self.again.is_some_and(|again| clock::now() < again)
+    /// Until when what is to be added waits for the bus, if it does.
+    fn waits(&self, v4: bool) -> Option<Instant> {
+        let queue = if v4 { &self.adding_v4 } else { &self.adding_v6 };
+        let again = self.again[usize::from(!v4)].filter(|_| !queue.is_empty());
+        again.filter(|again| clock::now() < *again)
     }
 
     /// Takes all jobs; waits for one if there is nothing to do. False at the end.
@@ -296,9 +307,8 @@ impl Worker {
             let now = clock::now();
             let due = self.lease.next_timeout().since(now);
             let due = if self.held.is_empty() { IDLE } else { due };
-            let adds = !(self.adding_v4.is_empty() && self.adding_v6.is_empty());
-            let again = self.again.filter(|_| adds).map_or(IDLE, |again| again.since(now));
-            let wait = due.min(again);
+            let again = [true, false].into_iter().filter_map(|v4| self.waits(v4)).min();
+            let wait = due.min(again.map_or(IDLE, |again| again.since(now)));
             match jobs.recv_timeout(wait) {
                 Ok(job) => self.enter(job),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -320,7 +330,7 @@ impl Worker {
                 let comes = |one: &Address| all.iter().any(|(address, _)| address == one);
                 self.removing.retain(|one| !comes(one));
                 self.setting_aside.retain(|one| !comes(one));
-                self.again = None;
+                self.again = [None; 2];
                 for one in all {
                     let queue =
                         if one.0.ip.is_ipv4() { &mut self.adding_v4 } else { &mut self.adding_v6 };
@@ -339,6 +349,9 @@ impl Worker {
                 let waits = |one: &(Address, Terms)| !all.contains(&one.0);
                 self.adding_v4.retain(waits);
                 self.adding_v6.retain(waits);
+                if self.adding_v4.is_empty() && self.adding_v6.is_empty() {
+                    self.waiting = None;
+                }
                 self.removing.extend(all);
             }
             Job::Links => drop(self.looks.insert(Look::Links)),
@@ -431,9 +444,10 @@ impl Worker {
         let queue = if v4 { &mut self.adding_v4 } else { &mut self.adding_v6 };
         queue.extend(waits);
         if outcomes.is_empty() {
-            self.again = Some(clock::now() + AGAIN);
+            self.wait_for_bus(v4);
             return;
         }
+        self.waiting = None;
         if !v4 {
             let ips: Vec<IpAddr> = outcomes.iter().map(|(address, _)| address.ip).collect();
             self.end_aside(ips.iter());
@@ -445,6 +459,19 @@ impl Worker {
             self.lease.began(begun);
         }
         self.tell(Done::Added(outcomes));
+    }
+
+    /// Nothing of a part may be added now. What waits for long is told of, once.
+    fn wait_for_bus(&mut self, v4: bool) {
+        let now = clock::now();
+        self.again[usize::from(!v4)] = Some(now + AGAIN);
+        let (since, told) = self.waiting.get_or_insert((now, false));
+        if !*told && now.since(*since) >= TOLD_AFTER {
+            *told = true;
+            let why =
+                "addresses that are to be here wait for a fresh word of the bus, or for a majority";
+            self.tell(Done::Trouble(why.into()));
+        }
     }
 
     /// Whether the bus is fresh enough to hold more, and there is a majority where that is needed.

@@ -33,11 +33,6 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    /// The next byte, which stays.
-    pub(crate) fn peek(&self) -> Option<u8> {
-        self.0.first().copied()
-    }
-
     fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed::Short)?;
         self.0 = rest;

@@ -1,6 +1,5 @@
 //! What a member says of itself.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -17,9 +16,6 @@ use crate::vip::ViewId;
 pub(crate) const MACS_MAX: usize = 64;
 /// The most lost runs of one set: more never had it at a time.
 pub(crate) const LOST_MAX: usize = 64;
-
-/// What begins the words of others about quorum, behind all that the first members knew.
-const HEARD: u8 = 1;
 
 /// What a member is, holds, and may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,15 +87,6 @@ impl State {
         self.sets.iter().for_each(|said| said.write(out));
         out.number(self.silent.len() as u64);
         self.silent.iter().for_each(|name| out.text(name));
-        if !peer.heard.is_empty() {
-            out.byte(HEARD);
-            out.number(peer.heard.len() as u64);
-            for (machine, keys) in &peer.heard {
-                out.text(machine);
-                out.number(keys.len() as u64);
-                keys.iter().for_each(|key| out.key(*key));
-            }
-        }
     }
 
     pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -121,7 +108,7 @@ impl State {
         let (lease, prefer_after, within) = (from.time()?, from.time()?, from.time()?);
         let (epoch, uncertain) = (from.number()?, from.time()?);
         let count = from.count(MEMBERS_MAX)?;
-        let mut quorum = BTreeMap::new();
+        let mut quorum = alloc::collections::BTreeMap::new();
         for _ in 0..count {
             let machine = from.text()?;
             quorum.insert(machine, from.count(usize::from(u16::MAX))? as u16);
@@ -130,14 +117,6 @@ impl State {
         let sets = (0..count).map(|_| Said::read(from)).collect::<Result<_, _>>()?;
         let count = from.count(MEMBERS_MAX)?;
         let silent = (0..count).map(|_| from.text()).collect::<Result<_, _>>()?;
-        let mut heard = BTreeMap::new();
-        if from.peek() == Some(HEARD) {
-            from.byte()?;
-            for _ in 0..from.count(MEMBERS_MAX)? {
-                let machine = from.text()?;
-                heard.insert(machine, from.keys()?.into_iter().collect());
-            }
-        }
         let peer = Peer {
             machine,
             boot,
@@ -158,7 +137,6 @@ impl State {
             epoch,
             uncertain,
             quorum,
-            heard,
         };
         Ok(Self { view, peer, sets, silent })
     }

@@ -1,6 +1,6 @@
 //! Words come back as they were said, and bytes that are no words do no harm.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec;
 use std::string::ToString;
 
@@ -32,7 +32,6 @@ fn peer() -> Peer {
         epoch: 300,
         uncertain: Duration::from_millis(2_500),
         quorum: BTreeMap::from([("m1".into(), 1), ("m2".into(), 2)]),
-        heard: BTreeMap::new(),
     }
 }
 
@@ -110,26 +109,6 @@ fn what_a_newer_version_adds_behind_is_not_looked_at() {
         bytes.extend_from_slice(b"more");
         assert_eq!(Message::decode(&bytes), Ok(message));
     }
-}
-
-#[test]
-fn what_was_heard_of_others_is_said_behind_the_rest() {
-    let plain = Message::State(state()).encode();
-    let mut more = state();
-    more.peer.heard = BTreeMap::from([
-        ("m2".into(), BTreeSet::from([SetKey(1), SetKey(u64::MAX)])),
-        ("m3".into(), BTreeSet::from([SetKey(7)])),
-    ]);
-    let message = Message::State(more);
-    let bytes = message.encode();
-    // Who does not know it reads the rest.
-    assert!(bytes.starts_with(&plain));
-    for length in plain.len() + 1..bytes.len() {
-        assert!(Message::decode(&bytes[..length]).is_err(), "at {length}");
-    }
-    let mut longer = bytes.clone();
-    longer.extend_from_slice(b"more");
-    assert_eq!(Message::decode(&longer), Ok(message));
 }
 
 #[test]
