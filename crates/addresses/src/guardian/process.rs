@@ -137,15 +137,14 @@ fn settle(pid: Pid) -> io::Result<Guard> {
 
 /// Signals wait for ever; only the parent's word and its death count. Programs that are run get none of this.
 fn hold_signals() -> io::Result<()> {
-    mask_signals(libc::sigfillset)
+    mask_signals(true)
 }
 
-/// Makes `set` the signals that wait. It may be called between fork and exec: it takes no lock and no memory.
-pub(super) fn mask_signals(
-    set: unsafe extern "C" fn(*mut libc::sigset_t) -> libc::c_int,
-) -> io::Result<()> {
+/// Makes all signals wait, or none. It may be called between fork and exec: it takes no lock and no memory.
+pub(super) fn mask_signals(all: bool) -> io::Result<()> {
     let mut signals = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the first call makes the set, all or none, the second reads it and writes nothing.
+    let set = if all { libc::sigfillset } else { libc::sigemptyset };
+    // SAFETY: the first call makes the set, the second reads it and writes nothing.
     #[allow(unsafe_code)]
     let result = unsafe {
         set(signals.as_mut_ptr());

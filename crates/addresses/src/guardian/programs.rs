@@ -17,13 +17,10 @@ use rustix::process::{
 
 use super::process::mask_signals;
 use super::word::Program;
-use crate::hooks::KILL_AFTER;
+use crate::hooks::{GIVE_UP_AFTER, KILL_AFTER};
 
 /// Programs at one time, each of another set; the others wait for their turn.
 const MAX_RUNNING: usize = 32;
-
-/// How long after SIGKILL a program is waited for: its disk may hang, and others are not to hang with it.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// Programs that run or wait.
 #[derive(Default)]
@@ -184,7 +181,7 @@ fn start(set: String, program: &Program, now: Duration) -> Option<Running> {
     // SAFETY: `mask_signals` may be called between fork and exec.
     #[allow(unsafe_code)]
     unsafe {
-        command.pre_exec(|| mask_signals(libc::sigemptyset));
+        command.pre_exec(|| mask_signals(false));
     }
     let mut child = command
         .args(arguments)

@@ -49,6 +49,8 @@ use crate::config::{Hook, HookEvent, HookRun, HookSets};
 
 /// Between SIGTERM and SIGKILL.
 pub const KILL_AFTER: Duration = Duration::from_secs(1);
+/// How long after SIGKILL a program is waited for: its disk may hang, and others are not to hang with it.
+pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 /// An event as in the environment and in JSON: one word, so that a shell's `case` needs no quotes.
 pub fn event_name(event: HookEvent) -> &'static str {

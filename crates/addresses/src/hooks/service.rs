@@ -11,7 +11,7 @@ use super::ending::{HookDone, Outcome};
 use super::launch::Role;
 use super::process::{self, Ended, Group, How, Program};
 use super::queue::{Lane, Queue};
-use super::{HookCall, KILL_AFTER, is_for, is_post, module, name, stops};
+use super::{GIVE_UP_AFTER, HookCall, KILL_AFTER, is_for, is_post, module, name, stops};
 use crate::config::{Hook, HookRun};
 
 /// Calls of one set that wait, for each hook; older ones are dropped.
@@ -20,9 +20,6 @@ const MAX_WAITING: usize = 8;
 const MAX_STUCK: usize = 16;
 /// What stops something when the service ends is waited for as long as its limit says, but not longer than this.
 const LAST_LIMIT: Duration = Duration::from_secs(30);
-/// How long after SIGKILL a run is given up.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
-
 /// Runs hooks, outside of the loop that calls it.
 ///
 /// [`Hooks::queue`] never waits. [`Hooks::next`] gives the endings and starts what waits, so it must be polled; it may

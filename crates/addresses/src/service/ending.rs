@@ -35,12 +35,7 @@ impl Service {
         let stopping: Vec<IpAddr> = self.stopping.withheld().collect();
         let waits = self.vip.is_leaving_in_order()
             || !stopping.is_empty()
-            || self.holdings.sets.values().any(|holding| {
-                matches!(
-                    holding.state,
-                    State::Lingering(_) | State::Removing(_) | State::Failing(_)
-                )
-            });
+            || self.holdings.sets.values().any(|holding| holding.state.goes());
         let late = now >= leaving.until;
         if waits && !late {
             return;
@@ -188,11 +183,8 @@ impl Service {
     /// Whether anything under quorum is here, or is not known to be stopped; before the next image also anything that no kernel has, and
     /// whatever is going or being stopped.
     fn has_to_release(&self, is_next: bool) -> bool {
-        let leaves = |state: &State| {
-            matches!(state, State::Lingering(_) | State::Removing(_) | State::Failing(_))
-        };
         let goes = |holding: &Holding| {
-            holding.set.quorum || is_next && (!holding.set.kernel || leaves(&holding.state))
+            holding.set.quorum || is_next && (!holding.set.kernel || holding.state.goes())
         };
         self.stopping.withheld().next().is_some()
             || is_next && !self.stopping.is_empty()

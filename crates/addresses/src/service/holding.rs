@@ -40,6 +40,13 @@ pub(super) enum State {
     Failing(usize),
 }
 
+impl State {
+    /// Whether it is on its way off.
+    pub(super) fn goes(&self) -> bool {
+        matches!(self, Self::Lingering(_) | Self::Removing(_) | Self::Failing(_))
+    }
+}
+
 /// A set here.
 #[derive(Clone, Debug)]
 pub(super) struct Holding {
