@@ -156,10 +156,7 @@ fn fenced() -> Result<(), Failed> {
     let at = stand.holder(&stand.all(), v4(1)).expect("one has it");
     let file = fresh(&stand, at, "down");
     let (taken, stopped) = until_taken(&mut stand, at, &file, |stand| {
-        stand.run(at).signal_alone(Signal::STOP).unwrap();
-        stand.until("the guardian takes it", || stand.held(at).is_empty().then_some(()));
-        stand.run(at).signal_alone(Signal::CONT).unwrap();
-        stand.wait_until_said(at, &["the guardian has taken every address away"]);
+        stand_still(stand, at, "nothing more", || true);
         let drain = Spawn::new(PROGRAM).args(["vip", "drain", "--socket"]);
         let drain = drain.arg(socket(stand, at)).cwd("/").stdout(Output::Null);
         let drain = stand.lab.machine(at).spawn(drain).unwrap();
@@ -171,13 +168,13 @@ fn fenced() -> Result<(), Failed> {
     Ok(stand.all_live()?)
 }
 
-/// Stops the program of the first machine, alone, until its guardian has done this.
-fn stand_still(stand: &Stand, until: &str, done: impl Fn() -> bool) {
-    stand.run(0).signal_alone(Signal::STOP).unwrap();
-    stand.until("the guardian takes it", || stand.held(0).is_empty().then_some(()));
+/// Stops the program of machine `at`, alone, until its guardian has taken everything and done this.
+fn stand_still(stand: &Stand, at: usize, until: &str, done: impl Fn() -> bool) {
+    stand.run(at).signal_alone(Signal::STOP).unwrap();
+    stand.until("the guardian takes it", || stand.held(at).is_empty().then_some(()));
     stand.until(until, || done().then_some(()));
-    stand.run(0).signal_alone(Signal::CONT).unwrap();
-    stand.wait_until_said(0, &["the guardian has taken every address away"]);
+    stand.run(at).signal_alone(Signal::CONT).unwrap();
+    stand.wait_until_said(at, &["the guardian has taken every address away"]);
 }
 
 fn once() -> Result<(), Failed> {
@@ -192,7 +189,7 @@ fn once() -> Result<(), Failed> {
     stand.start_as(0, &text, Spawn::new(PROGRAM));
     let said = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
     stand.until("it is up", || (said(&ran) == "up\n").then_some(()));
-    stand_still(&stand, "the guardian stops it", || said(&ran) == "up\nbegins\n");
+    stand_still(&stand, 0, "the guardian stops it", || said(&ran) == "up\nbegins\n");
     assert_eq!(said(&ran), "up\nbegins\n", "too late for what is to be tried");
     stand.until("it is up again", || (said(&ran).matches("up\n").count() == 2).then_some(()));
     assert_eq!(said(&ran), "up\nbegins\nends\nup\n");
@@ -217,10 +214,7 @@ fn elsewhere() -> Result<(), Failed> {
     let at = stand.holder(&[0, 1], v4(1)).expect("one has it");
     let file = fresh(&stand, at, "down");
     let (taken, stopped) = until_taken(&mut stand, at, &file, |stand| {
-        stand.run(at).signal_alone(Signal::STOP).unwrap();
-        stand.until("the guardian takes it", || stand.held(at).is_empty().then_some(()));
-        stand.run(at).signal_alone(Signal::CONT).unwrap();
-        stand.wait_until_said(at, &["the guardian has taken every address away"]);
+        stand_still(stand, at, "nothing more", || true);
     });
     println!("programs: elsewhere {taken:?} after the stop of a program that was fenced");
     assert!(!stopped, "it was nobody's until the guardian had ended its program");
@@ -243,7 +237,7 @@ fn badly() -> Result<(), Failed> {
     stand.start_as(0, &text, Spawn::new(PROGRAM));
     let times = |path: &Path| std::fs::read_to_string(path).unwrap_or_default().lines().count();
     stand.until("it is up", || (times(&up) == 1).then_some(()));
-    stand_still(&stand, "the guardian stops it", || times(&down) == 1);
+    stand_still(&stand, 0, "the guardian stops it", || times(&down) == 1);
     stand.wait_until_said(0, &["could not be stopped well here", "4.4 s"]);
     let began = Instant::now();
     stand.until("it is up again", || (times(&up) == 2).then_some(()));
