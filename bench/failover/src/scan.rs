@@ -14,8 +14,12 @@ use socket2::{Domain, Socket, Type};
 use crate::many::boottime_nanos;
 use crate::server::PORT;
 
-/// Each address is tried so often: it says how fine the figures are.
+/// Few addresses are each tried so often: it says how fine the figures are.
 const EVERY: Duration = Duration::from_millis(50);
+/// Many are tried so far apart, and each less often: more connections than that, and they are what is measured.
+const APART: Duration = Duration::from_micros(200);
+/// The first connection to each has more time: a thousand neighbours have to be asked for.
+const FIRST: Duration = Duration::from_secs(2);
 /// How long is tried.
 const LENGTH: Duration = Duration::from_secs(30);
 /// How the machine that takes over says its name.
@@ -42,7 +46,8 @@ pub(crate) struct Found {
 /// One address and the connection to it.
 struct Target {
     to: SocketAddr,
-    begun: Option<Instant>,
+    /// When it is begun, or begun anew.
+    due: Instant,
     socket: Option<Socket>,
     asked: bool,
     answer: Vec<u8>,
@@ -58,32 +63,38 @@ pub(crate) fn run(order: &str) -> Result<()> {
         let raised = Rlimit { current: Some(wanted), ..limit };
         setrlimit(Resource::Nofile, raised).context("too few open files are allowed")?;
     }
-    let never = seek(&order, |_| true)?.iter().filter(|served| served.is_none()).count();
+    let never = seek(&order, FIRST, |_| true)?.iter().filter(|served| served.is_none()).count();
     if never > 0 {
         bail!("{never} of {} addresses were not served in {LENGTH:?}", order.addresses.len());
     }
     println!("warm");
-    let served = seek(&order, |answer| has(answer, TAKER))?;
+    let served = seek(&order, EVERY, |answer| has(answer, TAKER))?;
     println!("{}", serde_json::to_string(&Found { served })?);
     Ok(())
 }
 
-/// When each address gave the first answer that is good.
-fn seek(order: &Order, good: fn(&[u8]) -> bool) -> Result<Vec<Option<u64>>> {
-    let new = |ip: &IpAddr| Target {
+/// When each address gave the first answer that is good. A connection that has none after `every`, or after everybody else's turn,
+/// is begun anew.
+fn seek(order: &Order, every: Duration, good: fn(&[u8]) -> bool) -> Result<Vec<Option<u64>>> {
+    let start = Instant::now();
+    let round = APART * u32::try_from(order.addresses.len())?;
+    let every = every.max(round);
+    let new = |(turn, ip): (u32, &IpAddr)| Target {
         to: (*ip, PORT).into(),
-        begun: None,
+        due: start + APART * turn,
         socket: None,
         asked: false,
         answer: Vec::new(),
         served: None,
     };
-    let mut targets: Vec<Target> = order.addresses.iter().map(new).collect();
-    let end = Instant::now() + LENGTH;
+    let mut targets: Vec<Target> = (0..).zip(&order.addresses).map(new).collect();
+    let end = start + LENGTH;
     while Instant::now() < end && targets.iter().any(|target| target.served.is_none()) {
         for target in targets.iter_mut().filter(|target| target.served.is_none()) {
-            if target.begun.is_none_or(|begun| begun.elapsed() >= EVERY) {
+            let now = Instant::now();
+            if now >= target.due {
                 target.begin(order.from)?;
+                target.due = now + every;
             }
         }
         wait(&targets);
@@ -107,7 +118,6 @@ fn wait(targets: &[Target]) {
 impl Target {
     /// Gives up what there was and connects anew.
     fn begin(&mut self, from: IpAddr) -> Result<()> {
-        self.begun = Some(Instant::now());
         self.asked = false;
         self.answer.clear();
         let socket = Socket::new(Domain::for_address(self.to), Type::STREAM, None)?;
