@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use addresses::config::Config;
-use addresses::control::{self, Control};
+use addresses::control::{self, Control, OpenError};
 use addresses::service::{self, Beat, Going, Handle, Left, Legacy, Pulse, Setup};
 use anyhow::Context;
 use balancer::Running;
@@ -18,7 +18,7 @@ use crate::upgrade;
 /// A service that runs.
 pub(crate) struct Addresses {
     pub(crate) handle: Handle,
-    control: Control,
+    control: Option<Control>,
     thread: JoinHandle<()>,
 }
 
@@ -81,12 +81,17 @@ impl Addresses {
         }
         let sockets: Vec<_> =
             setup.config.socket.iter().chain(&setup.config.control).cloned().collect();
-        let (handle, thread) = service::start(setup).context("the addresses")?;
-        let (control, troubles) = control::start(handle.clone(), &sockets);
+        let (sockets, troubles) = control::open(&sockets);
         for trouble in troubles {
+            if let OpenError::SamePlace { .. } = trouble {
+                return Err(trouble.into());
+            }
             // Addresses are served without it.
             warn!("{trouble}; nobody can ask or command there");
         }
+        let (handle, thread) = service::start(setup).context("the addresses")?;
+        let control = control::serve(handle.clone(), sockets);
+        let control = control.inspect_err(|why| warn!("{why}; nobody can ask or command")).ok();
         Ok(Self { handle, control, thread })
     }
 

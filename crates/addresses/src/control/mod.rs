@@ -19,6 +19,7 @@ mod socket;
 mod table;
 mod words;
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
@@ -34,6 +35,12 @@ pub use words::{
 
 use crate::service::Handle;
 
+/// Sockets that are there, and at which nobody answers yet. They go with it.
+pub struct Sockets {
+    listeners: Vec<UnixListener>,
+    files: Vec<socket::SocketFile>,
+}
+
 /// Sockets that are listened at. They go with it.
 pub struct Control {
     stop: Option<oneshot::Sender<()>>,
@@ -41,8 +48,9 @@ pub struct Control {
     files: Vec<socket::SocketFile>,
 }
 
-/// Listens at these sockets for the service. Those that cannot be had are returned beside: addresses are served without them.
-pub fn start(handle: Handle, paths: &[PathBuf]) -> (Control, Vec<OpenError>) {
+/// Makes these sockets. Those that cannot be had are returned beside: addresses are served without them, unless somebody else serves
+/// them already ([`OpenError::SamePlace`]). So it is done before anything of the service is begun.
+pub fn open(paths: &[PathBuf]) -> (Sockets, Vec<OpenError>) {
     let mut troubles = Vec::new();
     let (mut listeners, mut files) = (Vec::new(), Vec::new());
     for path in paths {
@@ -54,6 +62,15 @@ pub fn start(handle: Handle, paths: &[PathBuf]) -> (Control, Vec<OpenError>) {
             Err(error) => troubles.push(error),
         }
     }
+    (Sockets { listeners, files }, troubles)
+}
+
+/// Answers at the sockets for the service.
+///
+/// # Errors
+/// [`OpenError::Thread`]; addresses are served without it.
+pub fn serve(handle: Handle, sockets: Sockets) -> Result<Control, OpenError> {
+    let Sockets { listeners, files } = sockets;
     let (stop, stopped) = oneshot::channel();
     let work = move || {
         // Whoever asks needs none of this program's powers.
@@ -63,8 +80,8 @@ pub fn start(handle: Handle, paths: &[PathBuf]) -> (Control, Vec<OpenError>) {
         serve::run(handle, listeners, stopped);
     };
     let thread = std::thread::Builder::new().name("addresses-ctl".into()).spawn(work);
-    let thread = thread.map_err(|error| troubles.push(OpenError::Thread(error))).ok();
-    (Control { stop: Some(stop), thread, files }, troubles)
+    let thread = Some(thread.map_err(OpenError::Thread)?);
+    Ok(Control { stop: Some(stop), thread, files })
 }
 
 impl Drop for Control {

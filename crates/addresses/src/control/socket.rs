@@ -23,6 +23,18 @@ pub enum OpenError {
         .0.display()
     )]
     InUse(PathBuf),
+    /// Somebody listens there who has to do with the same interfaces: a run of this program with the same addresses, as a rule, of which
+    /// each would take off what the other puts on.
+    #[error(
+        "the addresses of this machine are managed already by process {holder}, which answers at {}; stop that first, or give this one its own list and path (addresses.socket, Control)",
+        .path.display()
+    )]
+    SamePlace {
+        /// The path.
+        path: PathBuf,
+        /// Who listens.
+        holder: i32,
+    },
     /// Something else is there.
     #[error("the control socket cannot be at {}: something is there that is no socket; move it away or name another path", .0.display())]
     NoSocket(PathBuf),
@@ -82,7 +94,13 @@ pub(super) fn open(path: &Path) -> Result<(UnixListener, SocketFile), OpenError>
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path).map_err(system)?;
             }
-            _ => return Err(OpenError::InUse(path.to_owned())),
+            Ok(other) => {
+                return Err(match holder_beside(&other) {
+                    Some(holder) => OpenError::SamePlace { path: path.to_owned(), holder },
+                    None => OpenError::InUse(path.to_owned()),
+                });
+            }
+            Err(_) => return Err(OpenError::InUse(path.to_owned())),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(system(error)),
@@ -101,6 +119,14 @@ pub(super) fn open(path: &Path) -> Result<(UnixListener, SocketFile), OpenError>
     }
     socket.listen(BACKLOG).map_err(system)?;
     Ok((OwnedFd::from(socket).into(), file))
+}
+
+/// The process that listens at the other end, if it is in this network namespace. One that cannot be looked at is not known to be.
+fn holder_beside(other: &UnixStream) -> Option<i32> {
+    let holder = rustix::net::sockopt::socket_peercred(other).ok()?.pid.as_raw_nonzero().get();
+    let network = |of: &str| std::fs::metadata(format!("/proc/{of}/ns/net")).ok();
+    let (own, others) = (network("self")?, network(&holder.to_string())?);
+    ((own.dev(), own.ino()) == (others.dev(), others.ino())).then_some(holder)
 }
 
 /// Waits for the lock of a folder. It is held for as long as it takes to make a socket; whoever holds it for long has another reason
@@ -126,6 +152,15 @@ fn wait_for(lock: &File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_listens_on_the_same_interfaces_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("addresses.sock");
+        let (_listener, _file) = open(&path).unwrap();
+        let Err(OpenError::SamePlace { holder, .. }) = open(&path) else { panic!("it is ours") };
+        assert_eq!(holder, i32::try_from(std::process::id()).unwrap());
+    }
 
     #[test]
     fn the_folder_is_made_and_nobody_else_can_connect() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -107,9 +108,12 @@ impl Guardian {
     /// Starts this binary again as a guardian and waits until it is ready, some milliseconds. It lives in the network namespace of the
     /// calling thread.
     ///
+    /// `lock` is a file that is locked (`flock`): it stays so until all programs that the guardian runs in the end are over, if this is
+    /// the last handle of it in this process.
+    ///
     /// # Errors
     /// When that cannot be done, or when the binary does not call [`super::init`].
-    pub fn start(config: Config) -> Result<Self, Error> {
+    pub fn start(config: Config, lock: Option<File>) -> Result<Self, Error> {
         let Config { suspicion } = config.check()?;
         if std::env::var_os(MARK).is_some() {
             // A guardian that got this far has skipped `init`; going on would start guardians for ever.
@@ -122,7 +126,7 @@ impl Guardian {
             .arg0(NAME)
             .env(MARK, std::process::id().to_string())
             .stdin(theirs)
-            .stdout(Stdio::null())
+            .stdout(lock.map_or_else(Stdio::null, Stdio::from))
             .spawn()
             .map_err(Error::io("starting /proc/self/exe (is /proc mounted?)"))?;
         let pid = Pid::from_child(&child);

@@ -100,6 +100,7 @@ fn settle(pid: Pid) -> io::Result<Guard> {
     let _ = rustix::thread::set_name(c"backhand-guard");
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    let lock = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
     // Keeps no file system busy.
@@ -111,6 +112,7 @@ fn settle(pid: Pid) -> io::Result<Guard> {
     let mut guard = Guard {
         socket: Some(socket),
         parent,
+        lock: Some(lock),
         kernel: Kernel::open().map_err(other)?,
         connections: Connections::open().map_err(other)?,
         table: Table::default(),
@@ -153,7 +155,7 @@ pub(super) fn mask_signals(all: bool) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(result)) }
 }
 
-/// Closes what was inherited, but for the three standard streams, of which the first is the parent's socket.
+/// Closes what was inherited, but for the three standard streams: the first is the parent's socket, the second the lock or nothing.
 fn close_others() {
     // SAFETY: nothing was opened by this process yet, so no descriptor above 2 has an owner here.
     #[allow(unsafe_code)]
@@ -210,6 +212,8 @@ struct Guard {
     socket: Option<OwnedFd>,
     /// Nothing if it was gone before we looked.
     parent: Option<OwnedFd>,
+    /// What keeps the next run of the program waiting, if there is such a thing; nothing once it may begin.
+    lock: Option<OwnedFd>,
     kernel: Kernel,
     connections: Connections,
     table: Table,
@@ -479,6 +483,7 @@ impl Guard {
             }
             self.wait();
         }
+        self.lock = None;
         if certain && self.programs.went_well() {
             self.take_leave();
         }

@@ -1,12 +1,14 @@
 //! The guardian as the service has it: what it says, that of the image before, and another in the place of one that is gone.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::time::Duration;
 
 use base::Instant;
 use tokio::sync::oneshot;
 use vip::{Reason, SetKey};
 
+use super::before::{self, Before};
 use super::clock;
 use super::holding::{Holding, State};
 use super::programs::guardian_name;
@@ -28,12 +30,40 @@ pub(super) struct Guarding {
     again: Option<Instant>,
     /// What becomes of one that is being started.
     starting: Option<oneshot::Receiver<Result<Guardian, guardian::Error>>>,
+    /// That of a run before still ends programs; nothing begins before, neither the guardian that is being started nor this run.
+    before: bool,
 }
 
 impl Guarding {
     /// When something is due.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.again
+    }
+
+    /// Whether this run has to wait for the guardian of the one before.
+    pub(super) fn waits_for_before(&self) -> bool {
+        self.before
+    }
+
+    /// Starts one beside the loop: one that cannot begin is waited for, and so is the lock.
+    fn begin(
+        &mut self,
+        now: Instant,
+        wanted: guardian::Config,
+        lock: impl FnOnce() -> Option<File> + Send + 'static,
+    ) {
+        let (tell, told) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("addresses-guard".into());
+        let started = thread.spawn(move || {
+            // If nobody waits for it any more, it has nothing to guard.
+            if let Err(Ok(guardian)) = tell.send(Guardian::start(wanted, lock())) {
+                let _ = guardian.end();
+            }
+        });
+        match started {
+            Ok(_) => self.starting = Some(told),
+            Err(_) => (self.again, self.before) = (Some(now + AGAIN), false),
+        }
     }
 
     /// What became of the one that was being started.
@@ -52,6 +82,7 @@ impl Guarding {
 pub(super) fn first(
     config: &Config,
     inherited: Option<Guardian>,
+    now: Instant,
 ) -> (Option<Awaited<Guardian>>, Guarding, Option<String>) {
     if !config.guardian.enabled {
         if let Some(mut guardian) = inherited {
@@ -64,14 +95,41 @@ pub(super) fn first(
     if let Some(Ok(guardian)) = inherited.map(Awaited::new) {
         return (Some(guardian), Guarding { inherited: true, ..Guarding::default() }, None);
     }
-    match start(config) {
+    let lock = match before::look(config) {
+        Before::Over(lock) => lock,
+        Before::AtWork(file) => {
+            let mut guarding = Guarding { before: true, ..Guarding::default() };
+            let longest = guardian_s_time(config, config.sets.len());
+            guarding.begin(now, wanted(config), move || before::wait(file, longest));
+            return (None, guarding, None);
+        }
+    };
+    match start(config, lock) {
         Ok(guardian) => (Some(guardian), Guarding::default(), None),
         Err(why) => (None, Guarding::default(), Some(why)),
     }
 }
 
-fn start(config: &Config) -> Result<Awaited<Guardian>, String> {
-    let started = Guardian::start(wanted(config)).map_err(|error| error.to_string());
+/// The lock for another in the place of one that is gone.
+fn lock(config: &Config) -> Option<File> {
+    match before::look(config) {
+        Before::Over(lock) => lock,
+        // This run is not the one that has it, and does not begin now.
+        Before::AtWork(_) => None,
+    }
+}
+
+/// The longest time that the programs of so many sets take a guardian: of each set one after the other, at least so many sets beside
+/// each other.
+fn guardian_s_time(config: &Config, sets: usize) -> Duration {
+    let rounds = u32::try_from(sets.div_ceil(HOOKS_AT_ONCE)).unwrap_or(u32::MAX);
+    let own = config.hooks.iter().filter(|hook| hook.event == HookEvent::OnDown);
+    let each: Duration = own.map(|hook| hook.timeout + 4 * KILL_AFTER).sum();
+    each.saturating_mul(rounds)
+}
+
+fn start(config: &Config, lock: Option<File>) -> Result<Awaited<Guardian>, String> {
+    let started = Guardian::start(wanted(config), lock).map_err(|error| error.to_string());
     started.and_then(|one| Awaited::new(one).map_err(|error| error.to_string()))
 }
 
@@ -135,12 +193,8 @@ impl Service {
         }
     }
 
-    /// The longest time that the programs of so many sets take it: of each set one after the other, at least so many sets beside each other.
     fn guardian_s_time(&self, sets: usize) -> Duration {
-        let rounds = u32::try_from(sets.div_ceil(HOOKS_AT_ONCE)).unwrap_or(u32::MAX);
-        let own = self.config.hooks.iter().filter(|hook| hook.event == HookEvent::OnDown);
-        let each: Duration = own.map(|hook| hook.timeout + 4 * KILL_AFTER).sum();
-        each.saturating_mul(rounds)
+        guardian_s_time(&self.config, sets)
     }
 
     /// All programs that it was running have ended, well or not.
@@ -182,7 +236,7 @@ impl Service {
     /// Another in the place of one that is gone. It is told everything, and what that one ran and has not ended is run here.
     pub(super) fn replace_guardian(&mut self, now: Instant) {
         self.guardian = None;
-        match start(&self.config) {
+        match start(&self.config, lock(&self.config)) {
             Ok(guardian) => self.has_guardian(guardian),
             Err(why) => {
                 self.has_no_guardian(now, &why);
@@ -233,31 +287,29 @@ impl Service {
         }
     }
 
-    /// Beside the loop: one that cannot begin is waited for.
     fn start_another(&mut self, now: Instant) {
-        let (tell, told) = oneshot::channel();
-        let wanted = wanted(&self.config);
-        let thread = std::thread::Builder::new().name("addresses-guard".into());
-        let started = thread.spawn(move || {
-            // If nobody waits for it any more, it has nothing to guard.
-            if let Err(Ok(guardian)) = tell.send(Guardian::start(wanted)) {
-                let _ = guardian.end();
-            }
-        });
-        match started {
-            Ok(_) => self.guarding.starting = Some(told),
-            Err(_) => self.guarding.again = Some(now + AGAIN),
-        }
+        let lock = lock(&self.config);
+        self.guarding.begin(now, wanted(&self.config), move || lock);
     }
 
     /// What became of that.
     pub(super) fn another_started(&mut self, started: Result<Guardian, String>) {
         let guardian = started.and_then(|one| Awaited::new(one).map_err(|error| error.to_string()));
+        let before = std::mem::take(&mut self.guarding.before);
+        if before {
+            self.bus = Err("not connected yet".into());
+        }
         match guardian {
             Ok(guardian) => {
                 self.has_guardian(guardian);
-                self.note(None, "there is a guardian again".into());
+                let what = if before {
+                    "the guardian of the run before is not waited for any more"
+                } else {
+                    "there is a guardian again"
+                };
+                self.note(None, what.into());
             }
+            Err(error) if before => self.has_no_guardian(clock::now(), &error),
             Err(error) => {
                 tracing::debug!(error, "there is still no guardian");
                 self.guarding.again = Some(clock::now() + AGAIN);

@@ -8,12 +8,13 @@
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
 //! - `watching`: what the kernel says by itself. `stopping`: what is off and whose programs have not ended. `drained`: what outlives the program.
 //! - `passing`: which packets belong to another machine while addresses move.
-//! - `guarding`: the guardian. `farewell`: its last word. `air`: what is said and heard on the networks.
+//! - `guarding`: the guardian. `before`: that of a run that was killed. `farewell`: its last word. `air`: what is said and heard on the networks.
 //! - [`Handle`]: how others speak with it. [`Report`]: what they see.
 
 mod act;
 mod air;
 mod basis;
+mod before;
 mod bus;
 mod clock;
 mod drained;

@@ -188,7 +188,7 @@ impl Service {
             .spawn(move || worker.run(&for_worker))
             .map_err(system("thread for the kernel"))?;
         let inherited = record.and_then(|record| record.guardian);
-        let (guardian, guarding, unguarded) = guarding::first(&config, inherited);
+        let (guardian, guarding, unguarded) = guarding::first(&config, inherited, now);
         let air = Air::new(&config, crypto::seed());
         let hooks = Hooks::new(config.hooks.clone(), HOOKS_AT_ONCE);
         let health = Health::new(config.health.clone(), balancer);
@@ -256,6 +256,11 @@ impl Service {
         if let Some(why) = unguarded {
             service.has_no_guardian(now, &why);
         }
+        if service.guarding.waits_for_before() {
+            let why = "the guardian of the run before still stops what was here, and is waited for";
+            service.bus = Err(why.into());
+            service.note(None, why.into());
+        }
         service.hear_farewells();
         Ok(service)
     }
@@ -278,7 +283,7 @@ impl Service {
     /// Waits for one thing to happen and does everything that follows from it.
     pub(super) async fn turn(&mut self) {
         let pause = self.pause();
-        let away = self.away || self.bus_again.is_some();
+        let away = self.away || self.bus_again.is_some() || self.guarding.waits_for_before();
         let room = async {
             // Frames that found no room go out a moment later.
             if self.air.is_full() {

@@ -41,7 +41,7 @@ pub(crate) fn parent_if_asked() {
     let config = Config { suspicion: SUSPICION };
     let guardian = match env::var(HEIR) {
         Ok(words) => Guardian::adopt(&words).unwrap(),
-        Err(_) => Guardian::start(config).unwrap(),
+        Err(_) => Guardian::start(config, None).unwrap(),
     };
     println!("guardian {}", guardian.pid());
     let mut part = Part { guardian: Some(guardian), kept: None };
@@ -121,7 +121,7 @@ impl Part {
             "acknowledge" => self.guardian.as_mut().unwrap().acknowledge().unwrap(),
             "end" => self.guardian.take().unwrap().end().unwrap(),
             "start" => {
-                let guardian = Guardian::start(Config { suspicion: SUSPICION }).unwrap();
+                let guardian = Guardian::start(Config { suspicion: SUSPICION }, None).unwrap();
                 println!("guardian {}", guardian.pid());
                 self.guardian = Some(guardian);
             }
@@ -338,7 +338,7 @@ pub(crate) fn told(guardian: &mut Guardian) -> Told {
 }
 
 pub(crate) fn late_fencing() {
-    let mut guardian = Guardian::start(Config { suspicion: SUSPICION }).unwrap();
+    let mut guardian = Guardian::start(Config { suspicion: SUSPICION }, None).unwrap();
     guardian.hold("x", &set("10a"), &[]).unwrap();
     assert!(readable(&guardian, PATIENCE));
     // Three more answers are on their way before the first is read.
@@ -551,12 +551,12 @@ pub(crate) fn hand_over_to_nobody() {
 
 pub(crate) fn too_much() {
     let short = Config { suspicion: Duration::from_millis(1) };
-    let words = Guardian::start(short).err().unwrap().to_string();
+    let words = Guardian::start(short, None).err().unwrap().to_string();
     assert!(words.contains("1ms") && words.contains("20 ms to 60 s"), "{words}");
     for words in ["", "7", "0:1", "7:", "4711:1", "a:b", "1:999999999999"] {
         assert!(matches!(Guardian::adopt(words), Err(Error::NoHeir(_))), "{words}");
     }
-    let mut guardian = Guardian::start(Config::default()).unwrap();
+    let mut guardian = Guardian::start(Config::default(), None).unwrap();
     let program = |input, word: usize| Program {
         command: vec!["/bin/true".into(), "x".repeat(word).into()],
         input: vec![b'x'; input],

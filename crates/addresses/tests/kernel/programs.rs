@@ -117,7 +117,7 @@ pub(crate) fn told_late() {
         limit: LIMIT,
         ..Program::default()
     };
-    let mut guardian = Guardian::start(Config { suspicion: SUSPICION }).unwrap();
+    let mut guardian = Guardian::start(Config { suspicion: SUSPICION }, None).unwrap();
     // Nobody has told of a fencing: there is nothing to acknowledge.
     guardian.acknowledge().unwrap();
     guardian.hold("x", &set("10a"), &[program("x")]).unwrap();

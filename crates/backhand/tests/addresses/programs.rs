@@ -24,6 +24,7 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_end_before_the_turn_of_a_program_leaves_it_to_the_guardian", left),
     ("an_upgrade_alone_while_a_program_runs_takes_nothing_off", upgraded),
     ("the_guardian_knows_the_new_form_of_a_set_whose_addresses_have_changed", reloaded),
+    ("a_run_after_a_kill_waits_for_the_programs_of_the_guardian_of_the_one_before", after_a_kill),
 ];
 
 /// What the lease is at the least, by the clock of somebody who sees its end.
@@ -361,4 +362,35 @@ fn reloaded() -> Result<(), Failed> {
     assert!(took < Duration::from_secs(5), "the guardian did not know of them: {took:?}");
     stand.until("the guardian has run its program", || down.exists().then_some(()));
     Ok(())
+}
+
+fn after_a_kill() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let ran = stand.path("ran");
+    let section = stand.list()
+        + &hook("on up", &format!("echo up >> {}", ran.display()), "10s")
+        + &hook(
+            "on down",
+            &format!("echo begins >> {0}; sleep 2; echo ends >> {0}", ran.display()),
+            "10s",
+        );
+    let text = stand.with(0, &section);
+    stand.start_as(0, &text, Spawn::new(PROGRAM));
+    let said = || std::fs::read_to_string(&ran).unwrap_or_default();
+    stand.until("it is up", || (said() == "up\n").then_some(()));
+    stand.kill(0);
+    stand.start_as(0, &text, Spawn::new(PROGRAM));
+    stand.wait_until_said(0, &["the guardian of the run before still stops what was here"]);
+    let bus = stand.listed(0)["bus"].to_string();
+    assert!(bus.contains("the guardian of the run before"), "{bus}");
+    stand.until("it is up again", || (said().matches("up\n").count() == 2).then_some(()));
+    assert_eq!(said(), "up\nbegins\nends\nup\n");
+    stand.wait_until_said(0, &["the guardian of the run before is not waited for any more"]);
+    assert_eq!(stand.listed(0)["guarded"], true);
+    // An orderly end leaves nothing behind that would have to be waited for.
+    stand.stop(0);
+    stand.start_as(0, &text, Spawn::new(PROGRAM));
+    stand.until("it is up once more", || (said().matches("up\n").count() == 3).then_some(()));
+    assert_eq!(stand.count(0, &["the guardian of the run before still stops"]), 1);
+    Ok(stand.all_live()?)
 }

@@ -14,7 +14,10 @@ use crate::support::until;
 
 pub(crate) const TRIALS: &[Named] = &[
     ("bad_clients_of_the_control_sockets_cost_nothing", bad_clients),
-    ("a_socket_of_a_living_service_is_told_of_and_a_stale_one_replaced", taken),
+    (
+        "a_second_service_at_the_socket_of_a_living_one_does_not_start_and_a_stale_one_is_replaced",
+        taken,
+    ),
 ];
 
 const LINES: &str = "mature = \"0s\"\nlist = [\"10.77.0.101\"]\ncontrol = \"/run/wack.it\"\n";
@@ -93,15 +96,25 @@ fn taken() -> Result<(), Failed> {
     let first = stage.whole(0, LINES);
     let held = || stage.list(0).is_some_and(|list| list["sets"][0]["here"] == true);
     until("it holds its address", || held().then_some(()));
-    // Another program on the same machine has to be told another socket; it serves all the same.
-    let conf = "Spread = 4803\nGroup = other\nControl = /run/wack.it\nMature = 0s\nVIFs { eth0:10.77.0.102/32 }\n";
+    // The same started once more does not take off what the first one has, and ends.
+    let again = |address: &str| {
+        let conf = format!(
+            "Spread = 4803\nGroup = other\nControl = /run/wack.it\nMature = 0s\nVIFs {{ eth0:{address}/32 }}\n"
+        );
+        let conf = stage.write("again.conf", &conf);
+        let second = stage.logged(0, "again", "wackamole", &["-d", "-c", conf.to_str().unwrap()]);
+        assert_eq!(second.wait_timeout(crate::support::PATIENCE), Some(lab::Exit::Code(1)));
+        let log = stage.log(0, "again");
+        assert!(log.contains("managed already by process"), "{log}");
+        assert!(log.contains("give this one its own list and path"), "{log}");
+    };
+    again("10.77.0.101");
+    again("10.77.0.102");
+    assert!(held());
+    // Another program on the same machine has to be told another socket.
+    let conf = "Spread = 4803\nGroup = other\nControl = /run/other.it\nMature = 0s\nVIFs { eth0:10.77.0.102/32 }\n";
     let conf = stage.write("other.conf", conf);
     let second = stage.logged(0, "other", "wackamole", &["-d", "-c", conf.to_str().unwrap()]);
-    until("the living one is told of", || {
-        let log = stage.log(0, "other");
-        assert!(second.is_running(), "{log}");
-        log.contains("belongs to another program that runs; give each its own path").then_some(())
-    });
     let address = ["10.77.0.102".parse().unwrap()];
     until("it serves", || (stage.here(0, &address) == address).then_some(()));
     // It has left alone what the first one has, which bears the same mark.
