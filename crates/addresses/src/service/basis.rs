@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use base::Instant;
 use vip::lease::{Basis, Freshness};
@@ -44,9 +45,9 @@ impl Shared {
         Self { pulse, decided: Mutex::new(None), beat: AtomicU64::new(now.as_nanos()) }
     }
 
-    /// The service's loop came round.
-    pub(super) fn beat(&self, now: Instant) {
-        self.beat.store(now.as_nanos(), Relaxed);
+    /// The service's loop came round. How long it was away.
+    pub(super) fn beat(&self, now: Instant) -> Duration {
+        now.since(Instant::from_nanos(self.beat.swap(now.as_nanos(), Relaxed)))
     }
 
     /// What the table rests on now; `None` when on nothing.

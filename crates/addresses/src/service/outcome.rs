@@ -91,6 +91,19 @@ impl Service {
         }
     }
 
+    /// Nothing was renewed for longer than a lease. The kernel has let go what was here, or does in a moment; others are not to be told
+    /// any more that this machine has it.
+    pub(super) fn has_woken(&mut self, after: Duration) {
+        // It may have done that already, and runs the programs.
+        self.hear_guardian();
+        if self.holdings.sets.is_empty() {
+            return;
+        }
+        self.counters.gaps += 1;
+        self.alarm(None, format!("this program stood still for {:.1} s, longer than the lease: what was here has run out and is off", after.as_secs_f64()));
+        self.all_gone();
+    }
+
     /// The kernel has taken an address, or not.
     pub(super) fn added(
         &mut self,

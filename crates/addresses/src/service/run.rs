@@ -346,7 +346,10 @@ impl Service {
     /// Everything that follows from what happened, until nothing more does.
     async fn follow(&mut self) {
         let now = clock::now();
-        self.shared.beat(now);
+        let stood_still = self.shared.beat(now);
+        if stood_still >= self.config.lease {
+            self.has_woken(stood_still);
+        }
         if let Some(guardian) = &mut self.guardian {
             // One that is dead says so as an event.
             let _ = guardian.get_mut().beat();
