@@ -55,12 +55,14 @@ impl Vip {
             .collect();
         self.view = Some(view.id);
         self.me = view.me;
-        if grown {
-            // Those that an interface was waiting for have been met.
-            self.able
-                .values_mut()
-                .filter(|able| matches!(able, Able::After(_)))
-                .for_each(|able| *able = Able::Yes);
+        let met = self.members.len() > 1;
+        for able in self.able.values_mut() {
+            match able {
+                // Those that an interface was waiting for have been met; whoever is in a view after a standstill lives.
+                Able::After(_) if grown => *able = Able::Yes,
+                Able::Unmet(_) if met => *able = Able::Yes,
+                _ => {}
+            }
         }
         self.originals.retain(|name| self.members.iter().any(|member| member.name == *name));
         if self.aside && self.originals.is_empty() {

@@ -8,7 +8,7 @@
 //! - [`Vip`]: everything of one machine; what its driver calls.
 //! - [`Set`]: addresses that move as one. [`settings`]: what is configured. `message`: what members say.
 //! - `gather`: from a view to a table. `table`: who owns what. `allocate`: the pure functions that fill, settle, balance.
-//! - `moves`: planned moves, *make before break*. `reconcile`: from the table to what is to be done here.
+//! - `moves`: planned moves, *make before break*. `reconcile`: from the table to what is to be done here. `able`: what can be.
 //! - `quorum`: sets that may never be held twice, and the leases that are waited for. `agreement`: machines that differ in
 //!   which those are. `damping`: who flaps waits longer.
 //! - [`lease`]: when the kernel's lease of an address is renewed. [`status`]: why an address is where it is.
@@ -32,6 +32,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod able;
 mod agreement;
 mod allocate;
 pub mod announce;

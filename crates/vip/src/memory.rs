@@ -35,6 +35,8 @@ pub(crate) enum Able {
     No,
     /// Its interface has just come up.
     After(Instant),
+    /// This program stood still, and the others may have gone on without it.
+    Unmet(Instant),
     /// It did not work.
     FailedUntil(Instant),
 }
@@ -72,6 +74,8 @@ pub(crate) struct Lost {
 pub(crate) struct Memory {
     /// Sets that somebody has held.
     pub(crate) known: BTreeSet<SetKey>,
+    /// Sets that were up here: what else has their addresses has them since then, and is no stranger that was there before.
+    pub(crate) was_here: BTreeSet<SetKey>,
     /// Runs of the program that were lost with a set.
     pub(crate) lost: BTreeMap<SetKey, Lost>,
     /// Members that were silent and have not been heard since.

@@ -58,7 +58,7 @@ impl Vip {
         }
         match row.pending {
             Some(until) if until > now => After::Lost { until },
-            _ if row.known => After::Released,
+            _ if row.known || self.memory.was_here.contains(&row.set.key()) => After::Released,
             _ => After::Nobody,
         }
     }

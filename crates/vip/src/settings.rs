@@ -16,6 +16,10 @@ pub const EXPIRY_LATE: Duration = Duration::from_millis(1_100);
 /// Two beacons of the bus, with their jitter.
 pub const RECLAIM_AFTER: Duration = Duration::from_millis(2_200);
 
+/// After this program stood still, nothing more is taken until a view has come with others or this time has gone. Those who have
+/// gone on without it say so at once, and a merge takes some 50 ms; where others really died meanwhile, what they had waits as long.
+pub const MEET_WITHIN: Duration = Duration::from_millis(500);
+
 /// Who this machine is. The name is by what quorums, orders and damping know it, and is its own in the cluster, as the bus sees to; the
 /// boot tells its runs apart. The rest is for people, and for telling peers from strangers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ pub(crate) use crate::outside::{Action, After, Event, NoSuch, Service, Transmit,
 use crate::quorum::Standing;
 use crate::reason::Reason;
 use crate::set::{Set, SetKey};
-use crate::settings::{Identity, RECLAIM_AFTER, Settings};
+use crate::settings::{Identity, Settings};
 use crate::table::{Member, Table};
 
 /// The message type (`mess_type`) of our messages in the group.
@@ -323,7 +323,8 @@ impl Vip {
         }
         let mut able = false;
         for state in self.able.values_mut() {
-            if matches!(state, Able::After(at) | Able::FailedUntil(at) if *at <= now) {
+            if matches!(state, Able::After(at) | Able::Unmet(at) | Able::FailedUntil(at) if *at <= now)
+            {
                 *state = Able::Yes;
                 able = true;
             }
@@ -357,7 +358,7 @@ impl Vip {
             self.balance_at,
         ];
         times.extend(self.able.values().map(|able| match able {
-            Able::After(at) | Able::FailedUntil(at) => Some(*at),
+            Able::After(at) | Able::Unmet(at) | Able::FailedUntil(at) => Some(*at),
             Able::Yes | Able::No => None,
         }));
         if self.claims() {
@@ -383,54 +384,6 @@ impl Vip {
         self.finish(now);
     }
 
-    /// The interfaces of a set are there and up, or not. `new` says that a carrier has just come back: then nothing is held
-    /// until the others had time to be met.
-    pub fn handle_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) {
-        self.handle_all_able(now, [(key, able, new)]);
-    }
-
-    /// The same for many sets, of which the others hear in one word.
-    pub fn handle_all_able(
-        &mut self,
-        now: Instant,
-        all: impl IntoIterator<Item = (SetKey, bool, bool)>,
-    ) {
-        let mut changed = false;
-        for (key, able, new) in all {
-            changed |= self.is_able(now, key, able, new);
-        }
-        if changed {
-            self.changed = true;
-            self.finish(now);
-        }
-    }
-
-    /// Whether that is another than before.
-    fn is_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) -> bool {
-        let before = self.able.get(&key).copied();
-        let next = match (able, new, before) {
-            (false, ..) => Able::No,
-            (true, true, _) => Able::After(now + RECLAIM_AFTER),
-            // Interfaces are looked at for many reasons; none of them shortens a wait.
-            (true, false, Some(waits @ (Able::After(_) | Able::FailedUntil(_)))) => waits,
-            (true, false, _) => Able::Yes,
-        };
-        if before == Some(next) {
-            return false;
-        }
-        self.able.insert(key, next);
-        if next == Able::No
-            && let Some(local) = self.locals.get_mut(&key)
-            && local.hold != Hold::Removing
-        {
-            // The carrier is gone: nobody hears this machine, and when it comes back another has the addresses.
-            local.hold = Hold::Removing;
-            let set = local.set.clone();
-            self.actions.push_back(Action::Remove { set, reason: Reason::Unable });
-        }
-        true
-    }
-
     /// The addresses of a set are there and were announced.
     pub fn handle_added(&mut self, now: Instant, key: SetKey) {
         self.handle_all_added(now, [key]);
@@ -442,6 +395,7 @@ impl Vip {
             let local = self.locals.get_mut(&key).filter(|local| local.hold == Hold::Adding);
             let Some(local) = local else { continue };
             local.hold = Hold::Up;
+            self.memory.was_here.insert(key);
             let moving = self.table.row(key).and_then(|row| row.moving.as_ref());
             if moving.is_some_and(|moving| moving.to == self.me && !moving.acquired) {
                 self.acquired.push(key);

@@ -190,7 +190,7 @@ mod tests {
         let path = folder.path().join("s");
         let first = open(&path).unwrap();
         let told = open(&path).map(drop).unwrap_err().to_string();
-        assert!(told.contains("belongs to another program that runs; give each"), "{told}");
+        assert!(told.contains("managed already by process"), "{told}");
         drop(first.0);
         let second = open(&path).unwrap();
         // The end of the first does not take the second's file along.

@@ -45,7 +45,7 @@ impl Shared {
         Self { pulse, decided: Mutex::new(None), beat: AtomicU64::new(now.as_nanos()) }
     }
 
-    /// The service's loop came round. How long it was away.
+    /// The service's loop came round. How long it had not.
     pub(super) fn beat(&self, now: Instant) -> Duration {
         now.since(Instant::from_nanos(self.beat.swap(now.as_nanos(), Relaxed)))
     }

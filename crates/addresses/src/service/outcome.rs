@@ -15,6 +15,8 @@ use super::worker::{Done, Job, Terms};
 use crate::config::HookEvent;
 use crate::kernel::{self};
 
+/// Who stood still for so long may have been left behind by the others: the bus finds that out in about this time.
+const AWAY: Duration = Duration::from_millis(100);
 /// How long the kernel may take to say that an address of version 6 works.
 const PROOF: Duration = Duration::from_millis(200);
 
@@ -91,16 +93,30 @@ impl Service {
         }
     }
 
-    /// Nothing was renewed for longer than a lease. The kernel has let go what was here, or does in a moment; others are not to be told
+    /// The loop comes round. Who was away for long does not take what others may have by now; and for most of a lease, has nothing.
+    pub(super) fn look_whether_it_stood_still(&mut self, now: Instant) {
+        let stood_still = self.shared.beat(now);
+        if stood_still < AWAY {
+            return;
+        }
+        // The last renewal was some time before that.
+        let ran_out = stood_still >= self.config.lease / 2;
+        self.vip.handle_stood_still(now, ran_out);
+        if ran_out {
+            self.has_run_out(stood_still);
+        }
+    }
+
+    /// Nothing was renewed for about a lease. The kernel has let go what was here, or does in a moment; others are not to be told
     /// any more that this machine has it.
-    pub(super) fn has_woken(&mut self, after: Duration) {
+    fn has_run_out(&mut self, after: Duration) {
         // It may have done that already, and runs the programs.
         self.hear_guardian();
         if self.holdings.sets.is_empty() {
             return;
         }
         self.counters.gaps += 1;
-        self.alarm(None, format!("this program stood still for {:.1} s, longer than the lease: what was here has run out and is off", after.as_secs_f64()));
+        self.alarm(None, format!("this program stood still for {:.1} s, so long that its leases have run out or are about to: what was here is off", after.as_secs_f64()));
         self.all_gone();
     }
 

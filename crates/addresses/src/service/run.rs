@@ -306,7 +306,11 @@ impl Service {
             // Before all others: what the guardian has taken away is nobody else's doing, and is not taken off once more.
             event = guardian => self.guardian_said(event),
             Some(done) = self.done.recv() => self.kernel_did(done),
-            happened = bus => self.bus_said(happened).await,
+            happened = bus => {
+                // First: whom the bus misses may have missed this program.
+                self.look_whether_it_stood_still(clock::now());
+                self.bus_said(happened).await;
+            }
             key = self.air.heard() => self.network_said(key),
             event = self.watch.next() => self.kernel_said(event),
             Some(command) = self.orders.recv() => self.ordered(command).await,
@@ -346,10 +350,7 @@ impl Service {
     /// Everything that follows from what happened, until nothing more does.
     async fn follow(&mut self) {
         let now = clock::now();
-        let stood_still = self.shared.beat(now);
-        if stood_still >= self.config.lease {
-            self.has_woken(stood_still);
-        }
+        self.look_whether_it_stood_still(now);
         if let Some(guardian) = &mut self.guardian {
             // One that is dead says so as an event.
             let _ = guardian.get_mut().beat();

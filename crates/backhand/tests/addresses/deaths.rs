@@ -15,6 +15,7 @@ pub(crate) const TRIALS: &[Named] = &[
     ("after_a_mute_port_is_healed_each_address_is_at_one_and_all_know_where", mute),
     ("a_hung_program_loses_its_addresses_to_the_guardian", hung),
     ("a_machine_on_which_everything_stands_still_keeps_nothing_beyond_the_lease", frozen),
+    ("a_machine_that_wakes_after_its_lease_costs_no_connection", woken),
     ("a_program_that_dies_again_and_again_leaves_nothing_behind", restarts),
 ];
 
@@ -213,5 +214,34 @@ fn restarts() -> Result<(), Failed> {
     stand.start(at);
     stand.wait_until_whole(&[at]);
     stand.wait_until_said_again(at, &["taken off", "has left it behind"], left);
+    Ok(stand.all_live()?)
+}
+
+fn woken() -> Result<(), Failed> {
+    let mut stand = Stand::silent_passing(2, (1..=6).map(v4));
+    stand.more = "lease = \"1s\"\nguardian = { enabled = false }\n".into();
+    stand.start_all();
+    let took = |stand: &Stand| stand.count(0, &["from m2 to m1", "(lost)"]);
+    for round in 1..=3 {
+        stand.lab.machine(0).freeze()?;
+        stand.until("the other has all", || (stand.held(1).len() == 6).then_some(()));
+        stand.until("the kernel has let go", || stand.held(0).is_empty().then_some(()));
+        let eyes = Eyes::open(&stand, v4(round));
+        stand.lab.machine(0).thaw()?;
+        stand.wait_until_even(&stand.all());
+        eyes.wait_until_served(&stand, Instant::now());
+        eyes.close().nothing_lost("woken", stand.resets(1));
+        let words = ["this program stood still for", "what was here is off"];
+        assert_eq!(stand.count(0, &words), usize::from(round));
+        assert_eq!(took(&stand), 0, "it took what the other has");
+    }
+    // So short a stop that its own addresses are still there, and so long that the other has taken them.
+    stand.lab.machine(0).freeze()?;
+    stand.until("the other has all", || (stand.held(1).len() == 6).then_some(()));
+    std::thread::sleep(Duration::from_millis(200));
+    stand.lab.machine(0).thaw()?;
+    stand.until("each is at one", || stand.is_whole(&stand.all()).then_some(()));
+    stand.wait_until_even(&stand.all());
+    assert_eq!(took(&stand), 0, "it took what the other has");
     Ok(stand.all_live()?)
 }

@@ -1,6 +1,5 @@
 //! Programs of hooks that take their time or fail: what is under quorum is nobody else's before they have ended, and none is forgotten.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -26,7 +25,6 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_upgrade_alone_while_a_program_runs_takes_nothing_off", upgraded),
     ("the_guardian_knows_the_new_form_of_a_set_whose_addresses_have_changed", reloaded),
     ("a_run_after_a_kill_waits_for_the_programs_of_the_guardian_of_the_one_before", after_a_kill),
-    ("a_machine_that_wakes_after_its_lease_says_what_it_has_no_more", woken),
 ];
 
 /// What the lease is at the least, by the clock of somebody who sees its end.
@@ -394,26 +392,5 @@ fn after_a_kill() -> Result<(), Failed> {
     stand.start_as(0, &text, Spawn::new(PROGRAM));
     stand.until("it is up once more", || (said().matches("up\n").count() == 3).then_some(()));
     assert_eq!(stand.count(0, &["the guardian of the run before still stops"]), 1);
-    Ok(stand.all_live()?)
-}
-
-fn woken() -> Result<(), Failed> {
-    let mut stand = Stand::silent(2, [v4(1), v4(2)]);
-    stand.more = "lease = \"1s\"\nguardian = { enabled = false }\n".into();
-    stand.start_all();
-    stand.wait_until_even(&stand.all());
-    stand.lab.machine(0).freeze()?;
-    stand.until("the other has all", || (stand.held(1).len() == 2).then_some(()));
-    stand.until("the kernel has let go", || stand.held(0).is_empty().then_some(()));
-    stand.lab.machine(0).thaw()?;
-    let has = |i: usize, ip: IpAddr| stand.held(i).contains(&ip);
-    stand.until("the first has its share again", || {
-        for ip in [v4(1), v4(2)] {
-            // What moves between the first two looks is there in the third.
-            assert!(has(0, ip) || has(1, ip) || has(0, ip), "{ip} is nobody's");
-        }
-        (stand.held(0).len() == 1 && stand.held(1).len() == 1).then_some(())
-    });
-    assert_eq!(stand.count(0, &["this program stood still for", "longer than the lease"]), 1);
     Ok(stand.all_live()?)
 }

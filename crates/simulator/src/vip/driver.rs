@@ -40,7 +40,7 @@ fn text(name: &GroupName) -> String {
     String::from_utf8_lossy(name.as_bytes()).into_owned()
 }
 
-fn address(ip: IpAddr) -> Address {
+pub(super) fn address(ip: IpAddr) -> Address {
     Address { interface: 1, ip }
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use base::Instant;
-use vip::Order;
+use vip::{Order, Set};
 
+use super::driver::address;
 use super::machine::sets;
 use super::plan::Fault;
 use super::world::{Action, World};
@@ -12,6 +13,8 @@ use crate::bus::plan::Fault as Cut;
 
 /// A guardian acts within this time of the end of its program.
 const GUARDED: Duration = Duration::from_millis(20);
+/// A program that has stood still for so long does not take what others may have by now.
+const AWAY: Duration = Duration::from_millis(100);
 /// A program that has stood still for so long hangs.
 const HANGS: Duration = Duration::from_millis(500);
 /// A program that goes waits so long for others to take what it has.
@@ -238,6 +241,7 @@ impl World {
         self.freezes += 1;
         let freeze = self.freezes;
         self.machines[i].frozen = Some(freeze);
+        self.machines[i].stands_since = now;
         let after = now + time + Duration::from_nanos(1);
         self.agenda.plan(after, Action::Thaw { machine: i, freeze });
         if let Some(boot) = self.machines[i].program.as_ref().map(|program| program.boot) {
@@ -255,13 +259,27 @@ impl World {
         self.dirty = true;
         let machine = &mut self.machines[i];
         machine.frozen = None;
+        machine.woken_since = self.now;
         let now = self.now;
+        let stood_still = now.since(machine.stands_since);
         let held = |program: &super::machine::Program| {
             program.up.values().flat_map(|set| set.addresses().to_vec()).collect::<Vec<_>>()
         };
         if let Some(program) = machine.program.as_mut() {
             program.timer = Instant::ORIGIN;
             program.bell = Instant::ORIGIN;
+            let ran_out = stood_still >= program.lease.valid() / 2;
+            if stood_still >= AWAY {
+                program.vip.handle_stood_still(now, ran_out);
+            }
+            if ran_out {
+                let up = core::mem::take(&mut program.up);
+                for ip in up.values().flat_map(Set::addresses) {
+                    machine.kernel.remove(*ip);
+                    program.announcer.released(address(*ip));
+                }
+                program.vip.handle_all_removed(now, up.into_keys());
+            }
             // The kernel has told of addresses that somebody else took away.
             if held(program).iter().any(|ip| !machine.kernel.holds(*ip)) {
                 program.lease.rest(now);

@@ -91,6 +91,10 @@ pub(super) struct Machine {
     pub(super) guardian: bool,
     /// The program stands still. Counts freezes, so that each ends itself only.
     pub(super) frozen: Option<u64>,
+    /// When it last began to stand still.
+    pub(super) stands_since: Instant,
+    /// When it last went on after that.
+    pub(super) woken_since: Instant,
     /// The guardian stands still until then.
     pub(super) stopped: Instant,
     /// What the program would have done while it stood still.
@@ -117,6 +121,8 @@ impl Machine {
             healthy: true,
             guardian: true,
             frozen: None,
+            stands_since: Instant::ORIGIN,
+            woken_since: Instant::ORIGIN,
             stopped: Instant::ORIGIN,
             stalled: Vec::new(),
             fenced: None,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Instant;
-use vip::settings::RECLAIM_AFTER;
+use vip::settings::{MEET_WITHIN, RECLAIM_AFTER};
 use vip::status::Stage;
 
 use crate::vip::driver::SLOW;
@@ -134,12 +134,12 @@ fn is_ready(world: &World, i: usize) -> bool {
         && (!world.plan.quorum || status.majority == Some(true))
 }
 
-/// When a machine that was without a carrier may hold something again, if it has met nobody: until then others may have it.
+/// When a machine that was without a carrier, or stood still, may hold something again, if it has met nobody: until then others may
+/// have it.
 fn reclaims(world: &World, i: usize) -> Instant {
-    match world.machines[i].carrier_since {
-        Instant::ORIGIN => Instant::ORIGIN,
-        since => since + RECLAIM_AFTER,
-    }
+    let machine = &world.machines[i];
+    let after = |since, wait| if since == Instant::ORIGIN { since } else { since + wait };
+    after(machine.carrier_since, RECLAIM_AFTER).max(after(machine.woken_since, MEET_WITHIN))
 }
 
 /// Whether it lists the address and could add it.

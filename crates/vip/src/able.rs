@@ -1,0 +1,78 @@
+//! What this machine can hold: interfaces that come and go, and standstills.
+
+use base::Instant;
+
+use crate::reason::Reason;
+use crate::set::SetKey;
+use crate::settings::{MEET_WITHIN, RECLAIM_AFTER};
+use crate::vip::{Able, Action, Hold, Vip};
+
+impl Vip {
+    /// The interfaces of a set are there and up, or not. `new` says that a carrier has just come back: then nothing is held
+    /// until the others had time to be met.
+    pub fn handle_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) {
+        self.handle_all_able(now, [(key, able, new)]);
+    }
+
+    /// The same for many sets, of which the others hear in one word.
+    pub fn handle_all_able(
+        &mut self,
+        now: Instant,
+        all: impl IntoIterator<Item = (SetKey, bool, bool)>,
+    ) {
+        let mut changed = false;
+        for (key, able, new) in all {
+            changed |= self.is_able(now, key, able, new);
+        }
+        if changed {
+            self.changed = true;
+            self.finish(now);
+        }
+    }
+
+    /// Whether that is another than before.
+    fn is_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) -> bool {
+        let before = self.able.get(&key).copied();
+        let next = match (able, new, before) {
+            (false, ..) => Able::No,
+            (true, true, _) => Able::After(now + RECLAIM_AFTER),
+            // Interfaces are looked at for many reasons; none of them shortens a wait.
+            (
+                true,
+                false,
+                Some(waits @ (Able::After(_) | Able::Unmet(_) | Able::FailedUntil(_))),
+            ) => waits,
+            (true, false, _) => Able::Yes,
+        };
+        if before == Some(next) {
+            return false;
+        }
+        self.able.insert(key, next);
+        if next == Able::No
+            && let Some(local) = self.locals.get_mut(&key)
+            && local.hold != Hold::Removing
+        {
+            // The carrier is gone: nobody hears this machine, and when it comes back another has the addresses.
+            local.hold = Hold::Removing;
+            let set = local.set.clone();
+            self.actions.push_back(Action::Remove { set, reason: Reason::Unable });
+        }
+        true
+    }
+
+    /// This program stood still for a moment: the others, if there were any, may have gone on without it and have everything. What is
+    /// not here is not taken before a view has come with any of them, or for [`MEET_WITHIN`]. `ran_out` says that it was for so long
+    /// that nothing is here any more; call it then before [`handle_all_removed`](Self::handle_all_removed).
+    pub fn handle_stood_still(&mut self, now: Instant, ran_out: bool) {
+        if self.members.len() < 2 {
+            return;
+        }
+        for (key, able) in &mut self.able {
+            if *able == Able::Yes && (ran_out || !self.locals.contains_key(key)) {
+                *able = Able::Unmet(now + MEET_WITHIN);
+                self.changed = true;
+            }
+        }
+        self.finish(now);
+    }
+}
