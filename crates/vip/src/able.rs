@@ -35,7 +35,8 @@ impl Vip {
         let before = self.able.get(&key).copied();
         let next = match (able, new, before) {
             (false, ..) => Able::No,
-            (true, true, _) => Able::After(now + RECLAIM_AFTER),
+            // One that was not there at all is as new as one that had no carrier.
+            (true, true, _) | (true, false, Some(Able::No)) => Able::After(now + RECLAIM_AFTER),
             // Interfaces are looked at for many reasons; none of them shortens a wait.
             (
                 true,

@@ -34,9 +34,11 @@ pub(crate) fn tier(row: &Row, at: usize, members: &[Member], majority: bool) -> 
 pub(crate) fn refusal(row: &Row, at: usize, members: &[Member], majority: bool) -> Option<Reason> {
     let Some(peer) = members.get(at).and_then(Member::speaks) else { return Some(Reason::Lost) };
     let may = row.may.get(at).copied().unwrap_or_default();
-    if !may.listed {
+    // Whoever has it goes on with it until the others list the same.
+    let keeps = may.otherwise && row.owner == Some(at);
+    if !may.listed && !keeps {
         Some(Reason::Unlisted)
-    } else if !may.able || may.failed {
+    } else if !(may.able || keeps) || may.failed {
         Some(Reason::Unable)
     } else if peer.leaving {
         Some(Reason::Leaving)
@@ -102,6 +104,8 @@ pub(crate) fn contradictions(table: &mut Table) {
     let mut by_address: Vec<(core::net::IpAddr, usize)> = Vec::new();
     for (at, row) in table.rows.iter_mut().enumerate() {
         row.blocked_by = None;
+        row.contested = false;
+        row.may.iter_mut().for_each(|may| may.otherwise = false);
         row.taken.clear();
         by_address.extend(row.set.addresses().iter().map(|ip| (*ip, at)));
     }
@@ -112,6 +116,21 @@ pub(crate) fn contradictions(table: &mut Table) {
             pairs.extend(same[i + 1..].iter().map(|(_, b)| (*a.min(b), *a.max(b))));
         }
     }
+    for (a, b) in pairs.iter().copied() {
+        let otherwise = |table: &mut Table, here: usize, other: usize| {
+            let listed: Vec<bool> =
+                table.rows[other].may.iter().map(|may| may.listed && may.able).collect();
+            for (may, listed) in table.rows[here].may.iter_mut().zip(listed) {
+                may.otherwise |= listed && !may.listed;
+            }
+        };
+        otherwise(table, a, b);
+        otherwise(table, b, a);
+        let contested = table.rows[a].listings() > 0 && table.rows[b].listings() > 0;
+        table.rows[a].contested |= contested;
+        table.rows[b].contested |= contested;
+    }
+    let had: Vec<Option<usize>> = table.rows.iter().map(Row::destined).collect();
     let strength = |row: &Row| {
         let (held, listings) = (row.destined().is_some(), row.listings());
         // A held one that nobody lists any more makes way.
@@ -131,7 +150,8 @@ pub(crate) fn contradictions(table: &mut Table) {
             outlive(table, wins, loses);
             continue;
         }
-        let (winner, holder) = (table.rows[wins].set.key(), table.rows[loses].destined());
+        // As it was before the first of several parts took its place.
+        let (winner, holder) = (table.rows[wins].set.key(), had[loses]);
         let heir = holder.filter(|at| table.rows[wins].may.get(*at).is_some_and(|may| may.listed));
         if table.rows[wins].quorum || table.rows[loses].quorum {
             let holders = table.rows[loses].holders();
@@ -144,9 +164,9 @@ pub(crate) fn contradictions(table: &mut Table) {
             if let Some(heir) = heir {
                 table.rows[wins].owner = Some(heir);
                 table.rows[wins].reason = Reason::Held;
-                table.rows[wins].known = true;
             }
         }
+        table.rows[wins].known |= table.rows[loses].known;
         inherit(table, loses, wins);
         let loser = &mut table.rows[loses];
         loser.blocked_by = Some(winner);
@@ -286,7 +306,7 @@ pub(crate) fn preferences(
     };
     for row in &table.rows {
         let (Some(owner), None) = (row.owner, &row.moving) else { continue };
-        if row.pinned || row.may.get(owner).is_some_and(|may| may.preferred) {
+        if row.pinned || row.contested || row.may.get(owner).is_some_and(|may| may.preferred) {
             continue;
         }
         let wants = |at: &usize| {
@@ -332,7 +352,8 @@ pub(crate) fn balance(
     for wanted in [true, false] {
         for row in table.rows.iter().rev() {
             let (Some(owner), None) = (row.owner, &row.moving) else { continue };
-            if !row.pinned && row.may.get(owner).is_some_and(|may| may.preferred == wanted) {
+            let stays = row.pinned || row.contested;
+            if !stays && row.may.get(owner).is_some_and(|may| may.preferred == wanted) {
                 movable[owner].push(row);
             }
         }

@@ -16,7 +16,7 @@ use crate::peer::Peer;
 use crate::quorum;
 use crate::reason::Reason;
 use crate::set::{Set, SetKey};
-use crate::table::{May, Member, Moving, Row, Table};
+use crate::table::{May, Member, Moving, Row, Table, Was};
 use crate::vip::{Able, Event, Hold, Holder, Phase, Service, View, ViewId, Vip};
 
 impl Vip {
@@ -37,6 +37,7 @@ impl Vip {
             view.members.truncate(MEMBERS_MAX);
         }
         self.listen(now);
+        self.remember_where();
         self.remember_lost(now, &view.members);
         let before = core::mem::take(&mut self.members);
         let new = |name: &&String| !before.iter().any(|member| member.name == **name);
@@ -77,6 +78,7 @@ impl Vip {
         self.uncertain = None;
         self.failed.clear();
         self.cancelled.clear();
+        self.orders.values_mut().for_each(|said| *said = false);
         self.echoes.clear();
         self.echoed = None;
         self.alive_at = now;
@@ -86,6 +88,32 @@ impl Vip {
         self.changed = false;
         let state = self.own_state(now, view.id);
         self.send(Service::Agreed, &Message::State(state));
+    }
+
+    /// How it is with each set, for people: a view in which nothing has happened to it changes nothing of that.
+    fn remember_where(&mut self) {
+        // Before there is a table, what is remembered is of the view before that.
+        if self.phase == Phase::Run {
+            let of = |row: &Row| Was {
+                owner: row.owner.and_then(|at| self.members.get(at)).map(|one| one.name.clone()),
+                since: row.since,
+                why: row.shown_why(),
+            };
+            self.were = self.table.rows.iter().map(|row| (row.set.key(), of(row))).collect();
+        }
+    }
+
+    /// What was so before, and is so still.
+    fn recall_where(&mut self) {
+        let were = core::mem::take(&mut self.were);
+        for row in &mut self.table.rows {
+            let Some(was) = were.get(&row.set.key()) else { continue };
+            let owner = row.owner.and_then(|at| self.members.get(at)).map(|one| &one.name);
+            if row.moving.is_none() && owner == was.owner.as_ref() {
+                row.since = was.since;
+                row.was = Some(was.why).filter(|_| owner.is_some());
+            }
+        }
     }
 
     /// What members that are not there any more had may be answered for by their kernels for a while. A loss counts from the
@@ -265,6 +293,8 @@ impl Vip {
         self.mature_together();
         self.make_table(now);
         self.announce_winners();
+        let first = self.table.rows.iter().filter(|row| self.is_first_here(row));
+        self.acquired.extend(first.map(|row| row.set.key()).collect::<Vec<_>>());
         self.settle(now);
         self.balance_at = Some(now + self.settings.balance_every);
         let machines =
@@ -358,6 +388,7 @@ impl Vip {
         self.tell_differences();
         self.settle_claims(now, &claims);
         self.wait_for_leases(now);
+        self.recall_where();
         self.count_view();
     }
 
@@ -388,7 +419,6 @@ impl Vip {
     fn settle_claims(&mut self, now: Instant, claims: &[(usize, SetKey)]) {
         for (at, key) in claims {
             let Some(row) = self.table.row_mut(*key) else { continue };
-            row.known = true;
             match &mut row.moving {
                 Some(moving) => moving.from.push(*at),
                 None if row.owner.is_some() => {
@@ -496,7 +526,6 @@ impl Vip {
         self.tell_differences();
         for key in claims {
             let Some(row) = self.table.row_mut(key) else { continue };
-            row.known = true;
             row.waits = false;
             match (&mut row.moving, row.owner) {
                 (Some(moving), _) if moving.to != at => moving.from.push(at),
@@ -631,7 +660,7 @@ impl Vip {
 
 /// What a member says of a set, entered.
 fn take_in(row: &mut Row, at: usize, said: &Said) {
-    row.known |= said.known || said.held;
+    row.known |= said.known;
     row.pinned |= said.pinned && said.held;
     if said.going {
         row.going.insert(at);

@@ -72,10 +72,8 @@ pub(crate) struct Lost {
 /// What outlives a view.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
-    /// Sets that somebody has held.
+    /// Sets that were up at somebody: what else has their addresses has them since then, and is no stranger that was there before.
     pub(crate) known: BTreeSet<SetKey>,
-    /// Sets that were up here: what else has their addresses has them since then, and is no stranger that was there before.
-    pub(crate) was_here: BTreeSet<SetKey>,
     /// Runs of the program that were lost with a set.
     pub(crate) lost: BTreeMap<SetKey, Lost>,
     /// Members that were silent and have not been heard since.

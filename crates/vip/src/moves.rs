@@ -40,12 +40,13 @@ impl Vip {
         for key in allocate::evacuate(&mut self.table, &self.members, majority, now) {
             self.tell_move(key);
         }
+        self.table.forget();
         self.release_absent();
     }
 
     /// Machines that list an address differently are told of once, and again only when they had agreed meanwhile.
     fn tell_contradictions(&mut self) {
-        let blocked = |row: &crate::table::Row| Some((row.set.key(), row.blocked_by?));
+        let blocked = |row: &Row| Some((row.set.key(), row.blocked_by?));
         let all: BTreeSet<(SetKey, SetKey)> =
             self.table.rows.iter().filter(|row| row.listings() > 0).filter_map(blocked).collect();
         for (key, by) in all.difference(&self.memory.contradictions) {
@@ -90,6 +91,15 @@ impl Vip {
         let majority = self.standing.majority;
         for (key, to, reason) in moves.iter().copied() {
             let Some(row) = self.table.row_mut(key) else { continue };
+            let ordered_here = to == self.me && reason == Reason::Operator;
+            if ordered_here {
+                self.orders.remove(&key);
+                if let Some(moving) = &row.moving {
+                    // On another way it is asked for again once that has come to an end.
+                    self.orders.insert(key, moving.to == self.me);
+                    continue;
+                }
+            }
             let Some(tier) = allocate::tier(row, to, &self.members, majority) else { continue };
             let planned = matches!(reason, Reason::Balance | Reason::Preference);
             let (Some(owner), None) = (row.owner, &row.moving) else { continue };
@@ -104,12 +114,19 @@ impl Vip {
             if owner == to || planned && tier != 0 || !row.is_free_for(to) {
                 continue;
             }
+            // It would go back at once.
+            let worse = allocate::tier(row, owner, &self.members, majority);
+            if worse.is_some_and(|worse| tier > worse) {
+                continue;
+            }
             row.moving = Some(Moving::planned(row.quorum, owner, to, reason, now));
             if owner == self.me {
                 self.memory.pinned.remove(&key);
             }
-            if to == self.me && reason == Reason::Operator {
+            if ordered_here {
                 self.memory.pinned.insert(key);
+                // A view that ends before it is here takes the move along, but not the order.
+                self.orders.insert(key, true);
             }
             self.tell_move(key);
         }
@@ -120,6 +137,7 @@ impl Vip {
     pub(crate) fn acquired_by(&mut self, now: Instant, at: usize, keys: &[SetKey]) {
         for key in keys {
             let Some(row) = self.table.row_mut(*key) else { continue };
+            row.known = true;
             let Some(moving) = &mut row.moving else { continue };
             if moving.to != at || moving.acquired || moving.break_first {
                 continue;
@@ -228,6 +246,9 @@ impl Vip {
             if let Some(may) = row.may.get_mut(moving.to) {
                 // Not again before it has said something new of itself, which it does after a while.
                 may.failed = true;
+            }
+            if moving.to == self.me {
+                self.orders.remove(key);
             }
             if moving.to == self.me && self.able.get(key) == Some(&Able::Yes) {
                 self.able.insert(*key, Able::FailedUntil(now + FAILED_FOR));

@@ -216,4 +216,12 @@ pub enum NoSuch {
     /// There is none of this name.
     #[error("no machine called {0} is in the group")]
     Machine(String),
+    /// There are several.
+    #[error("{} machines are called {machine}; name one by its place on the bus: {}", .members.len(), .members.join(", "))]
+    Several {
+        /// The name.
+        machine: String,
+        /// Their private groups.
+        members: Vec<String>,
+    },
 }

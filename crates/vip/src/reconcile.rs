@@ -58,7 +58,7 @@ impl Vip {
         }
         match row.pending {
             Some(until) if until > now => After::Lost { until },
-            _ if row.known || self.memory.was_here.contains(&row.set.key()) => After::Released,
+            _ if row.known || self.memory.known.contains(&row.set.key()) => After::Released,
             _ => After::Nobody,
         }
     }
@@ -84,11 +84,16 @@ impl Vip {
         let mut gone: BTreeSet<SetKey> = self.shown.keys().copied().collect();
         for row in &self.table.rows {
             let key = row.set.key();
-            if row.destined().is_some() {
+            if row.known {
                 self.memory.known.insert(key);
             }
             gone.remove(&key);
             let to = row.owner.and_then(|at| self.members.get(at)).map(Member::shown);
+            if to.is_none() && row.blocked_by.is_some() {
+                // Its addresses are in another form, of which the same is told.
+                self.shown.remove(&key);
+                continue;
+            }
             if self.shown.get(&key).map(|name| name.as_str()) != to {
                 let to = to.map(ToString::to_string);
                 let from = match &to {

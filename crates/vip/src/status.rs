@@ -103,7 +103,9 @@ pub struct SetStatus {
     pub moving_to: Option<usize>,
     /// Why it is there, or moves, or is nowhere.
     pub reason: Reason,
-    /// For how long that has been so.
+    /// The same for people: what has stayed since before the last view has the reason that it came with, where this machine knows it.
+    pub why: Reason,
+    /// For how long that has been so, where this machine knows it beyond the last view.
     pub since: Duration,
     /// Whether it may be held only by a majority.
     pub quorum: bool,
@@ -228,6 +230,7 @@ impl Vip {
             owner: row.owner,
             moving_to: moving.map(|moving| moving.to),
             reason: moving.map_or(row.reason, |moving| moving.reason),
+            why: moving.map_or(row.shown_why(), |moving| moving.reason),
             since: now.since(moving.map_or(row.since, |moving| moving.begun)),
             quorum: row.quorum,
             pending: row.pending.map(|until| until.since(now)).filter(|left| !left.is_zero()),

@@ -51,6 +51,17 @@ pub(crate) struct May {
     pub(crate) quorum: bool,
     /// It said in this view that it cannot.
     pub(crate) failed: bool,
+    /// It does not list this form any more but another with some of its addresses, and can hold that: its file is ahead of others'.
+    pub(crate) otherwise: bool,
+}
+
+/// How it was with a set in the view before.
+#[derive(Clone, Debug)]
+pub(crate) struct Was {
+    /// The private group of who had it.
+    pub(crate) owner: Option<String>,
+    pub(crate) since: Instant,
+    pub(crate) why: Reason,
 }
 
 /// A move that is under way.
@@ -99,7 +110,9 @@ pub(crate) struct Row {
     pub(crate) owner: Option<usize>,
     pub(crate) moving: Option<Moving>,
     pub(crate) reason: Reason,
+    /// Since when, and, as long as nothing else is known of it than that it was held, why: of the view before, on this machine.
     pub(crate) since: Instant,
+    pub(crate) was: Option<Reason>,
     /// Moved by an operator: balancing leaves it where it is.
     pub(crate) pinned: bool,
     /// Runs of the program that were lost with it, by their boots.
@@ -114,6 +127,8 @@ pub(crate) struct Row {
     pub(crate) taken: BTreeSet<usize>,
     /// Another set with some of its addresses has precedence.
     pub(crate) blocked_by: Option<SetKey>,
+    /// Members list some of its addresses in another form: it stays where it is until they agree.
+    pub(crate) contested: bool,
 }
 
 impl Row {
@@ -127,6 +142,7 @@ impl Row {
             moving: None,
             reason: Reason::Unowned,
             since: now,
+            was: None,
             pinned: false,
             lost: BTreeSet::new(),
             pending: None,
@@ -134,7 +150,13 @@ impl Row {
             going: BTreeSet::new(),
             taken: BTreeSet::new(),
             blocked_by: None,
+            contested: false,
         }
+    }
+
+    /// Why it is where it is, for people.
+    pub(crate) fn shown_why(&self) -> Reason {
+        self.was.filter(|_| self.reason == Reason::Held).unwrap_or(self.reason)
     }
 
     /// Who will have it when nothing else happens.
@@ -193,6 +215,16 @@ impl Row {
         self.waits &= self.quorum;
     }
 
+    /// Whether nobody has to do with it any more: no member lists it, has it or may have it. What a lost holder may still have is
+    /// remembered until the next view, for each member's clock says something else of when that is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.listings() == 0
+            && self.destined().is_none()
+            && self.going.is_empty()
+            && self.taken.is_empty()
+            && self.pending.is_none()
+    }
+
     /// How many members list it.
     pub(crate) fn listings(&self) -> usize {
         self.may.iter().filter(|may| may.listed).count()
@@ -222,6 +254,15 @@ impl Table {
             self.rows.len() - 1
         });
         &mut self.rows[at]
+    }
+
+    /// Forgets sets with which nobody has to do any more.
+    pub(crate) fn forget(&mut self) {
+        if self.rows.iter().any(Row::is_over) {
+            self.rows.retain(|row| !row.is_over());
+            let keys = self.rows.iter().map(|row| row.set.key());
+            self.index = keys.zip(0..).collect();
+        }
     }
 
     /// How many sets each member has or is about to have.

@@ -16,7 +16,7 @@ use crate::quorum::Standing;
 use crate::reason::Reason;
 use crate::set::{Set, SetKey};
 use crate::settings::{Identity, Settings};
-use crate::table::{Member, Table};
+use crate::table::{Member, Row, Table, Was};
 
 /// The message type (`mess_type`) of our messages in the group.
 pub const MESSAGE_TYPE: i16 = 0x4256;
@@ -73,6 +73,10 @@ pub struct Vip {
     pub(crate) claimed: BTreeSet<SetKey>,
     /// Moves that this machine has given up in this view, by when they were begun.
     pub(crate) cancelled: BTreeMap<SetKey, Instant>,
+    /// Sets that an operator wants here and that the group has not sent here yet, and whether that was said in this view.
+    pub(crate) orders: BTreeMap<SetKey, bool>,
+    /// How it was with each set in the view before: at whom, since when, and why.
+    pub(crate) were: BTreeMap<SetKey, Was>,
     /// When this was last called, and when it last was after having stood still: what others have said meanwhile is still
     /// to be read.
     pub(crate) called: Instant,
@@ -131,6 +135,8 @@ impl Vip {
             balance_at: None,
             claimed: BTreeSet::new(),
             cancelled: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            were: BTreeMap::new(),
             called: now,
             resumed: now,
             alive_at: now,
@@ -205,6 +211,7 @@ impl Vip {
         self.mature_said = None;
         self.claimed.clear();
         self.cancelled.clear();
+        self.orders.clear();
         self.balance_at = None;
         self.originals.clear();
         self.aside = false;
@@ -395,13 +402,27 @@ impl Vip {
             let local = self.locals.get_mut(&key).filter(|local| local.hold == Hold::Adding);
             let Some(local) = local else { continue };
             local.hold = Hold::Up;
-            self.memory.was_here.insert(key);
-            let moving = self.table.row(key).and_then(|row| row.moving.as_ref());
-            if moving.is_some_and(|moving| moving.to == self.me && !moving.acquired) {
+            self.memory.known.insert(key);
+            let Some(row) = self.table.row(key) else { continue };
+            let tells = match &row.moving {
+                Some(moving) => moving.to == self.me && !moving.acquired,
+                None => self.is_first_here(row),
+            };
+            if tells {
                 self.acquired.push(key);
             }
         }
         self.finish(now);
+    }
+
+    /// Whether this machine is the first that has it, which the others do not know yet: from now on whoever takes it over need not
+    /// ask whether a stranger has it.
+    pub(crate) fn is_first_here(&self, row: &Row) -> bool {
+        let local = self.locals.get(&row.set.key());
+        self.phase == Phase::Run
+            && row.owner == Some(self.me)
+            && !row.known
+            && local.is_some_and(|local| local.hold == Hold::Up)
     }
 
     /// The addresses of a set could not be added; none of them is there.
@@ -438,18 +459,28 @@ impl Vip {
         }
     }
 
-    /// Asks something of a machine, this one included, through the group.
+    /// Asks something of a machine, this one included, through the group. It is named by its private group, which is its identity,
+    /// or by the machine's name where only one has it.
     ///
     /// # Errors
-    /// There is no group now, or no such machine in it.
+    /// There is no group now, no such machine in it, or several.
     pub fn order(&mut self, machine: &str, order: Order) -> Result<(), NoSuch> {
         if self.view.is_none() {
             return Err(NoSuch::Group);
         }
-        if !self.members.iter().any(|member| member.shown() == machine) {
-            return Err(NoSuch::Machine(machine.to_string()));
+        let all = |fits: &dyn Fn(&Member) -> bool| -> Vec<String> {
+            self.members.iter().filter(|one| fits(one)).map(|one| one.name.clone()).collect()
+        };
+        let mut members = all(&|one| one.name == machine);
+        if members.is_empty() {
+            members = all(&|one| one.shown() == machine);
         }
-        self.send(Service::Agreed, &Message::Request(machine.to_string(), order));
+        let name = match members.len() {
+            0 => return Err(NoSuch::Machine(machine.to_string())),
+            1 => members.remove(0),
+            _ => return Err(NoSuch::Several { machine: machine.to_string(), members }),
+        };
+        self.send(Service::Agreed, &Message::Request(name, order));
         Ok(())
     }
 
@@ -463,9 +494,8 @@ impl Vip {
 
     /// Whether something here still waits for another machine to take it.
     pub fn is_leaving_in_order(&self) -> bool {
-        let going = |row: &crate::table::Row| {
-            row.moving.as_ref().is_some_and(|moving| moving.from.contains(&self.me))
-        };
+        let going =
+            |row: &Row| row.moving.as_ref().is_some_and(|moving| moving.from.contains(&self.me));
         self.phase != Phase::Away
             && (self.changed
                 || matches!(self.phase, Phase::Gather { .. })
@@ -476,7 +506,7 @@ impl Vip {
 
     /// Whether another could have something that is held here.
     fn heirs(&self) -> bool {
-        let others = |row: &crate::table::Row| {
+        let others = |row: &Row| {
             (0..self.members.len()).filter(|at| *at != self.me).any(|at| {
                 crate::allocate::tier(row, at, &self.members, self.standing.majority).is_some()
             })
@@ -570,7 +600,7 @@ impl Vip {
     }
 
     fn request(&mut self, _now: Instant, machine: &str, ask: Order) {
-        if machine != self.identity.machine {
+        if self.members.get(self.me).is_none_or(|me| me.name != machine) {
             return;
         }
         match ask {
@@ -583,17 +613,35 @@ impl Vip {
                 self.drained = false;
             }
             Order::Take(head) => {
-                let key = self
-                    .table
-                    .rows
-                    .iter()
-                    .find(|row| row.set.head() == head)
-                    .map(|row| row.set.key());
-                if let (Some(view), Some(key)) = (self.view, key) {
-                    let word = Message::Move(view, alloc::vec![(key, self.me, Reason::Operator)]);
-                    self.send(Service::Agreed, &word);
+                // While machines list it differently there are several; the one that this machine lists is meant.
+                let listed = |row: &&Row| row.may.get(self.me).is_some_and(|may| may.listed);
+                let all = || self.table.rows.iter().filter(|row| row.set.head() == head);
+                if let Some(row) = all().find(listed).or_else(|| all().next()) {
+                    self.orders.insert(row.set.key(), false);
                 }
             }
+        }
+    }
+
+    /// Asks the group for what an operator wants here. What was asked for in a view that is over was not heard, and while it
+    /// is on its way elsewhere it cannot be sent here.
+    fn ask_for_ordered(&mut self, view: ViewId) {
+        let (table, me) = (&self.table, self.me);
+        let rests = |key: &SetKey| table.row(*key).is_some_and(|row| row.moving.is_none());
+        let is_done = |key: &SetKey| {
+            let here = |row: &Row| row.pinned && row.owner == Some(me) && row.moving.is_none();
+            table.row(*key).is_none_or(here)
+        };
+        self.orders.retain(|key, _| !is_done(key));
+        let due: Vec<(SetKey, usize, Reason)> = (self.orders.iter_mut())
+            .filter(|(key, said)| !**said && rests(key))
+            .map(|(key, said)| {
+                *said = true;
+                (*key, self.me, Reason::Operator)
+            })
+            .collect();
+        if !due.is_empty() {
+            self.send(Service::Agreed, &Message::Move(view, due));
         }
     }
 
@@ -612,6 +660,9 @@ impl Vip {
             for some in keys.chunks(crate::message::SETS_MAX) {
                 self.send(Service::Agreed, &word(view, some.to_vec()));
             }
+        }
+        if tells {
+            self.ask_for_ordered(view);
         }
         self.say_fenced(view);
         if self.changed && self.has_spoken() {

@@ -79,11 +79,15 @@ impl Cluster {
 
     /// A machine that is not connected yet.
     pub fn add(&mut self, settings: Settings) -> usize {
+        self.add_called(&format!("m{}", self.nodes.len() + 1), settings)
+    }
+
+    /// The same with a name for its machine that another may have, too.
+    pub fn add_called(&mut self, machine: &str, settings: Settings) -> usize {
         let at = self.nodes.len();
-        let machine = format!("m{}", at + 1);
-        let vip = self.fresh(&machine, &settings);
+        let vip = self.fresh(machine, &settings);
         self.nodes.push(Node {
-            name: format!("#addr#{machine}"),
+            name: format!("#addr#m{}", at + 1),
             vip,
             settings,
             up: BTreeSet::new(),

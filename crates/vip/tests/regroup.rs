@@ -1,0 +1,189 @@
+//! Lists that change machine by machine: what an address is grouped with says nothing about where it is.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use support::{Cluster, ip, listed};
+use vip::{After, Event, Reason, Settings};
+
+const ROUND: Duration = Duration::from_secs(4);
+
+fn grouped(groups: &[&[u8]]) -> Settings {
+    Settings { sets: groups.iter().map(|group| listed(group)).collect(), ..Settings::default() }
+}
+
+fn cluster(count: usize, settings: &Settings) -> Cluster {
+    let mut cluster = Cluster::new(count, settings);
+    cluster.together();
+    cluster.pass(Duration::from_secs(5));
+    cluster.sound();
+    forget(&mut cluster);
+    cluster
+}
+
+fn forget(cluster: &mut Cluster) {
+    for node in &mut cluster.nodes {
+        node.done.clear();
+        node.events.clear();
+        node.afters.clear();
+    }
+}
+
+/// The machine reads its file again, and nothing else happens for a moment.
+fn reload(cluster: &mut Cluster, at: usize, settings: &Settings) {
+    let now = cluster.now;
+    let node = &mut cluster.nodes[at];
+    for one in &settings.sets {
+        node.vip.handle_able(now, one.set.key(), true, false);
+    }
+    node.vip.reload(now, settings.clone());
+    node.settings = settings.clone();
+    cluster.run();
+}
+
+/// Where each address is.
+fn map(cluster: &Cluster, count: u8) -> Vec<Vec<usize>> {
+    (1..=count).map(|i| cluster.holders(ip(i))).collect()
+}
+
+fn addresses(count: u8) -> BTreeSet<IpAddr> {
+    (1..=count).map(ip).collect()
+}
+
+#[test]
+fn a_list_that_is_regrouped_machine_by_machine_moves_nothing_whose_holder_stays() {
+    let singles = grouped(&[&[1], &[2], &[3], &[4], &[5], &[6], &[7], &[8]]);
+    // Pairs of those that are together by chance, and back again.
+    let pairs = grouped(&[&[1, 3], &[2, 4], &[5, 7], &[6, 8]]);
+    let mut cluster = cluster(2, &singles);
+    let before = map(&cluster, 8);
+    assert_eq!((&before[0], &before[1]), (&before[2], &before[3]), "{before:?}");
+    cluster.never_away = addresses(8);
+    for settings in [&pairs, &singles, &pairs] {
+        for at in [0, 1] {
+            reload(&mut cluster, at, settings);
+            cluster.pass(ROUND * 3);
+            assert_eq!(map(&cluster, 8), before, "after machine {at}");
+        }
+        cluster.sound();
+        let moved = |event: &&Event| matches!(event, Event::Moving { .. });
+        let moves: Vec<&Event> =
+            cluster.nodes.iter().flat_map(|node| &node.events).filter(moved).collect();
+        assert!(moves.is_empty(), "{moves:?}");
+    }
+    // What differs is told of once for each, and that an address is nowhere of none.
+    let nowhere = |event: &&Event| matches!(event, Event::Owner { to: None, .. });
+    assert_eq!(cluster.nodes.iter().flat_map(|node| &node.events).filter(nowhere).count(), 0);
+}
+
+#[test]
+fn all_parts_of_a_group_that_is_split_stay_and_are_asked_for_by_nobody() {
+    let group = grouped(&[&[1, 2, 3, 4, 5, 6]]);
+    let parts = grouped(&[&[1, 2], &[3, 4], &[5, 6]]);
+    let mut cluster = cluster(4, &group);
+    cluster.never_away = addresses(6);
+    let before = map(&cluster, 6);
+    for at in 0..4 {
+        reload(&mut cluster, at, &parts);
+        if at < 3 {
+            assert_eq!(map(&cluster, 6), before);
+        }
+    }
+    assert_eq!(map(&cluster, 6), before);
+    cluster.pass(ROUND * 2);
+    cluster.sound();
+    assert_eq!(cluster.counts().iter().filter(|count| **count == 2).count(), 3);
+    let asked = |node: &support::Node| node.afters.iter().any(|(_, one)| *one == After::Nobody);
+    assert!(!cluster.nodes.iter().any(asked));
+}
+
+#[test]
+fn a_form_that_nobody_lists_any_more_is_forgotten() {
+    let mut cluster = cluster(3, &grouped(&[&[1], &[2], &[3]]));
+    let new = grouped(&[&[1, 2], &[4]]);
+    for at in 0..3 {
+        reload(&mut cluster, at, &new);
+    }
+    cluster.pass(ROUND * 2);
+    for at in 0..3 {
+        let heads: Vec<IpAddr> =
+            cluster.status(at).sets.iter().map(|set| set.addresses[0]).collect();
+        assert_eq!(heads, [ip(1), ip(4)]);
+    }
+    cluster.sound();
+}
+
+#[test]
+fn what_its_holder_lists_otherwise_goes_to_another_when_the_holder_goes() {
+    let singles = grouped(&[&[1], &[2]]);
+    let mut cluster = cluster(2, &singles);
+    let at = cluster.holders(ip(1))[0];
+    reload(&mut cluster, at, &grouped(&[&[1, 2]]));
+    let now = cluster.now;
+    cluster.never_away = addresses(2);
+    cluster.nodes[at].vip.leave(now, None);
+    cluster.run();
+    assert_eq!(map(&cluster, 2), [[1 - at], [1 - at]]);
+    cluster.sound();
+}
+
+#[test]
+fn what_its_holder_does_not_list_in_any_form_goes_to_those_that_do() {
+    let mut cluster = cluster(2, &grouped(&[&[1], &[2]]));
+    let at = cluster.holders(ip(1))[0];
+    cluster.never_away = addresses(2);
+    reload(&mut cluster, at, &grouped(&[&[2]]));
+    assert_eq!(cluster.holders(ip(1)), [1 - at]);
+}
+
+#[test]
+fn an_address_that_a_stranger_has_is_asked_for_by_each_machine_and_each_time() {
+    let mut cluster = Cluster::new(3, &grouped(&[&[1]]));
+    for node in &mut cluster.nodes {
+        node.refuses.insert(ip(1));
+    }
+    cluster.together();
+    cluster.pass(Duration::from_secs(40));
+    let later = cluster.add(grouped(&[&[1]]));
+    cluster.together();
+    cluster.nodes.iter_mut().for_each(|node| node.refuses.clear());
+    cluster.pass(Duration::from_secs(40));
+    let afters: Vec<After> =
+        cluster.nodes.iter().flat_map(|node| &node.afters).map(|(_, after)| *after).collect();
+    assert_eq!(afters, [After::Nobody], "who could add it in the end had asked for it");
+    // Now it is known to all that somebody had it, also to one that came later.
+    let at = cluster.holders(ip(1))[0];
+    forget(&mut cluster);
+    cluster.kill(at);
+    cluster.pass(Duration::from_secs(1));
+    let afters: Vec<After> =
+        cluster.nodes.iter().flat_map(|node| &node.afters).map(|(_, after)| *after).collect();
+    assert!(matches!(afters[..], [After::Lost { .. }]), "{afters:?}");
+    assert!(later < cluster.nodes.len());
+}
+
+#[test]
+fn reason_and_time_of_what_stays_outlast_a_view() {
+    let mut cluster = cluster(3, &grouped(&[&[1], &[2], &[3]]));
+    let from = cluster.holders(ip(1))[0];
+    let to = (from + 1) % 3;
+    let name = format!("m{}", to + 1);
+    cluster.nodes[from].vip.order(&name, vip::Order::Take(ip(1))).unwrap();
+    cluster.run();
+    assert_eq!(cluster.holders(ip(1)), [to]);
+    cluster.pass(Duration::from_millis(1_500));
+    let other = (from + 2) % 3;
+    let apart = [vec![from, to], vec![other]];
+    cluster.split(&apart);
+    let why = |cluster: &Cluster| {
+        let sets = cluster.status(from).sets;
+        let set = sets.iter().find(|set| set.addresses[0] == ip(1)).unwrap();
+        (set.why, set.since >= Duration::from_millis(1_500))
+    };
+    assert_eq!(why(&cluster), (Reason::Operator, true));
+    cluster.kill(to);
+    assert_eq!(why(&cluster), (Reason::Lost, false));
+}
