@@ -105,6 +105,7 @@ pub(crate) fn contradictions(table: &mut Table) {
     for (at, row) in table.rows.iter_mut().enumerate() {
         row.blocked_by = None;
         row.contested = false;
+        row.awaited = false;
         row.may.iter_mut().for_each(|may| may.otherwise = false);
         row.taken.clear();
         by_address.extend(row.set.addresses().iter().map(|ip| (*ip, at)));
@@ -167,6 +168,11 @@ pub(crate) fn contradictions(table: &mut Table) {
             }
         }
         table.rows[wins].known |= table.rows[loses].known;
+        if stays_until_up(&table.rows[wins], &table.rows[loses]) {
+            table.rows[wins].awaited = true;
+            table.rows[loses].contested = true;
+            continue;
+        }
         inherit(table, loses, wins);
         let loser = &mut table.rows[loses];
         loser.blocked_by = Some(winner);
@@ -174,6 +180,13 @@ pub(crate) fn contradictions(table: &mut Table) {
         loser.moving = None;
         loser.reason = Reason::Contradiction;
     }
+}
+
+/// Whether the old form stays at its holder until the new one is up at another: make before break.
+fn stays_until_up(new: &Row, old: &Row) -> bool {
+    let (Some(to), Some(from)) = (new.owner, old.owner) else { return false };
+    let still = old.moving.is_none() && new.moving.is_none() && !(new.quorum || old.quorum);
+    still && to != from && new.up_at != Some(to) && old.may[from].otherwise && old.listings() == 0
 }
 
 /// A set that makes way itself keeps another from nobody, but under quorum that one waits until all have let go of it.

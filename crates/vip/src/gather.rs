@@ -293,8 +293,6 @@ impl Vip {
         self.mature_together();
         self.make_table(now);
         self.announce_winners();
-        let first = self.table.rows.iter().filter(|row| self.is_first_here(row));
-        self.acquired.extend(first.map(|row| row.set.key()).collect::<Vec<_>>());
         self.settle(now);
         self.balance_at = Some(now + self.settings.balance_every);
         let machines =
@@ -428,6 +426,7 @@ impl Vip {
                 }
                 None => {
                     row.owner = Some(*at);
+                    row.up_at = Some(*at);
                     row.reason = Reason::Held;
                 }
             }

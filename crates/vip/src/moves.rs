@@ -42,6 +42,18 @@ impl Vip {
         }
         self.table.forget();
         self.release_absent();
+        self.tell_of_first();
+    }
+
+    /// What is up here and was not told of, because others want to know now.
+    pub(crate) fn tell_of_first(&mut self) {
+        let first = self.table.rows.iter().filter(|row| self.is_first_here(row));
+        let first: Vec<SetKey> = first.map(|row| row.set.key()).collect();
+        for key in first {
+            if !self.acquired.contains(&key) {
+                self.acquired.push(key);
+            }
+        }
     }
 
     /// Machines that list an address differently are told of once, and again only when they had agreed meanwhile.
@@ -135,9 +147,12 @@ impl Vip {
 
     /// The new owner has it.
     pub(crate) fn acquired_by(&mut self, now: Instant, at: usize, keys: &[SetKey]) {
+        let mut awaited = false;
         for key in keys {
             let Some(row) = self.table.row_mut(*key) else { continue };
             row.known = true;
+            row.up_at = Some(at);
+            awaited |= row.awaited;
             let Some(moving) = &mut row.moving else { continue };
             if moving.to != at || moving.acquired || moving.break_first {
                 continue;
@@ -156,6 +171,9 @@ impl Vip {
             if moving.from.is_empty() {
                 row.moving = None;
             }
+        }
+        if awaited {
+            self.settle(now);
         }
     }
 

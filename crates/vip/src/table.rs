@@ -129,6 +129,10 @@ pub(crate) struct Row {
     pub(crate) blocked_by: Option<SetKey>,
     /// Members list some of its addresses in another form: it stays where it is until they agree.
     pub(crate) contested: bool,
+    /// Who has said last that it is up there.
+    pub(crate) up_at: Option<usize>,
+    /// A form of it that nobody lists any more stays at another member until it is up.
+    pub(crate) awaited: bool,
 }
 
 impl Row {
@@ -151,6 +155,8 @@ impl Row {
             taken: BTreeSet::new(),
             blocked_by: None,
             contested: false,
+            up_at: None,
+            awaited: false,
         }
     }
 

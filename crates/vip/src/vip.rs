@@ -416,12 +416,12 @@ impl Vip {
     }
 
     /// Whether this machine is the first that has it, which the others do not know yet: from now on whoever takes it over need not
-    /// ask whether a stranger has it.
+    /// ask whether a stranger has it. Or whether others wait for it.
     pub(crate) fn is_first_here(&self, row: &Row) -> bool {
         let local = self.locals.get(&row.set.key());
         self.phase == Phase::Run
             && row.owner == Some(self.me)
-            && !row.known
+            && (!row.known || row.awaited && row.up_at != Some(self.me))
             && local.is_some_and(|local| local.hold == Hold::Up)
     }
 

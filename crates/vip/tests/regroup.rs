@@ -187,3 +187,51 @@ fn reason_and_time_of_what_stays_outlast_a_view() {
     cluster.kill(to);
     assert_eq!(why(&cluster), (Reason::Lost, false));
 }
+
+#[test]
+fn what_comes_together_from_two_machines_is_added_before_the_other_lets_go() {
+    let singles = grouped(&[&[1], &[2], &[3], &[4]]);
+    let pairs = grouped(&[&[1, 2], &[3, 4]]);
+    for machines in [2, 3] {
+        let mut cluster = cluster(machines, &singles);
+        assert_ne!(cluster.holders(ip(1)), cluster.holders(ip(2)));
+        cluster.never_away = addresses(4);
+        for at in 0..machines {
+            reload(&mut cluster, at, &pairs);
+        }
+        assert_eq!(cluster.holders(ip(1)), cluster.holders(ip(2)));
+        assert_eq!(cluster.holders(ip(3)), cluster.holders(ip(4)));
+        cluster.sound();
+        cluster.pass(ROUND * 2);
+        for at in 0..machines {
+            reload(&mut cluster, at, &singles);
+        }
+        cluster.pass(ROUND * 2);
+        cluster.sound();
+    }
+}
+
+#[test]
+fn a_machine_may_die_at_every_moment_of_a_regrouping() {
+    let (singles, pairs) = (grouped(&[&[1], &[2], &[3], &[4]]), grouped(&[&[1, 2], &[3, 4]]));
+    for victim in 0..3 {
+        for steps in 0..24 {
+            let mut cluster = cluster(3, &singles);
+            let now = cluster.now;
+            for node in &mut cluster.nodes {
+                for one in &pairs.sets {
+                    node.vip.handle_able(now, one.set.key(), true, false);
+                }
+                node.vip.reload(now, pairs.clone());
+                node.settings = pairs.clone();
+            }
+            for _ in 0..steps {
+                cluster.step();
+            }
+            cluster.kill(victim);
+            cluster.run();
+            cluster.pass(Duration::from_secs(30));
+            cluster.sound();
+        }
+    }
+}
