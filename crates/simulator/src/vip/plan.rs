@@ -230,10 +230,19 @@ impl Plan {
         }
         if dice.below(5) == 0 {
             let mut list = self.lists[0].clone();
-            match dice.below(3) {
+            match dice.below(6) {
                 0 if list.len() > 1 => _ = list.pop(),
                 1 => list.push(vec![50]),
                 // The same addresses, cut otherwise.
+                2 if list.len() > 1 => {
+                    let last = list.pop().unwrap_or_default();
+                    list[0].extend(last);
+                }
+                3 if list[0].len() > 1 => {
+                    let rest = list[0].split_off(1);
+                    list.push(rest);
+                }
+                4 => list.reverse(),
                 _ => list[0].push(60),
             }
             self.lists.push(list);
