@@ -21,22 +21,42 @@ impl Place {
     }
 
     /// The file's name with the place, and below it the line with `length` characters marked (at least one, at most to the line's
-    /// end), each line with its end. A line of more than `most` characters is not shown, nor that of a whole text.
+    /// end), each line with its end. Of a line of more than `most` characters only those around the place are shown, and of a whole
+    /// text none.
     pub fn shown(self, file: &str, text: &str, length: usize, most: usize) -> String {
         let Self { line, column } = self;
+        let Some(above) = line.checked_sub(1) else { return format!(" --> {file}\n") };
         let margin = " ".repeat(digits(line));
-        let arrow = format!("{margin}--> {file}:{line}:{column}\n");
-        let shown = line.checked_sub(1).map(|n| text.split('\n').nth(n).unwrap_or_default());
-        let shown = shown.map(|shown| shown.trim_end_matches('\r'));
-        let Some(shown) = shown.filter(|shown| shown.chars().count() <= most) else {
-            return format!(" --> {file}:{line}:{column}\n");
-        };
-        let before = shown.chars().take(column.saturating_sub(1));
+        let whole = text.split('\n').nth(above).unwrap_or_default().trim_end_matches('\r');
+        let (shown, at) = window(whole, column.saturating_sub(1), most);
+        let before = shown.chars().take(at);
         let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let rest = shown.chars().count().saturating_sub(column.saturating_sub(1));
+        let rest = shown.chars().count().saturating_sub(at);
         let carets = "^".repeat(length.clamp(1, rest.max(1)));
-        format!("{arrow}{margin} |\n{line} | {shown}\n{margin} | {indent}{carets}\n")
+        format!(
+            "{margin}--> {file}:{line}:{column}\n{margin} |\n{line} | {shown}\n{margin} | {indent}{carets}\n"
+        )
     }
+}
+
+/// The `most` characters of a line around the one at `at`, with `…` where something is left out, and where in them it stands.
+fn window(line: &str, at: usize, most: usize) -> (String, usize) {
+    let count = line.chars().count();
+    if count <= most {
+        return (line.into(), at);
+    }
+    // What stands before it says where it is; what it is stands behind.
+    let start = at.saturating_sub(most / 3).min(count - most);
+    let mut shown = String::new();
+    if start > 0 {
+        shown.push('…');
+    }
+    let at = at - start + shown.chars().count();
+    shown.extend(line.chars().skip(start).take(most));
+    if start + most < count {
+        shown.push('…');
+    }
+    (shown, at)
 }
 
 fn digits(line: usize) -> usize {
@@ -45,6 +65,8 @@ fn digits(line: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -63,13 +85,26 @@ mod tests {
         let place = Place { line: 2, column: 4 };
         assert_eq!(place.shown("f", text, 2, 9), " --> f:2:4\n  |\n2 | \tb cd\n  | \t  ^^\n");
         assert_eq!(place.shown("f", text, 9, 9), place.shown("f", text, 2, 9));
-        assert_eq!(place.shown("f", text, 2, 4), " --> f:2:4\n");
-        assert_eq!(Place::default().shown("f", text, 2, 9), " --> f:0:0\n");
+        assert_eq!(Place::default().shown("f", text, 2, 9), " --> f\n");
         let end = Place::of(text, text.len());
         assert_eq!(end.shown("f", text, 0, 9), " --> f:3:1\n  |\n3 | \n  | ^\n");
         let tenth = Place { line: 10, column: 1 };
         assert!(
             tenth.shown("f", &"x\n".repeat(10), 1, 9).starts_with("  --> f:10:1\n   |\n10 | x")
         );
+    }
+
+    #[test]
+    fn of_a_long_line_only_what_stands_around_the_place_is_shown() {
+        let text = "abcdefghijklmnopqrstuvwxyz";
+        let shown = |column| {
+            let place = Place { line: 1, column };
+            let shown = place.shown("f", text, 2, 9);
+            shown.lines().skip(2).map(String::from).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(13), ["1 | …jklmnopqr…", "  |     ^^"]);
+        assert_eq!(shown(1), ["1 | abcdefghi…", "  | ^^"]);
+        assert_eq!(shown(26), ["1 | …rstuvwxyz", "  |          ^"]);
+        assert_eq!(shown(27), ["1 | …rstuvwxyz", "  |           ^"]);
     }
 }

@@ -126,24 +126,34 @@ where
     T: FromStr,
     T::Err: fmt::Display,
 {
-    struct Text<T>(core::marker::PhantomData<T>);
+    parsed_as(deserializer, "text in quotes")
+}
+
+/// The same, where it can be said what the text has to be.
+fn parsed_as<'de, D, T>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    struct Text<T>(&'static str, core::marker::PhantomData<T>);
     impl<T: FromStr<Err: fmt::Display>> serde::de::Visitor<'_> for Text<T> {
         type Value = T;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("text in quotes")
+            f.write_str(self.0)
         }
         fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
             text.parse().map_err(E::custom)
         }
     }
-    deserializer.deserialize_str(Text(core::marker::PhantomData))
+    deserializer.deserialize_str(Text(expected, core::marker::PhantomData))
 }
 
 macro_rules! textual {
-    ($name:ident) => {
+    ($name:ident, $expected:literal) => {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                parsed(deserializer).map_err(D::Error::custom)
+                parsed_as(deserializer, $expected).map_err(D::Error::custom)
             }
         }
         impl serde::Serialize for $name {
@@ -153,8 +163,8 @@ macro_rules! textual {
         }
     };
 }
-textual!(Span);
-textual!(Size);
+textual!(Span, "text in quotes with a unit: \"250ms\"");
+textual!(Size, "text in quotes with a unit: \"64KiB\"");
 
 #[cfg(test)]
 mod tests {

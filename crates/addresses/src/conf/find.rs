@@ -61,7 +61,9 @@ pub struct Control {
     pub file: PathBuf,
     /// The control socket that it names.
     pub socket: Option<PathBuf>,
-    /// Whether addresses of IPv6 are among those that can be read.
+    /// Whether it lists any addresses that can be read.
+    pub lists: bool,
+    /// Whether addresses of IPv6 are among them.
     pub six: bool,
     /// Without a socket, the mistakes of form as people read them: it may stand where nothing could be read.
     pub unread: String,
@@ -100,12 +102,13 @@ fn control_from(
 fn asked(file: &Path, text: &str) -> Result<Control, Vec<Mistake>> {
     let draft = draft(text)?;
     let socket = meaning::control(&draft).map_err(|mistake| vec![mistake])?;
+    let lists = !draft.sets.is_empty();
     let six = draft.sets.iter().flat_map(|(set, _)| set).any(|(text, _)| text.ip.is_ipv6());
     let unread = match socket {
         Some(_) => String::new(),
         None => rendered(file, text, &mistake::in_order(draft.mistakes)),
     };
-    Ok(Control { file: file.to_owned(), socket, six, unread })
+    Ok(Control { file: file.to_owned(), socket, lists, six, unread })
 }
 
 fn read_from(
@@ -143,11 +146,13 @@ fn first(
     Err(FileError::Nowhere(places))
 }
 
-/// A file's text, of which no more is read than can be used. Comments in old encodings do no harm.
+/// A file's text, of which no more is read than can be used. Comments in old encodings do no harm, nor does the mark that some
+/// editors begin a file of UTF-8 with.
 fn text_of(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(TEXT_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    Ok(String::from_utf8_lossy(text).into_owned())
 }
 
 /// Asks the system's resolver for all addresses of `name`.
@@ -183,6 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_may_begin_with_a_mark_and_its_words_are_utf_8() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("w.conf");
+        let of = |text: &[u8]| {
+            std::fs::write(&file, text).unwrap();
+            read_from(Some(&file), &[], Path::new(""), "m")
+        };
+        let found = of(b"\xef\xbb\xbfGroup = a\n").unwrap();
+        assert_eq!(found.parsed.config.group.as_bytes(), b"a");
+        let error = of(b"Group = caf\xe9\nMature = 1s\n").unwrap_err().to_string();
+        assert!(error.contains("w.conf:1:9") && error.contains("is no UTF-8"), "{error}");
+        assert_eq!(error.matches("error: ").count(), 1, "{error}");
+    }
+
+    #[test]
     fn without_a_name_the_usual_places_are_looked_at_in_their_order() {
         let folder = tempfile::tempdir().unwrap();
         let places = ["etc", "here"].map(|name| folder.path().join(name));
@@ -213,10 +233,12 @@ mod tests {
         {
             let found = of(&text).unwrap();
             assert_eq!(found.socket, Some("/run/a".into()), "{text}");
-            assert!(found.file == file && found.six && found.unread.is_empty(), "{found:?}");
+            assert!(found.file == file && found.unread.is_empty(), "{found:?}");
+            assert!(found.lists && found.six, "{found:?}");
         }
         let found = of("Control = \"\"\n").unwrap();
         assert!(found.socket.is_none() && !found.six && found.unread.is_empty(), "{found:?}");
+        assert!(!found.lists);
         // It may stand where nothing could be read.
         let found = of("Group = 'wack1\nControl = /run/a\n").unwrap();
         assert!(found.socket.is_none() && found.unread.contains("w.conf:1:9"), "{found:?}");

@@ -10,7 +10,7 @@ use super::lexer::Token;
 pub const MISTAKES_MAX: usize = 32;
 /// Longest piece of the file that a mistake shows, in characters.
 const SHOWN_MAX: usize = 40;
-/// Longest line that is shown with a mistake, in characters.
+/// Most of a line that is shown with a mistake, in characters.
 const LINE_MAX: usize = 200;
 
 /// One mistake.

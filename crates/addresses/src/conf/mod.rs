@@ -76,7 +76,7 @@ fn draft(text: &str) -> Result<parser::Draft<'_>, Vec<Mistake>> {
             place: Place::default(),
             token: String::new(),
             message: format!("the file has more than {TEXT_MAX} bytes"),
-            remedy: "name the configuration file".into(),
+            remedy: "this is hardly a configuration: name the right file with -c".into(),
         }]);
     }
     let (tokens, mut misread) = lexer::tokens(text);

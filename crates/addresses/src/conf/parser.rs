@@ -235,6 +235,11 @@ impl<'a> Parser<'a, '_> {
                 format!("write it between quotes: {:?}", token.text),
             );
         }
+        // It stands for what could not be read.
+        if token.text.contains(char::REPLACEMENT_CHARACTER) {
+            let message = format!("what is written for {} is no UTF-8", name.text);
+            return self.lost(&token, message, "save the file as UTF-8");
+        }
         Ok(self.take())
     }
 
@@ -493,8 +498,12 @@ impl<'a> Parser<'a, '_> {
             if word.is("ping") {
                 self.take();
                 ping = true;
-            } else if word.is("throttle") && !cache {
+            } else if word.is("throttle") {
                 self.take();
+                if cache {
+                    let remedy = "leave it out, and the number behind it";
+                    self.wrong(&word, "arp-cache takes no throttle", remedy);
+                }
                 throttle = self.throttle()?;
             } else {
                 break;

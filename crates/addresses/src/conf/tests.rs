@@ -310,7 +310,7 @@ Group = all
             "line 5, column 48: \"0\": this is no number of moves in a round; write 1 to 4096, or all",
             "line 6, column 1: \"Balance\": nothing stands between the braces; write Interval = 4s, AcquisitionsPerRound = all, or leave Balance out",
             "line 8, column 3: \"eth0:10.0.0.256/32\": this is no address; write eth0:10.0.0.1/32, with numbers from 0 to 255, or eth0:[fd00::1]/128",
-            "line 9, column 3: \"eth0:10.0.0.1/33\": the number behind the slash is no length of a prefix; write a number from 0 to 32 behind the slash",
+            "line 9, column 3: \"eth0:10.0.0.1/33\": the number behind the slash is no length of a prefix; write a number from 1 to 32 behind the slash",
             "line 10, column 22: \"eth0:10.0.0.2\": the length of the prefix is missing; write eth0:10.0.0.2/32, or the length of its network",
             "line 11, column 3: \"eth0:10.0.0.1/32\": 10.0.0.1 stands in another set as well; leave one of the two out",
             "line 12, column 3: \"{\": this set has no address; write at least one, or leave the set out",
@@ -356,6 +356,10 @@ fn braces_out_of_step_are_told_where_they_show() {
         (
             "RunDynamic mine:up on  top",
             "line 1, column 20: \"on\": an event is expected behind the function of RunDynamic; write on up, on down, post up or post down",
+        ),
+        (
+            "Notify { arp-cache throttle 5 ping }",
+            "line 1, column 20: \"throttle\": arp-cache takes no throttle; leave it out, and the number behind it",
         ),
         (
             "Prefer all",

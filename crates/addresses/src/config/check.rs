@@ -249,7 +249,8 @@ impl Found {
         let fits = (1..=NAME_MAX).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_graphic());
         if !fits {
-            let remedy = format!("write 1 to {NAME_MAX} printable characters without a space");
+            let remedy =
+                format!("write 1 to {NAME_MAX} printable ASCII characters without a space");
             self.wrong(key, format!("{name:?} is no name"), remedy);
         }
         fits
@@ -262,7 +263,7 @@ impl Found {
         left_out: &LeftOut,
     ) -> Vec<IpAddr> {
         let wanted = section.prefer.iter().enumerate();
-        let wanted = wanted.map(|(n, ip)| (*ip, format!("prefer[{n}]"))).collect();
+        let wanted = wanted.map(|(n, item)| (item.0, format!("prefer[{n}]"))).collect();
         judge::prefer(wanted, sets, left_out, &mut |place, message, remedy| {
             self.wrong(place, message, remedy)
         })
@@ -347,6 +348,10 @@ impl Found {
         }
         let mut members = Vec::new();
         for (name, weight) in &written.members {
+            if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                let remedy = "write that of cluster.name on that machine";
+                self.wrong(key, format!("no machine is called {name:?}"), remedy);
+            }
             let weight = self.number(&format!("{key}.{name}"), Some(*weight), 0, 0..=1000);
             members.push((name.clone(), weight));
         }

@@ -32,7 +32,7 @@ pub use section::{
     AddressesSection, BalanceSection, GuardianSection, HealthSection, HookSection, QuorumSection,
     SetSection,
 };
-pub use values::{AddressItem, ListItem, NotifyItem, StatusItem, ValueError};
+pub use values::{AddressItem, ListItem, NotifyItem, PreferItem, StatusItem, ValueError};
 pub(crate) use values::{AddressText, PER_ROUND_MAX};
 
 /// The group that the machines meet in when nothing else is said.

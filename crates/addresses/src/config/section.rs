@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use base::units::Span;
 use serde::Deserialize;
 
-use super::values::{AddressItem, ListItem, NotifyItem, StatusItem};
+use super::values::{AddressItem, ListItem, NotifyItem, PreferItem, StatusItem};
 use super::{PerRound, WhenAllUnhealthy};
 
 /// Addresses that are always held by exactly one living machine of those that name the same group.
@@ -91,7 +91,7 @@ pub struct AddressesSection {
     /// Name an entry on one machine only. It costs its clients two moves for each death of that machine instead of one.
     ///
     /// Each must be the first address of an entry. Default: none, and no machine is better than another.
-    pub prefer: Vec<std::net::IpAddr>,
+    pub prefer: Vec<PreferItem>,
 
     /// How long this machine must have been there without an end before it gets what it prefers.
     ///
@@ -215,7 +215,7 @@ pub struct AddressesSection {
 pub struct SetSection {
     /// What people call it.
     ///
-    /// 1 to 64 printable characters without a space, no address, no two alike. Default: its first address.
+    /// 1 to 64 printable ASCII characters without a space, no address, no two alike. Default: its first address.
     pub name: Option<String>,
 
     /// Its addresses, as an entry of `list` has them. The first names the set towards other machines.
@@ -275,7 +275,7 @@ pub struct QuorumSection {
 pub struct HealthSection {
     /// What people call it.
     ///
-    /// 1 to 64 printable characters without a space, no two alike. Default `check1`, `check2`, ... by its place.
+    /// 1 to 64 printable ASCII characters without a space, no two alike. Default `check1`, `check2`, ... by its place.
     pub name: Option<String>,
 
     /// Whether a connection can be opened: `"127.0.0.1:5432"`, `"[::1]:25"`.

@@ -232,7 +232,7 @@ fn every_mistake_of_addresses_is_told_at_once() {
         [
             "addresses.list[5]: this table has no address; write address = \"10.0.0.10\"",
             "addresses.set[0].name: 10.0.0.7 is an address; write a word, or leave it out",
-            "addresses.set[1].name: \"a b\" is no name; write 1 to 64 printable characters without a space",
+            "addresses.set[1].name: \"a b\" is no name; write 1 to 64 printable ASCII characters without a space",
             "addresses.list[0]: 127.0.0.1 is a loopback address: each machine has it for itself; write an address that clients of a network can reach",
             "addresses.list[1][1]: 10.0.0.1 stands twice in this set; leave one of the two out",
             "addresses.list[2]: 10.0.0.1 stands in another set as well; leave one of the two out",
@@ -313,14 +313,15 @@ fn a_value_that_can_be_judged_alone_is_told_by_the_reader() {
         ("list = [\"10.0.0.256\"]", "\"10.0.0.256\" is no address; write four numbers"),
         (
             "list = [\"10.0.0.1/40\"]",
-            "\"40\" is no length of a prefix; write a number from 0 to 32",
+            "\"40\" is no length of a prefix; write a number from 1 to 32",
         ),
         ("list = [7]", "expected an address or a list of addresses"),
         ("list = [{ address = \"10.0.0.1\", sauce = true }]", "unknown field `sauce`"),
         ("[balance]\nper_round = 0", "0 is no number of sets; write 1 to 4096, or \"all\""),
         ("[balance]\nper_round = \"some\"", "\"some\" is no number of sets"),
         ("[[health]]\nstatus = [99]", "99 is no status; write a number from 100 to 599"),
-        ("notify = [\"all\"]", "\"all\" is no address"),
+        ("notify = [\"all\"]", "\"all\" is neither hosts nor \"neighbours\""),
+        ("prefer = [\"db\"]", "\"db\" is no address; write the first address of the entry"),
         ("mature = 5", "expected text in quotes"),
         ("when_all_unhealthy = \"panic\"", "unknown variant `panic`"),
     ] {
@@ -386,6 +387,12 @@ fn a_majority_must_be_possible_and_wanted() {
     assert_eq!(
         told(&with("web1 = 1, web2 = 1001")),
         ["addresses.quorum.members.web2: 1001 is not between 0 and 1000; write 0 to 1000"]
+    );
+    assert_eq!(
+        told(&with("web1 = 1, \"web 2\" = 1")),
+        [
+            "addresses.quorum.members: no machine is called \"web 2\"; write that of cluster.name on that machine"
+        ]
     );
     assert_eq!(
         told(&format!("{ONE}[quorum]\nmembers = {{ web1 = 1 }}")),

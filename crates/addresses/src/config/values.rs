@@ -23,11 +23,27 @@ pub enum ValueError {
         "{0:?} is no address; write four numbers from 0 to 255 with dots between them, or an IPv6 address, and the interface and a colon before it if need be"
     )]
     Address(String),
+    /// Neither hosts nor the word for those that are known.
+    #[error(
+        "{0:?} is neither hosts nor \"neighbours\"; write \"neighbours\", or hosts as in \"10.0.0.1\" and \"eth0:10.0.0.0/24\""
+    )]
+    Hosts(String),
+    /// Not the first address of an entry.
+    #[error("{0:?} is no address; write the first address of the entry, as in \"10.0.0.10\"")]
+    Head(String),
+    /// An address with something around it.
+    #[error("{text:?} is more than an address; write \"{ip}\"")]
+    Bare {
+        /// What stands there.
+        text: String,
+        /// The address in it.
+        ip: IpAddr,
+    },
     /// Not an interface.
     #[error("{0:?} is no interface; write its name of 1 to 15 characters, such as eth0")]
     Interface(String),
     /// Not a length of a prefix.
-    #[error("{text:?} is no length of a prefix; write a number from 0 to {max} behind the slash")]
+    #[error("{text:?} is no length of a prefix; write a number from 1 to {max} behind the slash")]
     Length {
         /// What stands there.
         text: String,
@@ -204,6 +220,30 @@ impl<'de> Deserialize<'de> for ListItem {
     }
 }
 
+/// An entry of `prefer`: an address and nothing around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreferItem(pub(super) IpAddr);
+
+impl FromStr for PreferItem {
+    type Err = ValueError;
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if let Ok(ip) = text.parse() {
+            return Ok(Self(ip));
+        }
+        let text = text.to_owned();
+        Err(match text.parse::<AddressText>() {
+            Ok(AddressText { ip, .. }) => ValueError::Bare { text, ip },
+            Err(_) => ValueError::Head(text),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for PreferItem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        base::units::parsed(deserializer)
+    }
+}
+
 /// Whom an entry of `notify` is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HostsText {
@@ -214,7 +254,13 @@ pub(super) enum HostsText {
 impl FromStr for HostsText {
     type Err = ValueError;
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        if text == "neighbours" { Ok(Self::Neighbours) } else { text.parse().map(Self::Hosts) }
+        if text == "neighbours" {
+            return Ok(Self::Neighbours);
+        }
+        text.parse::<AddressText>().map(Self::Hosts).map_err(|error| match error {
+            ValueError::Address(text) => ValueError::Hosts(text),
+            other => other,
+        })
     }
 }
 
@@ -368,7 +414,24 @@ mod tests {
         }
         assert_eq!(
             read("eth0:10.0.0.1/40").unwrap_err().to_string(),
-            "\"40\" is no length of a prefix; write a number from 0 to 32 behind the slash"
+            "\"40\" is no length of a prefix; write a number from 1 to 32 behind the slash"
         );
+    }
+
+    #[test]
+    fn what_stands_in_a_list_of_bare_addresses_is_told_what_to_write() {
+        let told = |text: &str| text.parse::<PreferItem>().unwrap_err().to_string();
+        let bare = "10.0.0.1".parse::<PreferItem>();
+        assert_eq!(bare, Ok(PreferItem("10.0.0.1".parse().unwrap())));
+        assert_eq!(
+            told("db"),
+            "\"db\" is no address; write the first address of the entry, as in \"10.0.0.10\""
+        );
+        assert_eq!(
+            told("eth0:10.0.0.1/32"),
+            "\"eth0:10.0.0.1/32\" is more than an address; write \"10.0.0.1\""
+        );
+        let hosts = "neighbors".parse::<HostsText>().unwrap_err().to_string();
+        assert!(hosts.contains("; write \"neighbours\", "), "{hosts}");
     }
 }

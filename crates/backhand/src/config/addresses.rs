@@ -129,6 +129,29 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_cannot_be_read_hides_no_mistake_of_those_beside_it() {
+        let text = "[bus]
+[addresses]
+list = [\"10.0.0.300\", \"10.0.0.10\", \"127.0.0.1\", [\"10.0.0.11\", \"x\", \"10.0.0.10\"]]
+notify = [\"neighbors\", { hosts = \"10.0.0.0/24\", throttle = 0 }]
+prefer = [\"eth0:10.0.0.10\"]
+";
+        let mistakes = Config::read("b.toml", text).unwrap_err().to_string();
+        for place in ["3:9", "3:36", "3:63", "3:68", "4:11", "4:60", "5:11"] {
+            assert!(mistakes.contains(&format!("b.toml:{place}\n")), "{place}: {mistakes}");
+        }
+        assert_eq!(mistakes.matches("error: ").count(), 7, "{mistakes}");
+    }
+
+    #[test]
+    fn a_section_in_two_pairs_of_brackets_is_told_to_take_one() {
+        let text = "[bus]\n[[addresses]]\nlist = [\"10.0.0.10\"]\n";
+        let mistakes = Config::read("b.toml", text).unwrap_err().to_string();
+        assert!(mistakes.contains("write [addresses] in one pair of brackets"), "{mistakes}");
+        assert_eq!(mistakes.matches("error: ").count(), 1, "{mistakes}");
+    }
+
+    #[test]
     fn mistakes_of_form_and_of_meaning_are_told_together_each_at_its_place() {
         let text = "[bus]
 [addresses]

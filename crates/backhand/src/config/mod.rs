@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use balancer::BindError;
-use base::Problem;
+use base::{Place, Problem};
 use serde::Deserialize;
 
 use crate::logging::Log;
@@ -83,10 +83,10 @@ impl Config {
             });
         };
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(&path).map_err(|error| {
+        let bytes = std::fs::read(&path).map_err(|error| {
             Mistakes(format!("error: {name}: {error}\n  help: name a file that can be read with --config, or leave it out for the defaults\n"))
         })?;
-        Self::read(&name, &text)
+        Self::read(&name, &utf8(&name, bytes)?)
     }
 
     /// Reads the text of a file called `name`.
@@ -172,6 +172,42 @@ impl Config {
     }
 }
 
+/// The text of a file called `name`.
+fn utf8(name: &str, bytes: Vec<u8>) -> Result<String, Mistakes> {
+    String::from_utf8(bytes).map_err(|error| {
+        let end = error.utf8_error().valid_up_to();
+        let (before, rest) = error.as_bytes().split_at(end);
+        let Place { line, column } = Place::of(&String::from_utf8_lossy(before), end);
+        let byte = rest.first().copied().unwrap_or_default();
+        Mistakes(format!("error: {name}:{line}:{column}: byte 0x{byte:02x} is no UTF-8, in which TOML is written\n  help: save the file as UTF-8\n"))
+    })
+}
+
 fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
     result.map_err(|found| problems.extend(found)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_another_encoding_is_told_where_that_shows() {
+        assert_eq!(utf8("b.toml", b"[http]".to_vec()).unwrap(), "[http]");
+        let mistakes = utf8("b.toml", b"[http]\n# caf\xe9\n".to_vec()).unwrap_err().to_string();
+        assert_eq!(
+            mistakes,
+            "error: b.toml:2:6: byte 0xe9 is no UTF-8, in which TOML is written\n  help: save the file as UTF-8\n"
+        );
+    }
+
+    #[test]
+    fn of_a_line_that_nobody_could_read_only_a_part_is_shown() {
+        let list: Vec<String> =
+            (0..5000).map(|n| format!("\"10.1.{}.{}\"", n / 250, n % 250 + 1)).collect();
+        let text = format!("[bus]\n[addresses]\nlist = [{}]\n", list.join(","));
+        let mistakes = Config::read("b.toml", &text).unwrap_err().to_string();
+        assert!(mistakes.contains("more than 4096 addresses"), "{mistakes}");
+        assert!(mistakes.len() < 1000, "{} bytes", mistakes.len());
+    }
 }

@@ -6,6 +6,9 @@ use std::ops::Range;
 use base::{Place, Problem};
 use toml::de::{DeTable, DeValue};
 
+/// Most of a line that is shown with a mistake, in characters.
+const LINE_MAX: usize = 120;
+
 /// The bytes of the value that `key` (`announce.targets[1].ttl`) names, or of the nearest table above it that is there.
 pub(super) fn find(text: &str, key: &str) -> Option<Range<usize>> {
     look(text, key).0
@@ -57,7 +60,7 @@ pub(super) fn render(file: &str, text: &str, problem: &Problem) -> String {
             let place = Place::of(text, at.start);
             let marked =
                 text.get(at).map_or(1, |s| s.lines().next().unwrap_or_default().chars().count());
-            format!("error: {key}: {message}\n{}", place.shown(file, text, marked, usize::MAX))
+            format!("error: {key}: {message}\n{}", place.shown(file, text, marked, LINE_MAX))
         }
     };
     if !remedy.is_empty() {

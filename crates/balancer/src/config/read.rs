@@ -38,7 +38,8 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Problem>> {
 pub fn read_on<T: DeserializeOwned>(text: &str) -> (Option<T>, Vec<Problem>) {
     if text.len() > TEXT_MAX {
         let message = format!("the file has {} bytes, more than {TEXT_MAX}", text.len());
-        return (None, vec![Problem::new(FILE, message, "name the configuration file")]);
+        let remedy = "this is hardly a configuration: name the right file with --config";
+        return (None, vec![Problem::new(FILE, message, remedy)]);
     }
     let (whole, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -54,7 +55,7 @@ pub fn read_on<T: DeserializeOwned>(text: &str) -> (Option<T>, Vec<Problem>) {
         let at = error.span().unwrap_or(0..0);
         // Named as in the whole file: what was taken out of a list before must not move the numbers of the rest.
         let key = path(whole.get_ref(), &at, "");
-        problems.push(of_value(&error, key.as_deref(), at.clone()));
+        problems.push(of_value(text, &error, key.as_deref(), at.clone()));
         if problems.len() >= MISTAKES_MAX {
             let mut problems = in_order(problems);
             let message = format!("reading ends here, after {MISTAKES_MAX} mistakes");
@@ -80,9 +81,14 @@ fn of_form(error: &toml::de::Error) -> Problem {
 }
 
 /// A key or value that nothing wants.
-fn of_value(error: &toml::de::Error, key: Option<&str>, at: Range<usize>) -> Problem {
+fn of_value(text: &str, error: &toml::de::Error, key: Option<&str>, at: Range<usize>) -> Problem {
     let message = error.message().lines().next().unwrap_or_default();
     let key = key.unwrap_or(FILE);
+    if let Some(name) = doubled(text, message, &at) {
+        let remedy = format!("write [{name}] in one pair of brackets, once");
+        return Problem::new(key, "two pairs of brackets are one section of several", remedy)
+            .at(at);
+    }
     if let Some((unknown, known)) = unknown_field(message) {
         let remedy = match closest(unknown, &known) {
             Some(meant) => format!("did you mean {meant}?"),
@@ -92,6 +98,25 @@ fn of_value(error: &toml::de::Error, key: Option<&str>, at: Range<usize>) -> Pro
     }
     let (message, remedy) = remedied(message, key);
     Problem::new(key, message, remedy).at(at)
+}
+
+/// The name of a section that is written as one of several and is single: serde takes what stands in it for its first value.
+fn doubled<'a>(text: &'a str, message: &str, at: &Range<usize>) -> Option<&'a str> {
+    if !message.contains("invalid type: map, expected ") {
+        return None;
+    }
+    let name = text.get(at.clone())?.strip_prefix("[[")?.split(']').next()?;
+    Some(name.trim())
+}
+
+/// A whole number that its key cannot hold, in serde's words: ``invalid value: integer `70000`, expected u16``, and of more than 64
+/// bits ``invalid type: integer `1` as i128, expected i64``.
+fn unheld(message: &str) -> Option<&str> {
+    let (kind, rest) = message.split_once(": integer `")?;
+    let (number, rest) = rest.split_once('`')?;
+    let wide = [" as i128,", " as u128,"].iter().any(|wide| rest.starts_with(wide));
+    let (value, type_) = (kind.ends_with("invalid value"), kind.ends_with("invalid type"));
+    (value || type_ && wide).then_some(number)
 }
 
 /// The reader's words apart: what is wrong, and what to write instead.
@@ -106,6 +131,10 @@ fn remedied(message: &str, key: &str) -> (String, String) {
             format!("{word:?} is none of the words known here"),
             format!("write {}", list(&known)),
         );
+    }
+    if let Some(number) = unheld(message) {
+        let remedy = format!("see docs/configuration/{section}.md for its bounds");
+        return (format!("{number} is beyond what this can be"), remedy);
     }
     // serde's words for a wrong kind: `invalid type: integer `1`, expected text in quotes`.
     if let Some((_, rest)) = message.split_once("invalid type: ")

@@ -156,7 +156,13 @@ fn every_bad_value_of_a_list_is_named_by_its_number_and_the_rest_is_read_on() {
 fn every_value_of_a_wrong_kind_gets_a_remedy() {
     for (text, remedy) in [
         ("[http]\nworkers = \"2\"", "write a whole number"),
-        ("[http]\nhead_timeout = 5", "write text in quotes"),
+        ("[http]\nhead_timeout = 5", "write text in quotes with a unit: \"250ms\""),
+        (
+            "[http]\nworkers = 99999999999999999999999",
+            "see docs/configuration/http.md for its bounds",
+        ),
+        ("[[http]]\nworkers = 2", "write [http] in one pair of brackets"),
+        ("[[local]]\nlimit = 2", "write [local] in one pair of brackets"),
         ("[http]\nlisten = 80", "write a list"),
         ("[peers]\npool = \"yes\"", "write true or false"),
         ("http = 5", "write a section or a table"),

@@ -160,7 +160,7 @@ impl What {
     /// What to do about it.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Size(_) => "name the configuration file".into(),
+            Self::Size(_) => "this is hardly a configuration: name the right file".into(),
             Self::Control(_) => "remove it".into(),
             Self::Unclosed(quote) => format!("write {quote} at its end, on the same line"),
             Self::Expected(wanted) => format!("write {wanted}"),
@@ -237,7 +237,7 @@ impl Mistake {
     }
 }
 
-/// Longest line that is shown with a mistake, in characters.
+/// Most of a line that is shown with a mistake, in characters.
 const LINE_MAX: usize = 200;
 
 impl fmt::Display for Mistake {
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_mistake_of_no_line_is_shown_without_one() {
         let mistake = Mistake::at(Place::default(), "", What::NoSegment);
-        assert!(mistake.render("x", "").starts_with("error: there is no segment\n --> x:0:0\n"));
+        assert!(mistake.render("x", "").starts_with("error: there is no segment\n --> x\n"));
     }
 
     #[test]
