@@ -5,10 +5,11 @@
 //! are told that this machine drains, clients are served to the end, and only then does the announcing stop. The bus is left at once:
 //! what is owned there is to go to others before this machine stops serving, and its clients have no request to be finished.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use addresses::service::Legacy;
@@ -24,10 +25,11 @@ use crate::addresses::{Addresses, OwnBus, cut_short};
 use crate::cli::FileArg;
 use crate::config::Config;
 use crate::signals::{self, Ask};
-use crate::upgrade;
+use crate::upgrade::{self, Check};
 
 /// Runs until SIGTERM or SIGINT, then drains.
 pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
+    let binary = upgrade::binary();
     let config = match Config::load(file.config.as_deref()) {
         Ok(config) => config,
         Err(mistakes) => {
@@ -47,24 +49,44 @@ pub(crate) fn run(file: &FileArg) -> Result<ExitCode> {
         info!("assumed: {sentence}");
     }
     let lasts = config.balancer.http.drain_timeout + upgrade::BEGINNING;
+    if upgrade::is_to_end() {
+        info!("the image before this one was told to end, so this one ends at once and in order");
+        // As if it was told so when it serves. The receiver is above.
+        let _ = tell.send(Word::Ask(Ask::End));
+    }
     let machine = Machine::start(config, file)?;
-    match machine.serve(file, &told) {
+    match machine.serve(binary.as_deref(), file, &tell, &told) {
         Then::End(status) => {
             machine.end(tell, &mut told, None);
             Ok(status)
         }
         Then::Become(binary) => {
-            let left = machine.end(tell, &mut told, Some(lasts));
+            let Ended { left, told_to_end } = machine.end(tell, &mut told, Some(lasts));
+            let mut is_to_end = told_to_end || was_told_to_end(&told);
+            if is_to_end && left.is_none() {
+                info!("told to end: not upgraded");
+                return Ok(ExitCode::SUCCESS);
+            }
+            if is_to_end {
+                info!("told to end: addresses are handed over already, so the next image ends");
+            }
             info!(binary = %binary.display(), "becoming the next image");
             crate::logging::finish();
             // What is handed over is open until then.
             let listeners = left.as_ref().and_then(|(_, kept)| kept.hand_down().ok());
             let legacy = left.as_ref().map(|(legacy, _)| legacy.words());
-            let error = upgrade::become_it(&binary, &upgrade::Left { legacy, listeners });
+            is_to_end |= was_told_to_end(&told);
+            let error =
+                upgrade::become_it(&binary, &upgrade::Left { legacy, listeners, is_to_end });
             drop(left);
             Err(error)
         }
     }
+}
+
+/// Whether there is a word to end that nobody has heard.
+fn was_told_to_end(told: &Receiver<Word>) -> bool {
+    told.try_iter().any(|word| matches!(word, Word::Ask(Ask::End)))
 }
 
 /// What follows on serving.
@@ -74,9 +96,19 @@ enum Then {
     Become(PathBuf),
 }
 
+/// How a machine has ended.
+struct Ended {
+    /// What the next image of this program gets.
+    left: Option<(Legacy, Kept)>,
+    /// It was told to end, when it was to become that.
+    told_to_end: bool,
+}
+
 /// What wakes the main thread.
 enum Word {
     Ask(Ask),
+    /// The new binary can be executed and takes the configuration, or not.
+    Checked(Result<PathBuf>),
     /// The addresses are with others, or off.
     Left,
     Drained,
@@ -90,6 +122,26 @@ fn listen_for_signals() -> Result<(Sender<Word>, Receiver<Word>)> {
         let _ = to.send(Word::Ask(ask));
     })?;
     Ok((tell, told))
+}
+
+/// The next word; none when the time is over in which a binary is to be checked, if one is.
+fn next(told: &Receiver<Word>, check: Option<&Check>) -> Result<Option<Word>, RecvError> {
+    let Some(check) = check else { return told.recv().map(Some) };
+    match told.recv_timeout(check.left()) {
+        Ok(word) => Ok(Some(word)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => Err(RecvError),
+    }
+}
+
+/// Begins to check the binary that this program is to become.
+fn check(binary: Option<&Path>, file: &FileArg, tell: &Sender<Word>) -> Result<Check> {
+    let binary = binary.context("where this program's binary is could not be found out")?;
+    let tell = tell.clone();
+    Check::start(binary, file, move |said| {
+        // The receiver lives as long as the program runs.
+        let _ = tell.send(Word::Checked(said));
+    })
 }
 
 /// Everything that runs here.
@@ -217,10 +269,33 @@ impl Machine {
     }
 
     /// Waits for the word to end; does what else is asked meanwhile.
-    fn serve(&self, file: &FileArg, told: &Receiver<Word>) -> Then {
+    fn serve(
+        &self,
+        binary: Option<&Path>,
+        file: &FileArg,
+        tell: &Sender<Word>,
+        told: &Receiver<Word>,
+    ) -> Then {
+        // Meanwhile everything else is heard: a disk that hangs is to be nobody's master.
+        let mut checks: Option<Check> = None;
         loop {
-            match told.recv() {
-                Ok(Word::Ask(Ask::Reopen)) => {
+            let word = match next(told, checks.as_ref()) {
+                Ok(Some(word)) => word,
+                Ok(None) => {
+                    // If it has answered in the last moment, that is heard at once.
+                    if checks.as_ref().is_some_and(Check::give_up) {
+                        checks = None;
+                        let within = upgrade::CHECKED_WITHIN;
+                        warn!(
+                            "not upgraded: the new binary has not said within {within:?} whether it takes the configuration"
+                        );
+                    }
+                    continue;
+                }
+                Err(RecvError) => return Then::End(ExitCode::FAILURE),
+            };
+            match word {
+                Word::Ask(Ask::Reopen) => {
                     info!("reopening the access log");
                     self.balancer.reopen_log();
                     if let Some(bus) = &self.bus {
@@ -228,38 +303,37 @@ impl Machine {
                     }
                     reread_addresses(self.addresses.as_ref(), file);
                 }
-                Ok(Word::Ask(Ask::Upgrade)) => match upgrade::prepare(file) {
-                    Ok(binary) => return Then::Become(binary),
+                Word::Ask(Ask::Upgrade) if checks.is_some() => {
+                    info!("told again to upgrade: the new binary is being checked already");
+                }
+                Word::Ask(Ask::Upgrade) => match check(binary, file, tell) {
+                    Ok(check) => checks = Some(check),
                     Err(error) => warn!("not upgraded: {error:#}"),
                 },
-                Ok(Word::Ask(Ask::End)) => return Then::End(ExitCode::SUCCESS),
-                Ok(Word::Left | Word::Drained) => {}
-                Err(_) => return Then::End(ExitCode::FAILURE),
+                Word::Checked(Ok(binary)) => return Then::Become(binary),
+                Word::Checked(Err(error)) => {
+                    checks = None;
+                    warn!("not upgraded: {error:#}");
+                }
+                Word::Ask(Ask::End) => return Then::End(ExitCode::SUCCESS),
+                Word::Left | Word::Drained => {}
             }
         }
     }
 
-    /// Drains; a second word to end cuts it short. With `lasts`, addresses that nobody can take stay for so long, and
-    /// their clients can connect, to be served by the next image; then a word to end cuts short only what is not the addresses',
-    /// which that image could not begin with half done.
-    fn end(
-        self,
-        tell: Sender<Word>,
-        told: &mut Receiver<Word>,
-        lasts: Option<Duration>,
-    ) -> Option<(Legacy, Kept)> {
+    /// Drains; a second word to end cuts it short. With `lasts`, for an upgrade, which a first one ends: addresses that nobody can take
+    /// stay for so long, and their clients can connect, to be served by the next image. Then a second word cuts short only what is
+    /// not the addresses', which that image could not begin with half done.
+    fn end(self, tell: Sender<Word>, told: &mut Receiver<Word>, lasts: Option<Duration>) -> Ended {
         match lasts {
             None => info!("draining; a second signal ends at once"),
-            Some(_) => info!("draining; a signal to end cuts short what clients have begun"),
+            Some(_) => info!("draining for an upgrade; a signal to end is an order to stop"),
         }
         let Self { resources, balancer, console, bus, addresses, kept } = self;
-        let mut legacy = None;
+        let ends = AtomicBool::new(lasts.is_none());
         // New clients go to other machines from now on; those that are here are served to the end.
-        match (addresses, lasts) {
-            (Some(addresses), Some(lasts)) => legacy = addresses.hand_over(lasts),
-            (Some(addresses), None) => give_away(addresses, &tell, told),
-            (None, _) => {}
-        }
+        let legacy =
+            addresses.and_then(|addresses| give_away(addresses, lasts, &ends, &tell, told));
         // Otherwise they are closed here, so that the workers' are the last and new clients are refused.
         let left = legacy.map(|legacy| (legacy, kept));
         if let Some(bus) = &bus {
@@ -277,12 +351,13 @@ impl Machine {
             if let Some(bus) = bus {
                 bus.wait();
             }
-            return left;
+            return Ended { left, told_to_end: ends.into_inner() };
         }
         loop {
             match told.recv() {
-                Ok(Word::Ask(Ask::Reopen | Ask::Upgrade) | Word::Left) => {}
+                Ok(Word::Ask(Ask::Reopen | Ask::Upgrade) | Word::Checked(_) | Word::Left) => {}
                 Ok(Word::Drained) => break,
+                Ok(Word::Ask(Ask::End)) if is_first(&ends) => {}
                 Ok(Word::Ask(Ask::End)) | Err(_) => {
                     warn!("told again to end: cutting what is in progress");
                     break;
@@ -296,42 +371,70 @@ impl Machine {
             bus.wait();
         }
         info!("ended");
-        left
+        Ended { left, told_to_end: ends.into_inner() }
     }
 }
 
-/// Gives the addresses to others and lets go of the rest. A further word to end cuts that short, and what follows on it too.
-fn give_away(addresses: Addresses, tell: &Sender<Word>, told: &mut Receiver<Word>) {
+/// Whether a word to end is the first: then it ends an upgrade, and nothing is cut short.
+fn is_first(ends: &AtomicBool) -> bool {
+    let first = !ends.swap(true, Ordering::Relaxed);
+    if first {
+        info!("told to end while upgrading; a second signal ends at once");
+    }
+    first
+}
+
+/// Gives the addresses to others and lets go of the rest; with `lasts`, as long as the program does not end (`ends`), leaves that for
+/// the next image. A further word to end cuts that short, and what follows on it too.
+fn give_away(
+    addresses: Addresses,
+    lasts: Option<Duration>,
+    ends: &AtomicBool,
+    tell: &Sender<Word>,
+    told: &mut Receiver<Word>,
+) -> Option<Legacy> {
     let handle = addresses.handle.clone();
-    let again = std::thread::scope(|scope| {
-        let listen = move || told_again(told, &handle);
+    let (again, legacy) = std::thread::scope(|scope| {
+        let listen = move || told_again(told, &handle, ends);
         let thread = std::thread::Builder::new().name("second word".into());
         let listener = thread.spawn_scoped(scope, listen);
         if let Err(error) = &listener {
             warn!(%error, "a second signal is heard only when the addresses have left");
         }
-        addresses.leave();
-        addresses.end();
+        let legacy = match lasts {
+            Some(lasts) => addresses.hand_over(lasts, ends),
+            None => {
+                addresses.leave();
+                addresses.end();
+                None
+            }
+        };
         // It listens until then.
         let _ = tell.send(Word::Left);
-        listener.is_ok_and(|listener| listener.join().unwrap_or_default())
+        (listener.is_ok_and(|listener| listener.join().unwrap_or_default()), legacy)
     });
     if again {
         let _ = tell.send(Word::Ask(Ask::End));
     }
+    legacy
 }
 
-/// Cuts short how the addresses leave at each word to end, until they have left. Whether there was one.
-fn told_again(told: &mut Receiver<Word>, handle: &addresses::service::Handle) -> bool {
+/// Cuts short how the addresses leave at each word to end but the one that ends an upgrade, until they have left. Whether there was one.
+fn told_again(
+    told: &mut Receiver<Word>,
+    handle: &addresses::service::Handle,
+    ends: &AtomicBool,
+) -> bool {
     let mut again = false;
     loop {
         match told.recv() {
+            Ok(Word::Ask(Ask::End)) if is_first(ends) => {}
             Ok(Word::Ask(Ask::End)) => {
                 warn!("told again to end: the addresses are let go at once");
                 cut_short(handle);
                 again = true;
             }
-            Ok(Word::Ask(Ask::Reopen | Ask::Upgrade) | Word::Drained) => {}
+            Ok(Word::Ask(Ask::Reopen | Ask::Upgrade) | Word::Checked(_) | Word::Drained) => {}
             Ok(Word::Left) | Err(_) => return again,
         }
     }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use lab::{Output, Place, Signal, Spawn, Which};
+use lab::{Exit, Output, Place, Signal, Spawn, Which};
 use testkit::trial::Failed;
 
 use crate::Named;
 use crate::eyes::Eyes;
 use crate::stand::{Stand, WARM, v4, v6};
-use crate::support::PROGRAM;
+use crate::support::{PATIENCE, PROGRAM};
 
 pub(crate) const TRIALS: &[Named] = &[
     ("an_upgrade_of_one_machine_after_the_other_costs_no_connection", rolling),
@@ -22,6 +22,11 @@ pub(crate) const TRIALS: &[Named] = &[
     ("what_the_next_image_does_not_list_is_stopped_by_the_guardian", left_out),
     ("the_next_image_has_its_guardian_as_it_is_configured_then", guarded_anew),
     ("an_upgrade_to_what_cannot_be_executed_is_refused_and_serving_goes_on", refused),
+    ("an_upgrade_executes_what_is_at_the_path_of_the_start_though_what_runs_was_renamed", renamed),
+    ("an_upgrade_follows_the_link_by_which_the_program_was_started", linked),
+    ("a_new_binary_that_hangs_is_given_up_and_signals_are_heard_meanwhile", hangs),
+    ("told_to_end_while_others_take_its_addresses_a_machine_ends_instead_of_upgrading", ended),
+    ("told_to_end_when_addresses_are_handed_over_the_next_image_ends_in_order", ended_alone),
 ];
 
 /// How often clients connect.
@@ -52,17 +57,27 @@ fn start_all(stand: &mut Stand) {
     stand.wait_until_even(&stand.all());
 }
 
-/// Puts a new binary in the place of machine `i`'s and upgrades it. Returns when that runs, in the same process.
-fn upgrade(stand: &Stand, i: usize) {
-    let (binary, pid) = (binary(stand, i), stand.run(i).pid());
-    let exe = || fs::read_link(format!("/proc/{pid}/exe")).unwrap();
-    fs::remove_file(&binary).unwrap();
-    assert!(exe().to_string_lossy().ends_with(" (deleted)"), "{:?}", exe());
-    install(&binary);
+/// What machine `i` executes.
+fn exe(stand: &Stand, i: usize) -> PathBuf {
+    fs::read_link(format!("/proc/{}/exe", stand.run(i).pid())).unwrap()
+}
+
+/// Upgrades machine `i`. Returns when its next image runs, in the same process.
+fn become_next(stand: &Stand, i: usize) {
     let before = stand.count(i, &["starting", "version="]);
     stand.run(i).signal_alone(Signal::USR2).unwrap();
     stand.wait_until_said_again(i, &["starting", "version="], before);
-    assert_eq!(exe(), binary);
+}
+
+/// Puts a new binary in the place of machine `i`'s and upgrades it. Returns when that runs, in the same process.
+fn upgrade(stand: &Stand, i: usize) {
+    let binary = binary(stand, i);
+    fs::remove_file(&binary).unwrap();
+    let before = exe(stand, i);
+    assert!(before.to_string_lossy().ends_with(" (deleted)"), "{before:?}");
+    install(&binary);
+    become_next(stand, i);
+    assert_eq!(exe(stand, i), binary);
 }
 
 fn rolling() -> Result<(), Failed> {
@@ -244,9 +259,9 @@ fn guarded_anew() -> Result<(), Failed> {
     stand.wait_until_whole(&[0]);
     let become_with = |stand: &Stand, guardian: &str| {
         fs::write(stand.path("m1.toml"), section(stand, guardian)).unwrap();
-        let met = stand.count(0, &[" machines: "]);
+        let met = stand.count(0, &[" 1 machine: "]);
         upgrade(stand, 0);
-        stand.wait_until_said_again(0, &[" machines: "], met);
+        stand.wait_until_said_again(0, &[" 1 machine: "], met);
     };
     become_with(&stand, "suspicion = \"8s\"");
     assert_eq!(stand.count(0, &["they are kept for the next image"]), 1);
@@ -266,18 +281,21 @@ fn guarded_anew() -> Result<(), Failed> {
     Ok(stand.all_live()?)
 }
 
+/// A script, or what may be none, at this path, in the place of what is there.
+fn put(at: &Path, text: &str, mode: u32) {
+    let new = at.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
+    fs::rename(new, at).unwrap();
+}
+
 fn refused() -> Result<(), Failed> {
     let mut stand = Stand::silent(2, (1..=4).map(v4));
     start_all(&mut stand);
     let at = stand.holder(&[0, 1], v4(1)).expect("one has it");
     let (binary, map) = (binary(&stand, at), stand.map());
     let eyes = Eyes::open(&stand, v4(1));
-    let script = |text: &str, mode: u32| {
-        let new = binary.with_extension("new");
-        fs::write(&new, text).unwrap();
-        fs::set_permissions(&new, fs::Permissions::from_mode(mode)).unwrap();
-        fs::rename(new, &binary).unwrap();
-    };
+    let script = |text: &str, mode: u32| put(&binary, text, mode);
     let none = || fs::remove_file(&binary).unwrap();
     let cases: [(&dyn Fn(), &str); 4] = [
         (&none, "No such file"),
@@ -304,4 +322,177 @@ fn refused() -> Result<(), Failed> {
     stand.wait_until_said(at, &["becoming the next image"]);
     stand.wait_until_even(&[0, 1]);
     Ok(stand.all_live()?)
+}
+
+fn renamed() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    start_all(&mut stand);
+    let binary = binary(&stand, 0);
+    // The second time it is the next image that was renamed.
+    for old in ["old1", "old2"] {
+        let old = binary.with_extension(old);
+        fs::rename(&binary, &old)?;
+        assert_eq!(exe(&stand, 0), old);
+        install(&binary);
+        become_next(&stand, 0);
+        assert_eq!(exe(&stand, 0), binary);
+        stand.wait_until_whole(&[0]);
+    }
+    // What runs is not taken for what is to come, either.
+    fs::rename(&binary, binary.with_extension("old3"))?;
+    stand.run(0).signal_alone(Signal::USR2)?;
+    let name = binary.display().to_string();
+    stand.wait_until_said(0, &["not upgraded", &name, "No such file"]);
+    assert_eq!(stand.count(0, &["becoming the next image"]), 2);
+    assert!(stand.is_whole(&[0]));
+    Ok(stand.all_live()?)
+}
+
+fn linked() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let [first, second, link] = ["version1", "version2", "current"].map(|name| stand.path(name));
+    [&first, &second].into_iter().for_each(|at| install(at));
+    symlink(&first, &link)?;
+    let text = stand.with(0, &stand.list());
+    // By a path that is no whole one: machines start in the root.
+    stand.start_as(0, &text, Spawn::new(link.strip_prefix("/")?));
+    stand.wait_until_whole(&[0]);
+    assert_eq!(exe(&stand, 0), first);
+    for to in [&second, &first] {
+        let new = link.with_extension("new");
+        symlink(to, &new)?;
+        fs::rename(new, &link)?;
+        become_next(&stand, 0);
+        assert_eq!(exe(&stand, 0), *to);
+        stand.wait_until_whole(&[0]);
+    }
+    Ok(stand.all_live()?)
+}
+
+fn hangs() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    start_all(&mut stand);
+    let (binary, begun) = (binary(&stand, 0), stand.path("begun"));
+    // Not by itself: what it has started hangs as well.
+    let text = format!("#!/bin/sh\necho > {}\nsleep 4321\n", begun.display());
+    put(&binary, &text, 0o755);
+    let check = || {
+        let _ = fs::remove_file(&begun);
+        stand.run(0).signal_alone(Signal::USR2).unwrap();
+        stand.until("it is checked", || begun.exists().then_some(()));
+    };
+    let sleeper = Which::Saying("sleep 4321".to_owned());
+    let sleeps = |stand: &Stand| stand.lab.machine(0).signal_one(&sleeper, Signal::CONT).is_ok();
+    let late = ["not upgraded", "has not said within"];
+    check();
+    stand.until("what it has started runs", || sleeps(&stand).then_some(()));
+    stand.run(0).signal_alone(Signal::USR2)?;
+    stand.wait_until_said(0, &["being checked already"]);
+    stand.run(0).signal_alone(Signal::HUP)?;
+    stand.wait_until_said(0, &["reopening the access log"]);
+    assert_eq!(stand.count(0, &late), 0, "too late for what is to be tried");
+    stand.wait_until_said(0, &late);
+    stand.until("all of it is killed", || (!sleeps(&stand)).then_some(()));
+    assert!(stand.is_whole(&[0]));
+    check();
+    stand.stop(0);
+    assert_eq!(stand.count(0, &late), 1, "it has waited for the new binary");
+    stand.until("all of it is killed", || (!sleeps(&stand)).then_some(()));
+    assert!(stand.held(0).is_empty());
+    assert_eq!(stand.count(0, &["becoming the next image"]), 0);
+    Ok(())
+}
+
+/// A hook whose program stops the set "slow", once it is armed, and says that it has begun and ended by files; `go` lets it end.
+struct Slow {
+    hook: String,
+    armed: PathBuf,
+    begun: PathBuf,
+    go: PathBuf,
+    ended: PathBuf,
+}
+
+fn slow(stand: &Stand) -> Slow {
+    let [armed, begun, go, ended] = ["armed", "begun", "go", "ended"].map(|name| stand.path(name));
+    let script = format!(
+        "test -e {} || exit 0; echo > {}; while [ ! -e {} ]; do sleep 0.05; done; echo > {}",
+        armed.display(),
+        begun.display(),
+        go.display(),
+        ended.display()
+    );
+    let hook = format!(
+        "[[addresses.hook]]\nevent = \"on down\"\ntimeout = \"2m\"\nsets = [\"slow\"]\n\
+         command = [\"/bin/sh\", \"-c\", '{script}']\n"
+    );
+    Slow { hook, armed, begun, go, ended }
+}
+
+/// Told to end, which is heard in an upgrade.
+const HEARD: [&str; 1] = ["told to end while upgrading"];
+
+fn ended() -> Result<(), Failed> {
+    let mut stand = Stand::silent(3, [v4(1)]);
+    let Slow { hook, armed, begun, go, ended } = slow(&stand);
+    let section = format!(
+        "stop_within = \"1m\"\n[[addresses.set]]\nname = \"slow\"\naddresses = [\"{}\"]\nquorum = true\n\
+         [addresses.quorum]\nmembers = {{ m1 = 1, m2 = 1, m3 = 1 }}\n{hook}",
+        v4(1)
+    );
+    for i in stand.all() {
+        let text = stand.with(i, &section);
+        stand.start_as(i, &text, Spawn::new(PROGRAM));
+    }
+    stand.wait_until_whole(&stand.all());
+    let at = stand.holder(&stand.all(), v4(1)).expect("one has it");
+    let others: Vec<usize> = stand.all().into_iter().filter(|i| *i != at).collect();
+    fs::write(&armed, "")?;
+    stand.run(at).signal_alone(Signal::USR2)?;
+    stand.until("its program runs", || begun.exists().then_some(()));
+    let run = stand.leave(at);
+    stand.wait_until_said(at, &HEARD);
+    // Nothing is cut short by it.
+    assert!(run.is_running() && !ended.exists());
+    fs::write(&go, "")?;
+    assert_eq!(run.wait_timeout(PATIENCE), Some(Exit::Code(0)), "{}", stand.said(at));
+    assert!(ended.exists());
+    assert_eq!(stand.count(at, &["told again to end"]), 0);
+    assert_eq!(stand.count(at, &["told to end: not upgraded"]), 1);
+    assert_eq!(stand.count(at, &["starting", "version="]), 1);
+    stand.wait_until_whole(&others);
+    Ok(stand.all_live()?)
+}
+
+fn ended_alone() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let ran = stand.path("ran");
+    let Slow { hook, armed, begun, go, ended } = slow(&stand);
+    let section = format!(
+        "{}[[addresses.set]]\nname = \"slow\"\naddresses = [\"{}\"]\nkernel = false\n{}{hook}",
+        stand.list(),
+        v4(2),
+        says(&ran, "slow", "up")
+    );
+    let text = stand.with(0, &section);
+    stand.start_as(0, &text, Spawn::new(PROGRAM));
+    stand.wait_until_whole(&[0]);
+    let up = || fs::read_to_string(&ran).unwrap_or_default() == "up\n";
+    stand.until("the other is here too", || up().then_some(()));
+    fs::write(&armed, "")?;
+    stand.run(0).signal_alone(Signal::USR2)?;
+    stand.wait_until_said(0, &["they are kept for the next image"]);
+    stand.until("its program runs", || begun.exists().then_some(()));
+    let run = stand.leave(0);
+    stand.wait_until_said(0, &HEARD);
+    assert!(run.is_running() && !ended.exists());
+    assert!(stand.is_whole(&[0]), "what is handed over stays");
+    fs::write(&go, "")?;
+    assert_eq!(run.wait_timeout(PATIENCE), Some(Exit::Code(0)), "{}", stand.said(0));
+    assert!(ended.exists());
+    assert_eq!(stand.count(0, &["starting", "version="]), 2);
+    assert_eq!(stand.count(0, &["the image before this one was told to end"]), 1);
+    assert_eq!(stand.count(0, &["told again to end"]), 0);
+    // Long before the time of the handing over is at its end.
+    assert!(stand.held(0).is_empty());
+    Ok(())
 }

@@ -16,6 +16,7 @@ use crate::{Named, says};
 pub(crate) const TRIALS: &[Named] = &[
     ("asked_to_end_it_finishes_what_is_in_flight_and_takes_nothing_new", drains),
     ("asked_again_it_ends_at_once", ends_at_once),
+    ("asked_to_end_in_an_upgrade_it_finishes_what_is_in_flight_and_ends", ends_an_upgrade),
     ("asked_to_reopen_it_writes_to_a_new_access_log", reopens),
 ];
 
@@ -122,6 +123,29 @@ fn ends_at_once() -> Result<(), Failed> {
     let _ = stream.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
     Ok(())
+}
+
+fn ends_an_upgrade() -> Result<(), Failed> {
+    let mut cluster = Cluster::new(1, CgroupWish::No);
+    let (mut stream, go) = with_a_request_in_flight(&mut cluster, "1h")?;
+    cluster.process(0).signal(Signal::USR2)?;
+    wait_until_closed(&cluster);
+    assert!(cluster.process(0).is_running(), "{}", cluster.said(0));
+    cluster.process(0).term()?;
+    until("it has heard that", || {
+        cluster.said(0).contains("told to end while upgrading").then_some(())
+    });
+    go.send(())?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    says(&answer, &["HTTP/1.1 200", "\r\n\r\ndone"])?;
+    let exit = cluster.process(0).wait_timeout(PATIENCE).ok_or("it does not end")?;
+    let said = cluster.said(0);
+    assert_eq!(exit, Exit::Code(0), "{said}");
+    assert!(!said.contains("told again to end"), "{said}");
+    assert!(!said.contains("becoming the next image"), "{said}");
+    says(&said, &["told to end: not upgraded"])
 }
 
 fn reopens() -> Result<(), Failed> {
