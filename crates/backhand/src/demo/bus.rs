@@ -6,8 +6,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -24,6 +24,8 @@ const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(20), most: Duration::from_millis(200) };
 /// How often it is looked whether all see what they should.
 const LOOK: Duration = Duration::from_millis(5);
+/// How long those who chat may take to take their leave.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Where a machine's Unix socket for sessions is, below its folder.
 pub(crate) const SOCKET: &str = "bus";
@@ -53,8 +55,9 @@ impl Seat {
 /// All of them.
 pub(crate) struct Bus {
     seats: Vec<Arc<Seat>>,
-    threads: Vec<JoinHandle<()>>,
     end: Arc<AtomicBool>,
+    /// Nothing is ever said here: it closes when the threads of all have ended.
+    ended: Receiver<()>,
     before: (Instant, Vec<u64>),
 }
 
@@ -67,15 +70,18 @@ impl Bus {
             Arc::new(Seat { name: name.clone(), socket, seen: Mutex::default() })
         };
         let seats: Vec<Arc<Seat>> = names.iter().map(seat).collect();
-        let mut threads = Vec::new();
+        let (alive, ended) = channel();
         for seat in &seats {
-            let (seat, end) = (seat.clone(), end.clone());
-            let work = move || chat(&seat, &end);
+            let (seat, end, alive) = (seat.clone(), end.clone(), alive.clone());
+            let work = move || {
+                chat(&seat, &end);
+                drop(alive);
+            };
             let thread = std::thread::Builder::new().name("chat".into()).spawn(work);
-            threads.push(thread.context("no thread for the chat")?);
+            thread.context("no thread for the chat")?;
         }
         let before = (Instant::now(), vec![0; seats.len()]);
-        Ok(Self { seats, threads, end, before })
+        Ok(Self { seats, end, ended, before })
     }
 
     /// Waits until the machines of each list see exactly those of the list; how long that took, or nothing if it did not happen.
@@ -182,10 +188,9 @@ impl Bus {
 impl Drop for Bus {
     fn drop(&mut self) {
         self.end.store(true, Relaxed);
-        for thread in self.threads.drain(..) {
-            // One that panicked has said so on standard error.
-            let _ = thread.join();
-        }
+        // One whose daemon stands still is not waited for: what it writes may wait to be read until that daemon goes on or is ended, and
+        // the machines are ended after this.
+        let _ = self.ended.recv_timeout(PARTING);
     }
 }
 
@@ -253,11 +258,23 @@ mod tests {
         };
         let seats = vec![seat("m1", &["m1", "m3"]), seat("m2", &["m2"]), seat("m3", &["m1", "m3"])];
         let end = Arc::new(AtomicBool::new(false));
-        let bus = Bus { seats, threads: Vec::new(), end, before: (Instant::now(), Vec::new()) };
+        let (_, ended) = channel();
+        let bus = Bus { seats, end, ended, before: (Instant::now(), Vec::new()) };
         assert_eq!(bus.views(&[]), "m1 and m3 see m1 m3; m2 sees m2 alone");
         assert_eq!(bus.views(&[1]), "m1 and m3 see m1 m3");
         let stop = AtomicBool::new(false);
         assert!(bus.wait(&[vec![0, 2], vec![1]], Duration::ZERO, &stop).is_some());
         assert!(bus.wait(&[vec![0, 1, 2]], Duration::ZERO, &stop).is_none());
+    }
+
+    #[test]
+    fn one_whose_daemon_stands_still_keeps_nobody_from_ending() {
+        let (alive, ended) = channel();
+        let end = Arc::new(AtomicBool::new(false));
+        let before = (Instant::now(), Vec::new());
+        drop(Bus { seats: Vec::new(), end: end.clone(), ended, before });
+        assert!(end.load(Relaxed));
+        // It would still chat.
+        drop(alive);
     }
 }
