@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use addresses::conf;
 use addresses::config::Config;
 use addresses::service::Setup;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use spread_client::PrivateName;
 use tracing::{info, warn};
 
@@ -113,20 +113,15 @@ fn serve(
     let (pulse, seek, balancer, going) = (None, None, None, None);
     let (state, key, legacy) = (None, None, None);
     let setup = Setup { config, endpoint, pulse, seek, balancer, going, state, key, legacy };
-    let running = match (Addresses::with(setup), background) {
-        (Ok(running), None) => (running, line.pid_file.as_deref().and_then(PidFile::write)),
-        (Ok(running), Some((parent, path))) => {
-            let file = PidFile::write(&path);
-            parent.tell(None);
-            (running, file)
-        }
-        (Err(error), Some((parent, _))) => {
-            parent.tell(Some(&format!("{error:#}")));
-            return Err(error);
-        }
-        (Err(error), None) => return Err(error),
+    let (parent, path) = match background {
+        Some((parent, path)) => (Some(parent), Some(path)),
+        None => (None, line.pid_file.clone()),
     };
-    let (running, _pid_file) = running;
+    let started = start(setup, path.as_deref());
+    if let Some(parent) = parent {
+        parent.tell(started.as_ref().err().map(|error| format!("{error:#}")).as_deref());
+    }
+    let (running, _pid_file) = started?;
     while let Ok(ask) = told.recv() {
         match ask {
             Ask::Reopen => match read(line, here, name) {
@@ -158,25 +153,37 @@ fn serve(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Starts the addresses, and then writes the file with the process id: before, it may be that of another who serves.
+fn start(setup: Setup, pid_file: Option<&Path>) -> Result<(Addresses, Option<PidFile>)> {
+    let running = Addresses::with(setup)?;
+    match pid_file.map(PidFile::write).transpose() {
+        Ok(file) => Ok((running, file)),
+        Err(error) => {
+            // Who counts on the file could not stop what serves without it.
+            running.leave();
+            running.end();
+            Err(error)
+        }
+    }
+}
+
 /// The file with the process id, which goes with the process.
+#[derive(Debug)]
 struct PidFile(PathBuf);
 
 impl PidFile {
-    fn write(path: &Path) -> Option<Self> {
+    fn write(path: &Path) -> Result<Self> {
         let write = || {
             let mut file = std::fs::File::create(path)?;
             writeln!(file, "{}", std::process::id())
         };
-        match write() {
-            Ok(()) => Some(Self(path.to_owned())),
-            Err(error) => {
-                warn!(
-                    "Cannot write PID file {}: {error}; name one that can be written with -p",
-                    path.display()
-                );
-                None
-            }
-        }
+        write().map_err(|error| {
+            anyhow!(
+                "Cannot write PID file {}: {error}; name one that can be written with -p",
+                path.display()
+            )
+        })?;
+        Ok(Self(path.to_owned()))
     }
 }
 
@@ -184,5 +191,26 @@ impl Drop for PidFile {
     fn drop(&mut self) {
         // One that somebody else removed is gone as well.
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_file_that_cannot_be_written_is_an_error_and_another_goes_with_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = PidFile::write(&folder.path().join("none/pid")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("Cannot write PID file ") && error.contains("with -p"),
+            "{error}"
+        );
+        let path = folder.path().join("pid");
+        let file = PidFile::write(&path).unwrap();
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(written, format!("{}\n", std::process::id()));
+        drop(file);
+        assert!(!path.exists());
     }
 }
