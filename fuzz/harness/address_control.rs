@@ -80,8 +80,10 @@ pub fn recorded() -> Vec<(String, Vec<u8>)> {
         addresses: vec![address(head, 24), address(std::net::Ipv6Addr::LOCALHOST.into(), 128)],
         state: SetState::Moving,
         owner: Some("m1".into()),
+        owner_member: Some("#addr#m1".into()),
         shown: Some([10, 1, 1, 5].into()),
         moving_to: Some("m2".into()),
+        moving_to_member: None,
         why: "balance".into(),
         since_ms: 1_234,
         quorum: true,
@@ -102,6 +104,7 @@ pub fn recorded() -> Vec<(String, Vec<u8>)> {
         machine: "m1".into(),
         member: "#addr#m1".into(),
         shown: Some([10, 1, 1, 5].into()),
+        original: false,
         mature: true,
         healthy: true,
         drained: false,
@@ -181,7 +184,7 @@ pub fn recorded() -> Vec<(String, Vec<u8>)> {
     for (name, answer) in [
         ("table", Answer::Table(Box::new(table))),
         ("explained", Answer::Explained { sets: vec![explained] }),
-        ("ordered", Answer::Ordered { machine: "m1".into(), set: None }),
+        ("ordered", Answer::Ordered { machine: "m1".into(), member: some(), set: None }),
         ("decision", Answer::Decision(Box::new(decision))),
         ("error", Answer::Error { kind: ErrorKind::NoSet, message: "a\nb".into() }),
     ] {

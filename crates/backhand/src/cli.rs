@@ -107,7 +107,7 @@ pub(crate) struct VipSocket {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// What can be asked of the addresses. SET is a name or an address; MACHINE a name, as `list` shows them.
+/// What can be asked of the addresses. SET is a name or an address; MACHINE a name, as `list` shows them, or its private group on the bus.
 #[derive(Debug, Subcommand)]
 pub(crate) enum VipCommand {
     /// Show every set of addresses: where it is, since when, and why
@@ -122,14 +122,14 @@ pub(crate) enum VipCommand {
     /// It lasts until `undrain`, through restarts; only where there is no state directory that can be written (as with wackamole),
     /// until the machine's program is started again. Without another machine that can have them, addresses stay where they are.
     Drain {
-        /// A machine's name; this one if left out
+        /// A machine's name, or its private group where several have that name; this one if left out
         machine: Option<String>,
         #[command(flatten)]
         wait: VipWait,
     },
     /// Let a machine take part again
     Undrain {
-        /// A machine's name; this one if left out
+        /// A machine's name, or its private group where several have that name; this one if left out
         machine: Option<String>,
         #[command(flatten)]
         wait: VipWait,
@@ -138,7 +138,7 @@ pub(crate) enum VipCommand {
     Move {
         /// A name or an address
         set: String,
-        /// A machine's name
+        /// A machine's name, or its private group where several have that name
         machine: String,
         #[command(flatten)]
         wait: VipWait,

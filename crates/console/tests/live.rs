@@ -369,6 +369,10 @@ fn a_machine_with_addresses_shows_that_the_bus_is_away_and_that_they_ended() {
     assert_eq!(status["addresses"]["on_bus"], false);
     assert_eq!(status["addresses"]["stage"], "away");
     assert_eq!(status["addresses"]["guarded"], false);
+    // Nobody here has what is listed.
+    let set = &status["addresses"]["sets"][0];
+    assert_eq!((&set["head"], &set["reason"]), (&"192.0.2.7".into(), &"bus-lost".into()));
+    assert_eq!((&set["name"], &set["owner"]), (&"role".into(), &serde_json::Value::Null));
     let warnings = status["warnings"].to_string();
     assert!(warnings.contains("Addresses: the bus cannot be reached"), "{warnings}");
     let families = openmetrics::parse(&machine.get("/metrics").1);
@@ -378,6 +382,11 @@ fn a_machine_with_addresses_shows_that_the_bus_is_away_and_that_they_ended() {
         (1.0, 0.0),
         "{families:?}"
     );
+    let nowhere = families["backhand_addresses_sets"]
+        .samples
+        .iter()
+        .find(|(_, labels, _)| labels.get("which").is_some_and(|which| which == "nowhere"));
+    assert_eq!(nowhere.map(|(_, _, value)| *value), Some(1.0));
     handle.end();
     thread.join().unwrap();
     machine.until("it is over", |status| {

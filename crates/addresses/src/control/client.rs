@@ -1,6 +1,7 @@
 //! The other end of a control socket: what commands use.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ const ANSWER_MAX: u64 = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody is there.
-    #[error("nobody listens at {}: {error}; {}", .path.display(), remedy(.error))]
+    #[error("nobody listens at {}: {error}; {}", .path.display(), remedy(.path, .error))]
     Nobody {
         /// The socket.
         path: PathBuf,
@@ -42,8 +43,14 @@ pub enum ClientError {
     },
 }
 
-fn remedy(error: &io::Error) -> &'static str {
+fn remedy(path: &Path, error: &io::Error) -> &'static str {
     match error.kind() {
+        // It says the same of a file that nobody can listen at.
+        io::ErrorKind::ConnectionRefused
+            if std::fs::metadata(path).is_ok_and(|file| !file.file_type().is_socket()) =>
+        {
+            "this is no socket; name that of a running service"
+        }
         io::ErrorKind::NotFound => {
             "start the service (`backhand run` with [addresses]), or name its configuration with --config or its socket with --socket, which for wackamole is the path of its Control"
         }
@@ -158,6 +165,11 @@ impl Client {
     }
 
     fn broken(&self, error: io::Error) -> ClientError {
+        // So the system says that the time of a socket is over.
+        let error = match error.kind() {
+            io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+            _ => error,
+        };
         ClientError::Broken { path: self.path.clone(), error }
     }
 

@@ -2,28 +2,33 @@
 
 use std::time::Duration;
 
+use super::heirs::{Heir, heirs};
 use super::table::{Can, CandidateRow, MachineRow, SetRow, SetState, Table};
 use super::words::Explained;
 
-/// Explains a set of the table.
-pub(super) fn explain(table: &Table, set: &SetRow) -> Explained {
-    Explained {
+/// Explains this set of the table, or all.
+pub(super) fn explain(table: &Table, only: Option<&SetRow>) -> Vec<Explained> {
+    let wanted = |set: &SetRow| only.is_none_or(|only| std::ptr::eq(only, set));
+    let all = table.sets.iter().zip(heirs(table)).filter(|(set, _)| wanted(set));
+    all.map(|(set, heir)| Explained {
         set: set.clone(),
         why: why(table, set),
-        machines: set.candidates.iter().map(|one| machine(table, set, one)).collect(),
-        moves: moves(table, set),
-    }
+        machines: machines(table, set),
+        moves: moves(table, set, heir),
+    })
+    .collect()
 }
 
 fn why(table: &Table, set: &SetRow) -> Vec<String> {
     let mut said = Vec::new();
     let (called, since) = (with_addresses(set), lasting(set.since_ms));
-    let to = set.moving_to.as_deref();
+    let (owner, to) = (table.owner_called(set), table.target_called(set));
+    let to = to.as_deref();
     // Under quorum a wait may be for nobody in particular, and only a majority waits.
     let unsure = set.state == SetState::Waiting && set.quorum && set.why != "lost";
     let apart = set.quorum && table.majority != Some(true);
-    match (set.state, &set.owner) {
-        (SetState::Moving, Some(owner)) if to == Some(owner) => said.push(format!(
+    match (set.state, &owner) {
+        (SetState::Moving, Some(owner)) if set.has_come() => said.push(format!(
             "{called} has just come to {owner}, because {}; the machine that had it lets go.",
             because(&set.why, owner)
         )),
@@ -69,7 +74,7 @@ fn why(table: &Table, set: &SetRow) -> Vec<String> {
         }
         _ => {}
     }
-    if let Some(owner) = over(table, set) {
+    if let Some(owner) = owner.filter(|_| over(table, set)) {
         said.push(format!(
             "{owner} has more sets than it takes (addresses.capacity), because no other machine that can have them has room; what is too much goes as soon as one has."
         ));
@@ -89,11 +94,10 @@ fn why(table: &Table, set: &SetRow) -> Vec<String> {
     said
 }
 
-/// The machine that has it and more sets than it takes.
-fn over<'a>(table: &Table, set: &'a SetRow) -> Option<&'a str> {
-    let owner = set.owner.as_deref()?;
-    let row = table.machine(owner)?;
-    (row.capacity != 0 && row.sets > u32::from(row.capacity)).then_some(owner)
+/// Whether the machine that has it has more sets than it takes.
+fn over(table: &Table, set: &SetRow) -> bool {
+    let row = table.owner_at(set).and_then(|at| table.machines.get(at));
+    row.is_some_and(|row| row.capacity != 0 && row.sets > u32::from(row.capacity))
 }
 
 fn with_addresses(set: &SetRow) -> String {
@@ -128,22 +132,35 @@ fn because(word: &str, machine: &str) -> String {
     }
 }
 
-fn nowhere(table: &Table, set: &SetRow) -> &'static str {
-    if table.stage == "gathering" {
+fn nowhere(table: &Table, set: &SetRow) -> String {
+    let immature = table.machines.iter().all(|one| !one.mature);
+    let originals = table.originals();
+    let why = if table.stage == "gathering" {
         "the machines are just being heard"
-    } else if table.machines.iter().all(|one| !one.mature) {
+    } else if immature && !originals.is_empty() {
+        return format!(
+            "an original Wackamole is in the group ({}), and no other machine takes part as long as it is there",
+            originals.join(", ")
+        );
+    } else if immature {
         "no machine has been there for long enough to take part (addresses.mature)"
     } else if set.quorum && table.majority != Some(true) {
         "there is no majority"
     } else {
         "no machine can have it"
-    }
+    };
+    why.to_owned()
 }
 
-fn machine(table: &Table, set: &SetRow, one: &CandidateRow) -> String {
-    let name = &one.machine;
-    let has = set.owner.as_ref() == Some(name);
-    let row = table.machine(name);
+fn machines(table: &Table, set: &SetRow) -> Vec<String> {
+    // Candidates are in the order of the machines.
+    let all = set.candidates.iter().enumerate();
+    all.map(|(at, one)| machine(table, set, table.machines.get(at), one)).collect()
+}
+
+fn machine(table: &Table, set: &SetRow, row: Option<&MachineRow>, one: &CandidateRow) -> String {
+    let name = row.map_or_else(|| one.machine.clone(), |row| table.called(row));
+    let has = row.is_some_and(|row| set.is_at(row));
     let share = row.map_or_else(String::new, |row| {
         let most = match row.capacity {
             0 => String::new(),
@@ -161,26 +178,30 @@ fn machine(table: &Table, set: &SetRow, one: &CandidateRow) -> String {
         (Can::Reluctant, why) => format!(
             "{name} {} only if nobody better can: {} ({share}).",
             if has { "keeps it" } else { "would have it" },
-            obstacle(why.as_deref(), row)
+            obstacle(table, why.as_deref(), row)
         ),
         (Can::No, why) => format!(
             "{name} cannot have it: {}{}.",
-            obstacle(why.as_deref(), row),
+            obstacle(table, why.as_deref(), row),
             if has { "; it still has it until another does" } else { "" }
         ),
     }
 }
 
 /// Why a machine is no good one.
-pub(super) fn obstacle(word: Option<&str>, row: Option<&MachineRow>) -> String {
+pub(super) fn obstacle(table: &Table, word: Option<&str>, row: Option<&MachineRow>) -> String {
     match word.unwrap_or_default() {
+        "lost" if row.is_some_and(|row| row.original) => "it is an original Wackamole".into(),
         "lost" if row.is_some_and(|row| row.silent) => "it is in the group and says nothing".into(),
         "lost" => "it has not said anything yet".into(),
         "unlisted" => "it does not list it".into(),
         "unable" => {
-            "its interface is missing, down or without a carrier, or did not take it".into()
+            "its interface is missing, down or without a carrier, or did not take it, or a stranger has the address".into()
         }
         "leaving" => "it is being stopped".into(),
+        "immature" if !table.originals().is_empty() => {
+            "it does not take part as long as an original Wackamole is in the group".into()
+        }
         "immature" => "it does not take part yet".into(),
         "unhealthy" => "its checks fail".into(),
         "no-quorum" => "there is no majority".into(),
@@ -190,70 +211,72 @@ pub(super) fn obstacle(word: Option<&str>, row: Option<&MachineRow>) -> String {
     }
 }
 
-fn moves(table: &Table, set: &SetRow) -> Vec<String> {
+fn moves(table: &Table, set: &SetRow, heir: Heir) -> Vec<String> {
     let mut said = Vec::new();
-    let Some(owner) = &set.owner else {
-        match heir(table, set, "") {
-            Some(heir) => said.push(format!("As things are, {heir} gets it next.")),
-            None => said.push("A machine that can have it gets it as soon as there is one.".into()),
-        }
+    let called =
+        |at: usize| table.machines.get(at).map_or_else(|| "?".into(), |row| table.called(row));
+    let owner = table.owner_at(set);
+    let Some(name) = table.owner_called(set) else {
+        said.push(match (heir.together, heir.alone) {
+            (Some(heir), Some(alone)) if heir != alone => format!(
+                "As things are, {} gets it next, after what else nobody has; by itself it would go to {}.",
+                called(heir),
+                called(alone)
+            ),
+            (Some(heir), _) => format!("As things are, {} gets it next.", called(heir)),
+            (None, _) => "A machine that can have it gets it as soon as there is one.".into(),
+        });
         return said;
     };
-    match heir(table, set, owner) {
-        Some(heir) => said.push(format!(
-            "If {owner} dies, is stopped or drained, fails its checks or loses its interface, {heir} gets it."
-        )),
-        None => said.push(format!("No other machine can have it: without {owner} it would be nowhere.")),
-    }
-    let wants = set.candidates.iter().find(|one| one.preferred && one.machine != *owner);
-    if let (Some(wants), false) = (wants, set.pinned) {
+    said.push(match (heir.together, heir.alone) {
+        (Some(heir), Some(alone)) if heir != alone => format!(
+            "If {name} dies, is stopped or drained, or fails its checks, all that it has goes, each to the machine with the smallest share by then, and as things are {} gets this; if only this goes, because its interface is lost, {} gets it.",
+            called(heir),
+            called(alone)
+        ),
+        (Some(heir), _) => {
+            // Whoever is no better off gets it only if there is nothing else to do.
+            let when = match set.candidates.get(heir).and_then(|one| one.why.as_deref()) {
+                Some("drain" | "unhealthy") => "is stopped or loses its interface",
+                _ => "is stopped or drained, fails its checks or loses its interface",
+            };
+            format!("If {name} dies, {when}, {} gets it.", called(heir))
+        }
+        (None, _) => format!("No other machine can have it: without {name} it would be nowhere."),
+    });
+    let mut all = set.candidates.iter().enumerate();
+    let wants = all.find(|(at, one)| one.preferred && Some(*at) != owner);
+    if let (Some((wants, _)), false) = (wants, set.pinned) {
         said.push(format!(
             "{} prefers it and gets it when it has been there for long enough (addresses.prefer_after).",
-            wants.machine
+            called(wants)
         ));
     }
     if let Some(to) = uneven(table, set, owner).filter(|_| !set.pinned) {
-        said.push(format!("Balance takes sets from {owner} to {to}, which has a smaller share; it may be this one."));
+        let to = called(to);
+        said.push(format!(
+            "Balance takes sets from {name} to {to}, which has a smaller share; it may be this one."
+        ));
     }
     let called = set.called();
     said.push(format!("`backhand vip move {called} MACHINE` moves it now, and it stays there."));
     said
 }
 
-/// Who gets it if the owner goes: the best, of equals the one with the smallest share, of those the first.
-fn heir<'a>(table: &'a Table, set: &'a SetRow, owner: &str) -> Option<&'a str> {
-    let all = set.candidates.iter().zip(&table.machines).enumerate();
-    let able = all.filter(|(_, (one, _))| one.can != Can::No && one.machine != owner);
-    let rank = |(at, (one, row)): &(usize, (&CandidateRow, &MachineRow))| {
-        let badly = match (one.can, one.why.as_deref()) {
-            (Can::Good, _) => 0,
-            (_, Some("full")) => 1,
-            (_, Some("drain")) => 2,
-            _ => 3,
-        };
-        // A share of so many millionths, since weights are at most 1000.
-        let share = u64::from(row.sets + 1) * 1_000_000 / u64::from(row.weight.max(1));
-        (badly, !one.preferred, share, *at)
-    };
-    able.min_by_key(rank).map(|(_, (one, _))| one.machine.as_str())
-}
-
 /// To whom balance would take something from the owner.
-fn uneven<'a>(table: &'a Table, set: &'a SetRow, owner: &str) -> Option<&'a str> {
-    let from = table.machine(owner)?;
-    let own = set.candidates.iter().find(|one| one.machine == owner)?;
-    if own.preferred {
+fn uneven(table: &Table, set: &SetRow, owner: Option<usize>) -> Option<usize> {
+    let from = table.machines.get(owner?)?;
+    if set.candidates.get(owner?)?.preferred {
         return None;
     }
-    let able = set.candidates.iter().filter(|one| one.can == Can::Good);
-    let rows = able.filter_map(|one| table.machine(&one.machine));
+    let all = set.candidates.iter().zip(&table.machines).enumerate();
+    let mut able = all.filter(|(at, (one, _))| one.can == Can::Good && Some(*at) != owner);
     // Better only if the taker has less afterwards than the giver had before.
-    let less = |to: &&MachineRow| {
+    let less = |to: &MachineRow| {
         u64::from(to.sets + 1) * u64::from(from.weight)
             < u64::from(from.sets) * u64::from(to.weight)
     };
-    let to = rows.filter(|to| to.machine != owner).find(less)?;
-    Some(&to.machine)
+    able.find(|(_, (_, to))| less(to)).map(|(at, _)| at)
 }
 
 /// A time for people: at most two units.
@@ -280,6 +303,7 @@ mod tests {
             machine: machine.into(),
             member: format!("#v#{machine}"),
             shown: None,
+            original: false,
             mature: true,
             healthy: true,
             drained: false,
@@ -309,8 +333,10 @@ mod tests {
             addresses: vec![address("10.0.0.1"), address("10.0.0.2")],
             state: SetState::Held,
             owner: Some("m1".into()),
+            owner_member: None,
             shown: None,
             moving_to: None,
+            moving_to_member: None,
             why: "lost".into(),
             since_ms: 192_000,
             quorum: false,
@@ -353,6 +379,13 @@ mod tests {
         }
     }
 
+    /// Of a table with this set instead of its own.
+    fn explain(table: &Table, set: &SetRow) -> Explained {
+        let mut table = table.clone();
+        table.sets = vec![set.clone()];
+        super::explain(&table, None).remove(0)
+    }
+
     #[test]
     fn a_held_set_says_why_who_else_and_what_would_move_it() {
         let told = explain(&table([3, 0, 0, 1]), &set());
@@ -378,6 +411,16 @@ mod tests {
                 "Balance takes sets from m1 to m4, which has a smaller share; it may be this one.",
                 "`backhand vip move 10.0.0.1 MACHINE` moves it now, and it stays there.",
             ]
+        );
+    }
+
+    #[test]
+    fn a_drained_heir_gets_nothing_from_one_that_is_drained() {
+        let mut one = set();
+        one.candidates.truncate(3);
+        assert_eq!(
+            explain(&table([3, 0, 0, 1]), &one).moves[0],
+            "If m1 dies, is stopped or loses its interface, m2 gets it."
         );
     }
 
@@ -467,6 +510,102 @@ mod tests {
             assert_eq!(told[0], "10.0.0.1 (10.0.0.2) is nowhere: there is no majority.");
             assert_eq!(told.len(), sentences, "{told:?}");
         }
+    }
+
+    #[test]
+    fn an_heir_is_named_for_what_goes_together_and_for_what_goes_by_itself() {
+        let good = || ["m1", "m2", "m3"].map(|name| candidate(name, Can::Good, None)).to_vec();
+        let at = |owner: Option<&str>, last: u8| SetRow {
+            head: [10, 0, 0, last].into(),
+            addresses: vec![],
+            owner: owner.map(Into::into),
+            state: if owner.is_some() { SetState::Held } else { SetState::Nowhere },
+            candidates: good(),
+            ..set()
+        };
+        // As in a cluster of three, of which the second is killed: the first of its sets goes to the third, the other to the first.
+        let mut table = table([2, 2, 1, 0]);
+        table.machines.truncate(3);
+        let owners = [("m2", 21), ("m1", 22), ("m1", 23), ("m3", 24), ("m2", 25)];
+        table.sets = owners.map(|(owner, last)| at(Some(owner), last)).to_vec();
+        let told = super::explain(&table, None);
+        assert_eq!(
+            told[0].moves[0],
+            "If m2 dies, is stopped or drained, fails its checks or loses its interface, m3 gets it."
+        );
+        assert_eq!(
+            told[4].moves[0],
+            "If m2 dies, is stopped or drained, or fails its checks, all that it has goes, each to the machine with the smallest share by then, and as things are m1 gets this; if only this goes, because its interface is lost, m3 gets it."
+        );
+        let one = super::explain(&table, Some(&table.sets[4]));
+        assert_eq!(one, [told[4].clone()]);
+        // What nobody has is given away one after the other, too.
+        table.sets = vec![at(None, 21), at(None, 22)];
+        table.machines.iter_mut().for_each(|one| one.sets = 0);
+        let told: Vec<String> =
+            super::explain(&table, None).into_iter().map(|mut one| one.moves.remove(0)).collect();
+        assert_eq!(
+            told,
+            [
+                "As things are, m1 gets it next.",
+                "As things are, m2 gets it next, after what else nobody has; by itself it would go to m1.",
+            ]
+        );
+    }
+
+    #[test]
+    fn machines_of_one_name_are_not_taken_for_each_other() {
+        let mut table = table([1, 0, 0, 0]);
+        table.machines.truncate(2);
+        for (n, one) in table.machines.iter_mut().enumerate() {
+            one.machine = "vm".into();
+            one.member = format!("#wack#m{}", n + 1);
+        }
+        let twins = SetRow {
+            owner: Some("vm".into()),
+            owner_member: Some("#wack#m1".into()),
+            candidates: vec![candidate("vm", Can::Good, None); 2],
+            ..set()
+        };
+        let told = explain(&table, &twins);
+        assert!(told.why[0].contains("has been at vm (#wack#m1) for "), "{told:?}");
+        assert_eq!(
+            told.machines,
+            [
+                "vm (#wack#m1) has it (it has 1 of 1 sets, weight 100).",
+                "vm (#wack#m2) can have it (it has 0 of 1 sets, weight 100).",
+            ]
+        );
+        assert!(told.moves[0].ends_with(", vm (#wack#m2) gets it."), "{told:?}");
+    }
+
+    #[test]
+    fn an_original_wackamole_is_told_as_the_reason_that_nobody_takes_part() {
+        let mut table = table([0; 4]);
+        for one in &mut table.machines {
+            one.mature = false;
+        }
+        let other = &mut table.machines[1];
+        (other.original, other.silent, other.machine) = (true, true, other.member.clone());
+        let candidates = vec![
+            candidate("m1", Can::No, Some("immature")),
+            candidate("#v#m2", Can::No, Some("lost")),
+        ];
+        let nowhere = SetRow { owner: None, state: SetState::Nowhere, candidates, ..set() };
+        let told = explain(&table, &nowhere);
+        assert_eq!(
+            told.why,
+            [
+                "10.0.0.1 (10.0.0.2) is nowhere: an original Wackamole is in the group (#v#m2), and no other machine takes part as long as it is there."
+            ]
+        );
+        assert_eq!(
+            told.machines,
+            [
+                "m1 cannot have it: it does not take part as long as an original Wackamole is in the group.",
+                "#v#m2 cannot have it: it is an original Wackamole.",
+            ]
+        );
     }
 
     #[test]

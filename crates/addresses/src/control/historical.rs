@@ -58,13 +58,12 @@ pub fn answer(table: &Table) -> Vec<u8> {
     let mut all = vec![0; 4];
     for set in table.sets.iter().filter(|set| set.listed) {
         let mut record = Vec::with_capacity(RECORD);
-        let wants = |owner: &String| {
-            let by = |one: &&super::CandidateRow| one.machine == *owner && one.can == Can::Good;
-            set.candidates.iter().find(by).is_some_and(|one| one.preferred)
-        };
+        // Candidates are in the order of the machines.
+        let owner = table.owner_at(set).and_then(|at| set.candidates.get(at));
+        let wants = owner.is_some_and(|one| one.can == Can::Good && one.preferred);
         let priority = match &set.owner {
             None => UNCLAIMED,
-            Some(owner) if wants(owner) => PREFER_CLAIMED,
+            Some(_) if wants => PREFER_CLAIMED,
             Some(_) => CLAIMED,
         };
         record.extend(priority.to_be_bytes());
@@ -166,8 +165,10 @@ mod tests {
             addresses,
             state: SetState::Held,
             owner: owner.map(|_| "m1".into()),
+            owner_member: None,
             shown: owner.map(|ip| ip.parse().unwrap()),
             moving_to: None,
+            moving_to_member: None,
             why: "unowned".into(),
             since_ms: 0,
             quorum: false,

@@ -6,14 +6,18 @@
 //! - ours: a line of JSON, an [`Ask`], answered by lines of JSON, [`Answer`]s.
 //! - the historical one (`wackamole.md`, 4.1): one byte, answered by binary records.
 //!
-//! - `words`: the requests and answers. `table`: how everything is, as answers tell it. `explain`: the same in sentences.
+//! - `words`: the requests and answers. `table`: how everything is, as answers tell it. `explain`: the same in sentences. `heirs`: who
+//!   would get what.
 //! - `historical`: the binary records and what `wackatrl` prints.
-//! - `socket`: the files. `serve`: the connections, on a thread of their own, so that nobody who asks delays the service.
+//! - `socket`: the files. `serve`: the connections, on a thread of their own, so that nobody who asks delays the service. `room`: how
+//!   many.
 //! - [`client`]: the other end.
 
 pub mod client;
 mod explain;
+mod heirs;
 pub mod historical;
+mod room;
 mod serve;
 mod socket;
 mod table;

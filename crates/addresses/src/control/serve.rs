@@ -1,7 +1,7 @@
 //! The connections of the control sockets, on a thread of their own.
 //!
-//! Whoever says nothing, half of something, or takes nothing is let go after a while; there are at most so many at a time; and
-//! however often it is asked, the service tells of itself only so often.
+//! Whoever says nothing, half of something, or takes nothing is let go after a while; there are at most so many at a time, and whoever
+//! comes beyond them is told so; and however often it is asked, the service tells of itself only so often.
 
 use std::cell::OnceCell;
 use std::os::unix::net::UnixListener;
@@ -10,21 +10,22 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use vip::Order;
+use vip::{NoSuch, Order};
 
 use super::explain::{explain, obstacle};
 use super::historical;
-use super::table::{Can, SetRow, Table};
+use super::room::Room;
+use super::table::{Can, MachineRow, SetRow, Table};
 use super::words::{Answer, Ask, DecisionRow, ErrorKind, REQUEST_MAX};
 use crate::service::{Handle, NoAnswer};
 
-/// Connections at a time, of all sockets; more are closed at once.
-const CONNECTIONS: usize = 32;
 /// How long a connection may stay without a request, and how long one may take to be said or to be read.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for one that there is no place for.
+const IMPATIENCE: Duration = Duration::from_millis(500);
 /// The service is asked for a report not more often than this, nor for more than a tenth of its time.
 const SELDOM: Duration = Duration::from_millis(10);
 /// Whoever follows is told not more often than this.
@@ -76,12 +77,12 @@ pub(super) fn run(handle: Handle, listeners: Vec<UnixListener>, stopped: oneshot
         }
     };
     let server = Rc::new(Server { handle, last: Mutex::new(None) });
-    let places = Rc::new(Semaphore::new(CONNECTIONS));
+    let room = Rc::new(Room::new());
     LocalSet::new().block_on(&runtime, async {
         for listener in listeners {
             match tokio::net::UnixListener::from_std(listener) {
                 Ok(listener) => {
-                    drop(tokio::task::spawn_local(accept(server.clone(), places.clone(), listener)))
+                    drop(tokio::task::spawn_local(accept(server.clone(), room.clone(), listener)))
                 }
                 Err(error) => tracing::error!(%error, "a control socket cannot be served"),
             }
@@ -91,7 +92,7 @@ pub(super) fn run(handle: Handle, listeners: Vec<UnixListener>, stopped: oneshot
     });
 }
 
-async fn accept(server: Rc<Server>, places: Rc<Semaphore>, listener: tokio::net::UnixListener) {
+async fn accept(server: Rc<Server>, room: Rc<Room>, listener: tokio::net::UnixListener) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -102,15 +103,20 @@ async fn accept(server: Rc<Server>, places: Rc<Semaphore>, listener: tokio::net:
                 continue;
             }
         };
-        if places.available_permits() == 0 {
-            tracing::debug!("too many connections at the control sockets");
-            continue;
-        }
-        let (server, places) = (server.clone(), places.clone());
+        let (server, room) = (server.clone(), room.clone());
         tokio::task::spawn_local(async move {
-            let Ok(_place) = places.try_acquire() else { return };
             let (read, write) = stream.into_split();
-            let ended = Connection { server, read: BufReader::new(read), write }.serve().await;
+            let read = BufReader::new(read);
+            let connection = Connection { server, room: room.clone(), read, write };
+            let place = room.enter();
+            let ended = match &place {
+                Ok(_) => connection.serve().await,
+                Err(why) => {
+                    let Some(_place) = room.turn_away() else { return };
+                    let told = timeout(IMPATIENCE, connection.turn_away(why)).await;
+                    told.unwrap_or_else(|_| Err(late("nothing was asked")))
+                }
+            };
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection of a control socket was closed");
             }
@@ -162,57 +168,70 @@ impl Server {
         let table = &told.table;
         match ask {
             Ask::List { .. } | Ask::Watch { .. } => Ok(Answer::Table(Box::new(table.clone()))),
-            Ask::Explain { set: None } => Ok(Answer::Explained {
-                sets: table.sets.iter().map(|set| explain(table, set)).collect(),
-            }),
+            Ask::Explain { set: None } => Ok(Answer::Explained { sets: explain(table, None) }),
             Ask::Explain { set: Some(set) } => {
                 let set = find(table, &set)?;
-                Ok(Answer::Explained { sets: vec![explain(table, set)] })
+                Ok(Answer::Explained { sets: explain(table, Some(set)) })
             }
-            Ask::Drain { machine } => self.order(table, machine, Order::Drain, None).await,
-            Ask::Undrain { machine } => self.order(table, machine, Order::Undrain, None).await,
+            Ask::Drain { machine } => {
+                self.order(meant(table, machine.as_deref())?, Order::Drain, None).await
+            }
+            Ask::Undrain { machine } => {
+                self.order(meant(table, machine.as_deref())?, Order::Undrain, None).await
+            }
             Ask::Move { set, machine } => {
                 let set = find(table, &set)?;
-                exists(table, &machine)?;
-                let to = set.candidates.iter().find(|one| one.machine == machine);
-                if let Some(to) = to.filter(|to| to.can == Can::No) {
-                    let why = obstacle(to.why.as_deref(), table.machine(&machine));
+                let to = meant(table, Some(&machine))?;
+                let mut all = set.candidates.iter().zip(&table.machines);
+                let candidate = all.find(|(_, row)| row.member == to.member).map(|(one, _)| one);
+                if let Some(one) = candidate.filter(|one| one.can == Can::No) {
+                    let why = obstacle(table, one.why.as_deref(), Some(to));
+                    let (machine, set) = (table.called(to), set.called());
                     return Err(Answer::Error {
                         kind: ErrorKind::Refused,
-                        message: format!("{machine} cannot have {}: {why}", set.called()),
+                        message: format!("{machine} cannot have {set}: {why}"),
                     });
                 }
                 let head = set.head;
-                self.order(table, Some(machine), Order::Take(head), Some(head.to_string())).await
+                self.order(to, Order::Take(head), Some(head.to_string())).await
             }
             Ask::Away | Ask::Back => {
                 self.away(ask == Ask::Away).await.map_err(no_answer)?;
-                Ok(Answer::Ordered { machine: table.machine.clone(), set: None })
+                let member = table.own().map(|own| own.member.clone());
+                Ok(Answer::Ordered { machine: table.machine.clone(), member, set: None })
             }
         }
     }
 
+    /// Gives an order to a machine by its private group: several may have its name.
     async fn order(
         &self,
-        table: &Table,
-        machine: Option<String>,
+        to: &MachineRow,
         order: Order,
         set: Option<String>,
     ) -> Result<Answer, Answer> {
-        let machine = machine.unwrap_or_else(|| table.machine.clone());
-        exists(table, &machine)?;
-        let given = self.handle.order_async(&machine, order).await.map_err(no_answer)?;
-        given.map_err(|message| Answer::Error { kind: ErrorKind::NoGroup, message })?;
-        Ok(Answer::Ordered { machine, set })
+        let given = self.handle.order_async(&to.member, order).await.map_err(no_answer)?;
+        given.map_err(|error| refused(&error))?;
+        Ok(Answer::Ordered { machine: to.machine.clone(), member: Some(to.member.clone()), set })
     }
+}
+
+/// What has changed since the table was told.
+fn refused(error: &NoSuch) -> Answer {
+    let kind = match error {
+        NoSuch::Group => ErrorKind::NoGroup,
+        NoSuch::Machine(_) | NoSuch::Several { .. } => ErrorKind::NoMachine,
+    };
+    Answer::Error { kind, message: error.to_string() }
 }
 
 fn no_answer(error: NoAnswer) -> Answer {
     Answer::Error { kind: ErrorKind::NoAnswer, message: error.to_string() }
 }
 
-fn exists(table: &Table, machine: &str) -> Result<(), Answer> {
-    if table.machines.is_empty() {
+/// The machine that is meant; this very one if none is said.
+fn meant<'a>(table: &'a Table, machine: Option<&str>) -> Result<&'a MachineRow, Answer> {
+    let Some(own) = table.own() else {
         return Err(Answer::Error {
             kind: ErrorKind::NoGroup,
             message: format!(
@@ -220,13 +239,22 @@ fn exists(table: &Table, machine: &str) -> Result<(), Answer> {
                 table.machine, table.bus
             ),
         });
-    }
-    if table.machine(machine).is_some() {
-        return Ok(());
-    }
-    let there: Vec<&str> = table.machines.iter().map(|one| one.machine.as_str()).collect();
-    let message = format!("there is no machine {machine:?}; there are {}", there.join(", "));
-    Err(Answer::Error { kind: ErrorKind::NoMachine, message })
+    };
+    let Some(machine) = machine else { return Ok(own) };
+    table.meant(machine).map_err(|several| {
+        let message = if several.is_empty() {
+            let there: Vec<String> = table.machines.iter().map(|one| table.called(one)).collect();
+            format!("there is no machine {machine:?}; there are {}", there.join(", "))
+        } else {
+            let several: Vec<&str> = several.iter().map(|one| one.member.as_str()).collect();
+            format!(
+                "{} machines may be meant by {machine:?}; name one by its private group: {}",
+                several.len(),
+                several.join(", ")
+            )
+        };
+        Answer::Error { kind: ErrorKind::NoMachine, message }
+    })
 }
 
 /// Sets that an error names at most.
@@ -244,6 +272,7 @@ fn find<'a>(table: &'a Table, set: &str) -> Result<&'a SetRow, Answer> {
 
 struct Connection {
     server: Rc<Server>,
+    room: Rc<Room>,
     read: BufReader<OwnedReadHalf>,
     write: OwnedWriteHalf,
 }
@@ -285,6 +314,19 @@ impl Connection {
         }
     }
 
+    /// There is no place for it: whoever asks is told why, as far as the language has words for it.
+    async fn turn_away(mut self, why: &Answer) -> std::io::Result<()> {
+        match self.read.read_u8().await? {
+            historical::FAIL | historical::SUCCEED => self.say(&(-1_i32).to_be_bytes()).await,
+            b'{' => {
+                // What is not read when the connection is closed would take the answer along.
+                self.line().await?;
+                self.tell(why).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The rest of a request whose first byte has been read.
     async fn line(&mut self) -> std::io::Result<Vec<u8>> {
         let mut line = vec![b'{'];
@@ -306,8 +348,20 @@ impl Connection {
             }
         };
         match ask {
-            Ask::List { follow: true } => self.follow().await,
-            Ask::Watch { after } => self.watch(after).await,
+            Ask::List { follow: true } => {
+                let room = self.room.clone();
+                match room.follow() {
+                    Ok(_place) => self.follow().await,
+                    Err(why) => self.tell_and_end(&why).await,
+                }
+            }
+            Ask::Watch { after } => {
+                let room = self.room.clone();
+                match room.watch() {
+                    Ok(_place) => self.watch(after).await,
+                    Err(why) => self.tell_and_end(&why).await,
+                }
+            }
             Ask::List { follow: false } => match self.server.told().await {
                 Ok(told) => self.say(told.line()).await,
                 Err(error) => self.tell(&no_answer(error)).await,
@@ -365,6 +419,12 @@ impl Connection {
         }
     }
 
+    /// What stays without a place would take one from those who only ask.
+    async fn tell_and_end(&mut self, why: &Answer) -> std::io::Result<()> {
+        self.tell(why).await?;
+        Err(std::io::Error::other("there is no place for it"))
+    }
+
     async fn tell(&mut self, answer: &Answer) -> std::io::Result<()> {
         self.say(&answer.line()).await
     }
@@ -393,6 +453,45 @@ fn late(what: &'static str) -> std::io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_goes_to_this_very_machine_or_to_the_one_that_is_meant() {
+        let machine = |member: &str, name: &str| {
+            serde_json::json!({
+                "machine": name, "member": member, "shown": null, "mature": true, "healthy": true, "drained": false,
+                "leaving": false, "silent": false, "weight": 100, "sets": 0, "here_ms": 0,
+            })
+        };
+        let mut table: Table = serde_json::from_value(serde_json::json!({
+            "machine": "vm", "stage": "running", "connected": true, "bus": "#w2#m2", "away": false, "majority": null,
+            "healthy": true, "health": "", "guarded": true, "held": [], "decision": 7, "sets": [],
+            "machines": [machine("#w1#m1", "vm"), machine("#w2#m2", "vm"), machine("#w3#m3", "db")],
+        }))
+        .unwrap();
+        let to = |table: &Table, said: Option<&str>| match meant(table, said) {
+            Ok(row) => row.member.clone(),
+            Err(Answer::Error { kind, message }) => format!("{kind:?}: {message}"),
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(to(&table, None), "#w2#m2");
+        for (said, member) in [("db", "#w3#m3"), ("#w1#m1", "#w1#m1"), ("m1", "#w1#m1")] {
+            assert_eq!(to(&table, Some(said)), member);
+        }
+        assert_eq!(
+            to(&table, Some("vm")),
+            "NoMachine: 2 machines may be meant by \"vm\"; name one by its private group: #w1#m1, #w2#m2"
+        );
+        assert_eq!(
+            to(&table, Some("m9")),
+            "NoMachine: there is no machine \"m9\"; there are vm (#w1#m1), vm (#w2#m2), db"
+        );
+        (table.connected, table.bus) = (false, "the daemon is away".into());
+        table.machines.clear();
+        assert_eq!(
+            to(&table, None),
+            "NoGroup: vm is not in the group of the addresses: the daemon is away"
+        );
+    }
 
     #[test]
     fn whoever_watches_goes_on_after_a_number_or_with_all_if_it_is_above_the_newest() {

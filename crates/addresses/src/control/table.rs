@@ -61,10 +61,13 @@ pub struct Table {
 pub struct MachineRow {
     /// Its name.
     pub machine: String,
-    /// Its private group.
+    /// Its private group, which no other has.
     pub member: String,
     /// The address by which historical tools name it.
     pub shown: Option<IpAddr>,
+    /// It is the original Wackamole, beside which this program does not take part.
+    #[serde(default)]
+    pub original: bool,
     /// It takes part.
     pub mature: bool,
     /// Its checks pass.
@@ -131,10 +134,16 @@ pub struct SetRow {
     pub state: SetState,
     /// Which machine has it.
     pub owner: Option<String>,
+    /// That machine's private group.
+    #[serde(default)]
+    pub owner_member: Option<String>,
     /// The address by which historical tools name that machine.
     pub shown: Option<IpAddr>,
     /// To which machine it moves.
     pub moving_to: Option<String>,
+    /// That machine's private group.
+    #[serde(default)]
+    pub moving_to_member: Option<String>,
     /// Why it is there, moves, or is nowhere, in a word.
     pub why: String,
     /// For how long that has been so.
@@ -153,7 +162,7 @@ pub struct SetRow {
     pub unable: Option<String>,
     /// Whether the machine that tells it lists it.
     pub listed: bool,
-    /// What each machine is for it.
+    /// What each machine is for it, in the order of the machines.
     pub candidates: Vec<CandidateRow>,
 }
 
@@ -225,7 +234,7 @@ impl Table {
             passes_on_not: report.passes_on.clone().err(),
             passed_on: report.counters.passed,
             held: report.held.clone(),
-            machines: status.members.iter().map(machine).collect(),
+            machines: status.members.iter().map(|one| machine(report, one)).collect(),
             sets,
             decision: report.decisions.back().map_or(0, |last| last.number),
             checks: report.checks.iter().map(CheckRow::from).collect(),
@@ -242,9 +251,71 @@ impl Table {
             .or_else(|| by(&|set| set.addresses.iter().any(|one| Some(one.address) == ip)))
     }
 
-    /// The machine of this name.
-    pub fn machine(&self, name: &str) -> Option<&MachineRow> {
-        self.machines.iter().find(|one| one.machine == name)
+    /// The machine of this private group, else the first of this name.
+    pub fn machine(&self, called: &str) -> Option<&MachineRow> {
+        let by = |test: &dyn Fn(&MachineRow) -> bool| self.machines.iter().find(|one| test(one));
+        by(&|one| one.member == called).or_else(|| by(&|one| one.machine == called))
+    }
+
+    /// The machine that people mean: by its private group, else by its name, else by the name of its daemon of the bus, which is behind
+    /// the last `#` of its private group.
+    ///
+    /// # Errors
+    /// Those that may be meant, if several may; otherwise none.
+    pub fn meant(&self, wanted: &str) -> Result<&MachineRow, Vec<&MachineRow>> {
+        let by_member = |one: &MachineRow| one.member == wanted;
+        let by_name = |one: &MachineRow| one.machine == wanted;
+        let by_daemon = |one: &MachineRow| one.member.rsplit('#').next() == Some(wanted);
+        let ways: [&dyn Fn(&MachineRow) -> bool; 3] = [&by_member, &by_name, &by_daemon];
+        for fits in ways {
+            let found: Vec<&MachineRow> = self.machines.iter().filter(|one| fits(one)).collect();
+            if found.len() == 1 {
+                return Ok(found[0]);
+            }
+            if !found.is_empty() {
+                return Err(found);
+            }
+        }
+        Err(Vec::new())
+    }
+
+    /// The machine that tells it, if it is in the group.
+    pub fn own(&self) -> Option<&MachineRow> {
+        self.machines.iter().find(|one| self.connected && one.member == self.bus)
+    }
+
+    /// The place of the machine that has a set.
+    pub(super) fn owner_at(&self, set: &SetRow) -> Option<usize> {
+        self.machines.iter().position(|one| set.is_at(one))
+    }
+
+    /// How people tell a machine from the others: by its name, and where several have that name, by its private group as well.
+    pub fn called(&self, machine: &MachineRow) -> String {
+        self.told_apart(&machine.machine, Some(&machine.member))
+    }
+
+    /// The same of the machine that has a set.
+    pub fn owner_called(&self, set: &SetRow) -> Option<String> {
+        Some(self.told_apart(set.owner.as_deref()?, set.owner_member.as_deref()))
+    }
+
+    /// The same of the machine to which a set moves.
+    pub fn target_called(&self, set: &SetRow) -> Option<String> {
+        Some(self.told_apart(set.moving_to.as_deref()?, set.moving_to_member.as_deref()))
+    }
+
+    fn told_apart(&self, name: &str, member: Option<&str>) -> String {
+        let alike = self.machines.iter().filter(|one| one.machine == name).count();
+        match member {
+            Some(member) if alike > 1 => format!("{name} ({member})"),
+            _ => name.to_owned(),
+        }
+    }
+
+    /// The private groups of original Wackamoles in the group.
+    pub fn originals(&self) -> Vec<&str> {
+        let all = self.machines.iter().filter(|one| one.original);
+        all.map(|one| one.member.as_str()).collect()
     }
 
     /// The same without what only time changes and what is counted, to see whether anything else has.
@@ -267,13 +338,40 @@ impl SetRow {
     pub fn called(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.head.to_string())
     }
+
+    /// Whether this machine has it.
+    pub fn is_at(&self, machine: &MachineRow) -> bool {
+        is(machine, self.owner.as_deref(), self.owner_member.as_deref())
+    }
+
+    /// Whether it moves to this machine.
+    pub fn goes_to(&self, machine: &MachineRow) -> bool {
+        is(machine, self.moving_to.as_deref(), self.moving_to_member.as_deref())
+    }
+
+    /// Whether the machine to which it moves has it already, and the one that had it has still to let go.
+    pub fn has_come(&self) -> bool {
+        match (&self.owner_member, &self.moving_to_member) {
+            (Some(owner), Some(to)) => owner == to,
+            _ => self.moving_to.is_some() && self.owner == self.moving_to,
+        }
+    }
 }
 
-fn machine(one: &MemberStatus) -> MachineRow {
+/// Whether a machine is the one of this name and private group. Services of before did not tell the latter.
+fn is(machine: &MachineRow, name: Option<&str>, member: Option<&str>) -> bool {
+    match member {
+        Some(member) => machine.member == member,
+        None => name == Some(machine.machine.as_str()),
+    }
+}
+
+fn machine(report: &Report, one: &MemberStatus) -> MachineRow {
     MachineRow {
         machine: one.machine.clone(),
         member: one.member.clone(),
         shown: one.shown,
+        original: report.originals.contains(&one.member),
         mature: one.mature,
         healthy: one.healthy,
         drained: one.drained,
@@ -311,16 +409,19 @@ fn row(report: &Report, set: &SetStatus) -> SetRow {
         (None, None) if set.pending.is_some() => SetState::Waiting,
         (None, None) => SetState::Nowhere,
     };
-    let owner = set.owner.and_then(|at| status.members.get(at));
+    let member = |at: Option<usize>| at.and_then(|at| status.members.get(at));
+    let (owner, target) = (member(set.owner), member(set.moving_to));
     SetRow {
         name: name.and_then(|name| name.name.clone()),
         head: set.head,
         addresses: name.map_or_else(|| set.addresses.iter().map(single).collect(), addresses),
         state,
         owner: owner.map(|one| one.machine.clone()),
+        owner_member: owner.map(|one| one.member.clone()),
         shown: owner.and_then(|one| one.shown),
-        moving_to: machine_at(status, set.moving_to),
-        why: set.reason.word().to_owned(),
+        moving_to: target.map(|one| one.machine.clone()),
+        moving_to_member: target.map(|one| one.member.clone()),
+        why: set.why.word().to_owned(),
         since_ms: millis(set.since),
         quorum: set.quorum,
         pending_ms: set.pending.map(millis),
@@ -338,17 +439,14 @@ fn row(report: &Report, set: &SetStatus) -> SetRow {
     }
 }
 
-fn machine_at(status: &Status, at: Option<usize>) -> Option<String> {
-    Some(status.members.get(at?)?.machine.clone())
-}
-
 fn candidate(status: &Status, at: usize, one: &Candidate) -> CandidateRow {
     let (can, preferred, why) = match one {
         Candidate::Good { preferred } => (Can::Good, *preferred, None),
         Candidate::Reluctant(why) => (Can::Reluctant, false, Some(why.word().to_owned())),
         Candidate::No(why) => (Can::No, false, Some(why.word().to_owned())),
     };
-    CandidateRow { machine: machine_at(status, Some(at)).unwrap_or_default(), can, preferred, why }
+    let machine = status.members.get(at).map(|one| one.machine.clone()).unwrap_or_default();
+    CandidateRow { machine, can, preferred, why }
 }
 
 /// A set of this machine while nothing is known of any.
@@ -362,10 +460,12 @@ fn absent(report: &Report, key: SetKey, name: &SetName) -> SetRow {
         addresses,
         state: SetState::Nowhere,
         owner: None,
+        owner_member: None,
         shown: None,
         moving_to: None,
+        moving_to_member: None,
         why: why.word().to_owned(),
-        since_ms: 0,
+        since_ms: report.off_bus.map_or(0, millis),
         quorum: name.quorum,
         pending_ms: None,
         pinned: false,
@@ -379,8 +479,9 @@ fn absent(report: &Report, key: SetKey, name: &SetName) -> SetRow {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, VecDeque};
+    use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+    use vip::Reason;
     use vip::status::Stage;
 
     use super::super::explain::explain;
@@ -417,6 +518,8 @@ mod tests {
             away: false,
             unable: BTreeMap::new(),
             bus: Err("the daemon is away".into()),
+            off_bus: Some(Duration::from_secs(90)),
+            originals: BTreeSet::new(),
             health: (true, "all checks pass".into()),
             checks: vec![check],
             counters: Counters::default(),
@@ -431,11 +534,90 @@ mod tests {
         let table = Table::new(&report());
         assert!(table.sets[0].quorum);
         assert_eq!(
-            explain(&table, &table.sets[0]).why,
+            explain(&table, Some(&table.sets[0]))[0].why,
             [
                 "10.0.0.1 is not held by this machine: the bus is away (the daemon is away).",
                 "It may be held only together with a majority of addresses.quorum.",
             ]
+        );
+    }
+
+    fn member(at: usize, machine: &str) -> MemberStatus {
+        MemberStatus {
+            machine: machine.into(),
+            member: format!("#vip{at}#m{at}"),
+            shown: None,
+            macs: Vec::new(),
+            mature: true,
+            healthy: true,
+            drained: false,
+            keeps: true,
+            leaving: false,
+            silent: false,
+            weight: 100,
+            capacity: 0,
+            sets: 1,
+            here_for: Duration::from_secs(5),
+        }
+    }
+
+    #[test]
+    fn a_set_is_nowhere_for_as_long_as_the_bus_has_been_away() {
+        let table = Table::new(&report());
+        let set = &table.sets[0];
+        assert_eq!(
+            (set.state, set.why.as_str(), set.since_ms),
+            (SetState::Nowhere, "bus-lost", 90_000)
+        );
+        let mut connected = report();
+        (connected.bus, connected.off_bus) = (Ok("#vip1#m1".into()), None);
+        let table = Table::new(&connected);
+        let set = &table.sets[0];
+        assert_eq!((set.why.as_str(), set.since_ms), ("unowned", 0));
+    }
+
+    #[test]
+    fn machines_of_one_name_are_told_apart_by_their_private_groups() {
+        let mut of = report();
+        (of.bus, of.off_bus) = (Ok("#vip2#m2".into()), None);
+        of.status.members = vec![member(1, "vm"), member(2, "vm"), member(3, "db")];
+        of.status.sets = vec![SetStatus {
+            key: SetKey(7),
+            head: IpAddr::from([10, 0, 0, 1]),
+            addresses: vec![IpAddr::from([10, 0, 0, 1])],
+            owner: Some(1),
+            moving_to: Some(0),
+            reason: Reason::Held,
+            why: Reason::Operator,
+            since: Duration::from_secs(1),
+            quorum: false,
+            pending: None,
+            pinned: false,
+            blocked_by: None,
+            here: false,
+            candidates: vec![Candidate::Good { preferred: false }; 3],
+        }];
+        let table = Table::new(&of);
+        let (set, rows) = (&table.sets[0], &table.machines);
+        assert_eq!((set.why.as_str(), set.owner.as_deref()), ("operator", Some("vm")));
+        assert!(set.is_at(&rows[1]) && !set.is_at(&rows[0]) && !set.has_come());
+        assert!(set.goes_to(&rows[0]) && !set.goes_to(&rows[1]));
+        assert_eq!(table.owner_called(set).as_deref(), Some("vm (#vip2#m2)"));
+        assert_eq!(table.target_called(set).as_deref(), Some("vm (#vip1#m1)"));
+        assert_eq!(table.called(&rows[2]), "db");
+        assert_eq!(table.own().map(|own| own.member.as_str()), Some("#vip2#m2"));
+        let meant = |wanted: &str| table.meant(wanted).map(|one| one.member.clone());
+        for (wanted, member) in [("#vip1#m1", 1), ("m2", 2), ("db", 3), ("m3", 3)] {
+            assert_eq!(meant(wanted), Ok(format!("#vip{member}#m{member}")));
+        }
+        assert_eq!(table.meant("vm").unwrap_err().len(), 2);
+        assert!(table.meant("m4").unwrap_err().is_empty());
+        // A service of before tells names only.
+        let mut older = serde_json::to_value(&table).unwrap();
+        older["sets"][0].as_object_mut().unwrap().remove("owner_member").unwrap();
+        let older: Table = serde_json::from_value(older).unwrap();
+        assert!(
+            older.sets[0].is_at(&older.machines[0]) && !older.sets[0].is_at(&older.machines[2])
         );
     }
 

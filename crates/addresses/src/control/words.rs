@@ -31,13 +31,13 @@ pub enum Ask {
     },
     /// A machine is to hold nothing: [`Answer::Ordered`].
     Drain {
-        /// Which; this one if left out.
+        /// Which, by its name or private group; the one that is asked if left out.
         #[serde(default)]
         machine: Option<String>,
     },
     /// It takes part again: [`Answer::Ordered`].
     Undrain {
-        /// Which; this one if left out.
+        /// Which, by its name or private group; the one that is asked if left out.
         #[serde(default)]
         machine: Option<String>,
     },
@@ -45,7 +45,7 @@ pub enum Ask {
     Move {
         /// Its name or one of its addresses.
         set: String,
-        /// Which machine.
+        /// Which machine, by its name or private group.
         machine: String,
     },
     /// Decisions as they happen, one [`Answer::Decision`] each, until the connection ends.
@@ -76,6 +76,9 @@ pub enum Answer {
     Ordered {
         /// The machine that it was given to.
         machine: String,
+        /// That machine's private group, where it has one.
+        #[serde(default)]
+        member: Option<String>,
         /// The head of the set that it is about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         set: Option<String>,
@@ -99,7 +102,7 @@ pub enum ErrorKind {
     Malformed,
     /// No such set.
     NoSet,
-    /// No such machine.
+    /// No such machine, or several of that name.
     NoMachine,
     /// The bus is away.
     NoGroup,
@@ -107,6 +110,8 @@ pub enum ErrorKind {
     Refused,
     /// The service does not answer.
     NoAnswer,
+    /// There are as many connections as there may be.
+    Busy,
 }
 
 /// A set with the reasons for where it is.

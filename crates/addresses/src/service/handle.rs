@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use vip::Order;
+use vip::{NoSuch, Order};
 
 use super::ending::RELEASED_WITHIN;
 use super::report::{Decision, Report};
@@ -21,7 +21,7 @@ pub(super) enum Command {
     Order {
         machine: String,
         order: Order,
-        answer: oneshot::Sender<Result<(), String>>,
+        answer: oneshot::Sender<Result<(), NoSuch>>,
     },
     /// Away from the bus until told otherwise (`wackatrl -f`), or back (`-s`).
     Away(bool, oneshot::Sender<()>),
@@ -57,6 +57,8 @@ impl Legacy {
 /// How a machine left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
+    /// It had nothing.
+    HadNothing,
     /// Others have everything it had.
     GivenAway,
     /// Nobody else could take these; they are let go.
@@ -101,17 +103,17 @@ impl Handle {
         told.await.map(|report| *report).map_err(|_| NoAnswer)
     }
 
-    /// Asks something of a machine through the group. The order has been given when this returns; whether and when it is carried
-    /// out, the report shows.
+    /// Asks something of a machine through the group: by its private group, or by its name where no other has that. The order has been
+    /// given when this returns; whether and when it is carried out, the report shows.
     ///
     /// # Errors
-    /// It does not answer in time; or, inside, there is no such machine or no group.
+    /// It does not answer in time; or, inside, there is no such machine, or several, or no group.
     pub fn order(
         &self,
         machine: &str,
         order: Order,
         within: Duration,
-    ) -> Result<Result<(), String>, NoAnswer> {
+    ) -> Result<Result<(), NoSuch>, NoAnswer> {
         let (answer, told) = oneshot::channel();
         self.ask(Command::Order { machine: machine.to_owned(), order, answer })?;
         wait(told, within)
@@ -120,12 +122,12 @@ impl Handle {
     /// As [`order`](Self::order), to be awaited.
     ///
     /// # Errors
-    /// The service has ended; or, inside, there is no such machine or no group.
+    /// The service has ended; or, inside, there is no such machine, or several, or no group.
     pub async fn order_async(
         &self,
         machine: &str,
         order: Order,
-    ) -> Result<Result<(), String>, NoAnswer> {
+    ) -> Result<Result<(), NoSuch>, NoAnswer> {
         let (answer, told) = oneshot::channel();
         self.ask(Command::Order { machine: machine.to_owned(), order, answer })?;
         told.await.map_err(|_| NoAnswer)

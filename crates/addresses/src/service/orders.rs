@@ -59,18 +59,23 @@ impl Service {
                 let _ = answer.send(self.decisions.above(above));
             }
             Command::Order { machine, order, answer } => {
-                let given = self.vip.order(&machine, order).map_err(|error| error.to_string());
                 // Whoever asked may have given up.
-                let _ = answer.send(given);
+                let _ = answer.send(self.vip.order(&machine, order));
             }
             Command::Away(away, answer) => {
                 self.go_away(now, away).await;
                 let _ = answer.send(());
             }
             Command::Leave { back_within, left } => {
-                self.note(None, "leaving: what is held here goes to others first".into());
+                let had = !(self.holdings.sets.is_empty() && self.stopping.is_empty());
+                let what = match had {
+                    true => "leaving: what is held here goes to others first",
+                    false => "leaving: nothing is held here",
+                };
+                self.note(None, what.into());
                 self.vip.leave(now, back_within);
-                self.leaving = Some(Leaving { until: now + self.config.stop_within, answer: left });
+                let until = now + self.config.stop_within;
+                self.leaving = Some(Leaving { until, had, answer: left });
             }
             Command::HandOver { within, answer } => {
                 self.handed_over = Some((within, answer));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::config;
-use crate::kernel::Link;
+use crate::kernel::{Held, Link};
 
 /// Where an address goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,9 @@ impl Places {
     }
 
     /// The address by which this machine is known to people: its first one that is not managed, on an interface that managed
-    /// addresses are on if possible.
+    /// addresses are on if possible. What bears our mark is of another program's list, and goes. So may go what the kernel gives up
+    /// after a while: it is taken if there is nothing else, as where addresses are leased (DHCP), and before others if it has a network;
+    /// kernels that keep no mark have the other program's among them.
     pub(super) fn shown(&self, managed: &BTreeSet<IpAddr>, sets: &[config::Set]) -> Option<IpAddr> {
         let heads = sets.iter().filter_map(|set| set.addresses.first());
         let near = heads.filter_map(|address| match self.of(address, managed) {
@@ -105,13 +107,14 @@ impl Places {
         });
         let all = self.links.values().filter(|link| !link.loopback);
         let own = near.chain(all).flat_map(|link| &link.addresses);
-        let mut own: Vec<IpAddr> = own
-            .map(|held| held.address.ip)
-            .filter(|ip| !managed.contains(ip) && !is_link_local(*ip))
-            .collect();
+        let own = own.filter(|held| {
+            let ip = held.address.ip;
+            !held.is_ours() && !managed.contains(&ip) && !is_link_local(ip)
+        });
+        let goes = |held: &Held| held.valid.map(|_| held.address.is_single());
         // The first of version 4 if there is one: historical tools know no other.
-        own.sort_by_key(|ip| ip.is_ipv6());
-        own.first().copied()
+        let first = own.min_by_key(|held| (held.address.ip.is_ipv6(), goes(held)));
+        first.map(|held| held.address.ip)
     }
 }
 
@@ -132,7 +135,7 @@ fn shares(one: IpAddr, other: IpAddr, prefix: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{Address, Held};
+    use crate::kernel::{Address, PROTOCOL};
 
     fn held(ip: &str, prefix: u8, interface: u32) -> Held {
         Held {
@@ -217,5 +220,32 @@ mod tests {
         places.know(vec![link(2, "eth0", &[("10.0.0.9", 24), ("10.0.0.1", 24)])]);
         let managed: BTreeSet<IpAddr> = ["10.0.0.9".parse().unwrap()].into();
         assert_eq!(places.shown(&managed, &[]), Some("10.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_another_program_manages_is_not_shown_and_what_is_leased_only_if_there_is_nothing_else()
+    {
+        let of =
+            |addresses: &[(&str, u8, Option<u32>, Option<u8>)]| {
+                let mut eth0 = link(2, "eth0", &[]);
+                let one = |(ip, prefix, valid, protocol): &(&str, u8, Option<u32>, Option<u8>)| {
+                    Held { valid: *valid, protocol: *protocol, ..held(ip, *prefix, 2) }
+                };
+                eth0.addresses = addresses.iter().map(one).collect();
+                let mut places = Places::default();
+                places.know(vec![eth0]);
+                places.shown(&BTreeSet::new(), &[]).map(|ip| ip.to_string())
+            };
+        let shown = |ip: &str| Some(ip.to_owned());
+        let (marked, old) =
+            (("10.0.0.23", 32, Some(3), Some(PROTOCOL)), ("10.0.0.26", 32, Some(3), None));
+        let (own, leased) = (("10.0.0.1", 24, None, None), ("10.0.0.7", 24, Some(600), None));
+        assert_eq!(of(&[marked, own]), shown("10.0.0.1"));
+        assert_eq!(of(&[old, leased, own]), shown("10.0.0.1"));
+        assert_eq!(of(&[marked, old, leased]), shown("10.0.0.7"));
+        assert_eq!(of(&[old]), shown("10.0.0.26"));
+        assert_eq!(of(&[marked]), None);
+        let six = ("fd00::1", 64, None, None);
+        assert_eq!(of(&[six, leased]), shown("10.0.0.7"));
     }
 }

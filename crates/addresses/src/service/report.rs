@@ -1,6 +1,6 @@
 //! What others see of the service: for pages, metrics and commands.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -93,6 +93,10 @@ pub struct Report {
     pub unable: BTreeMap<SetKey, String>,
     /// Whether there is a session with the bus; otherwise why not.
     pub bus: Result<String, String>,
+    /// For how long there has been none.
+    pub off_bus: Option<Duration>,
+    /// Private groups of members that are the original Wackamole.
+    pub originals: BTreeSet<String>,
     /// Why this machine is or is not healthy.
     pub health: (bool, String),
     /// Its checks.

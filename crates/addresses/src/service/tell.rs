@@ -1,10 +1,12 @@
 //! What is logged and remembered, and what the report says.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use base::Instant;
 use vip::Event;
+use vip::status::MemberStatus;
 
 use super::air::id_of;
 use super::farewell::Farewell;
@@ -70,16 +72,19 @@ impl Service {
                 self.note(
                     None,
                     format!(
-                        "{} machines: {} ({:.1} ms{majority})",
+                        "{} {}: {} ({:.1} ms{majority})",
                         machines.len(),
+                        if machines.len() == 1 { "machine" } else { "machines" },
                         machines.join(", "),
                         took.as_secs_f64() * 1e3
                     ),
                 );
                 let status = self.vip.status(now);
-                let others =
-                    status.members.iter().filter(|member| member.machine != self.config.machine);
+                let own = self.bus.clone().unwrap_or_default();
+                let others = status.members.iter().filter(|member| member.member != own);
                 self.others = others.filter_map(|member| member.shown).collect();
+                self.originals.retain(|one| self.members.contains(one));
+                self.tell_of_namesakes(&status.members);
                 self.meet_members();
                 for member in &status.members {
                     self.machines.insert(id_of(&member.machine), member.machine.clone());
@@ -121,12 +126,20 @@ impl Service {
                 self.alarm(Some(head), format!("{machine} cannot have {head}"));
             }
             Event::Contradiction { head, by } => {
-                self.alarm(
-                    Some(head),
-                    format!(
-                        "machines list {head} differently; the form with {by} stays where it is"
-                    ),
+                // Both may begin with the same address.
+                let sets = self.vip.status(now).sets;
+                let form = |head: IpAddr, fits: &dyn Fn(Option<IpAddr>) -> bool| {
+                    let set = sets.iter().find(|set| set.head == head && fits(set.blocked_by));
+                    let all = set.map_or_else(|| vec![head], |set| set.addresses.clone());
+                    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+                    format!("[{}]", all.join(", "))
+                };
+                let (stays, waits) =
+                    (form(by, &|other| other.is_none()), form(head, &|other| other == Some(by)));
+                let what = format!(
+                    "machines list {head} differently: the form {stays} stays where it is, and {waits} waits until the lists agree"
                 );
+                self.alarm(Some(head), what);
             }
             Event::QuorumDiffers { head, under, not } => {
                 let (under, not) = (under.join(", "), not.join(", "));
@@ -147,6 +160,8 @@ impl Service {
                     ),
                 );
             }
+            // It says nothing that this program would understand, which was told.
+            Event::Silent { machine } if self.originals.contains(&machine) => {}
             Event::Silent { machine } => {
                 self.alarm(
                     None,
@@ -190,6 +205,7 @@ impl Service {
                     "it does not understand this program, and will take addresses that are held here: take it out of the group"
                 };
                 self.alarm(None, format!("{member} is the original Wackamole; {what}"));
+                self.originals.insert(member);
             }
             Event::Drained { machine, drained } => {
                 let what = if drained { "is drained" } else { "takes part again" };
@@ -201,6 +217,27 @@ impl Service {
                 });
                 self.note(None, format!("{machine} leaves{back}"));
             }
+        }
+    }
+
+    /// Machines of one name are told of when they meet, and not in each view again.
+    fn tell_of_namesakes(&mut self, members: &[MemberStatus]) {
+        for (machine, alike) in namesakes(members) {
+            if alike.iter().all(|one| self.namesakes.contains(*one)) {
+                continue;
+            }
+            self.namesakes.extend(alike.iter().map(|one| (*one).to_owned()));
+            self.alarm(
+                None,
+                format!(
+                    "{} machines are called {machine} ({}): nobody can tell them apart by that; give each a name of its own (cluster.name, or the host name for wackamole), and until then name them to `backhand vip` by what is in the brackets",
+                    alike.len(),
+                    alike.join(", ")
+                ),
+            );
+        }
+        while self.namesakes.len() > 4_096 {
+            self.namesakes.pop_first();
         }
     }
 
@@ -264,14 +301,25 @@ impl Service {
                 .collect(),
             quorum: set.quorum,
         };
+        let mut unable = self.unable.clone();
+        for (key, what) in self.refusals.strangers(now) {
+            unable.entry(key).or_insert_with(|| what.clone());
+        }
         Report {
             status: self.vip.status(now),
             names: self.sets.iter().map(|(key, set)| (*key, name(set))).collect(),
             order: self.config.sets.iter().filter_map(|set| Some(core_set(set)?.key())).collect(),
             held: self.holdings.sets.values().map(|holding| holding.set.head()).collect(),
             away: self.away,
-            unable: self.unable.clone(),
+            unable,
             bus: self.bus.clone(),
+            off_bus: self.bus.is_err().then(|| now.since(self.bus_lost_at)),
+            originals: self
+                .originals
+                .iter()
+                .filter(|one| self.members.contains(one))
+                .cloned()
+                .collect(),
             health: (verdict.healthy, verdict.why),
             checks: self.health.state().cloned().collect(),
             counters,
@@ -279,5 +327,48 @@ impl Service {
             guarded: self.guardian.is_some(),
             passes_on: self.passing.state(),
         }
+    }
+}
+
+/// Names that several members have, each with their private groups. Who has not said a name is called by its private group.
+fn namesakes(members: &[MemberStatus]) -> BTreeMap<&str, Vec<&str>> {
+    let mut by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for one in members {
+        by_name.entry(&one.machine).or_default().push(&one.member);
+    }
+    by_name.retain(|_, alike| alike.len() > 1);
+    by_name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_of_one_name_are_found_by_their_private_groups() {
+        let member = |member: &str, machine: &str| MemberStatus {
+            machine: machine.into(),
+            member: member.into(),
+            shown: None,
+            macs: Vec::new(),
+            mature: true,
+            healthy: true,
+            drained: false,
+            keeps: true,
+            leaving: false,
+            silent: false,
+            weight: 100,
+            capacity: 0,
+            sets: 0,
+            here_for: Duration::ZERO,
+        };
+        let members = [
+            member("#a#m1", "vm"),
+            member("#b#m2", "db"),
+            member("#c#m3", "vm"),
+            member("#d#m4", "#d#m4"),
+        ];
+        assert_eq!(namesakes(&members), BTreeMap::from([("vm", vec!["#a#m1", "#c#m3"])]));
+        assert_eq!(namesakes(&members[1..]), BTreeMap::new());
     }
 }

@@ -216,8 +216,8 @@ pub(crate) fn promoted() {
     ip("link set near up");
     let near = kernel.links().unwrap().into_iter().find(|link| link.name == "near").unwrap();
     std::fs::write("/proc/sys/net/ipv4/conf/near/promote_secondaries", "0").unwrap();
-    sysctl::promote_secondaries("near").unwrap();
-    sysctl::promote_secondaries("near").unwrap();
+    assert!(sysctl::promote_secondaries("near").unwrap(), "it had to be set");
+    assert!(!sysctl::promote_secondaries("near").unwrap(), "it was set already");
     let read = std::fs::read_to_string("/proc/sys/net/ipv4/conf/near/promote_secondaries");
     assert_eq!(read.unwrap().trim(), "1");
     let vip = Address { ip: "10.98.0.100".parse().unwrap(), prefix: 24, interface: near.index };

@@ -49,6 +49,7 @@ const CASES: &[Case] = &[
     ("a_program_that_hangs_is_ended", programs::hanging_program),
     ("programs_of_a_set_run_in_turn_with_no_environment_but_their_own", programs::in_turn),
     ("programs_of_different_sets_run_beside_each_other", programs::beside),
+    ("what_the_parent_runs_itself_for_a_set_is_waited_for_while_it_may_last", programs::behind),
     ("a_program_may_obey_at_its_limit_and_is_killed_a_second_later", programs::at_the_limit),
     ("the_last_word_is_said_beside_another_program_of_the_machine", guardian::farewell),
     ("the_last_word_is_not_said_while_what_was_let_go_is_there", guardian::no_farewell),

@@ -2,10 +2,10 @@
 
 use std::io::Read;
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use addresses::guardian::{Config, Event as Told, Guardian, Program};
+use addresses::guardian::{Config, Event as Told, Guardian, Program, Running};
 use addresses::hooks::KILL_AFTER;
 use rustix::process::{Pid, Signal, getpgid};
 
@@ -173,4 +173,52 @@ pub(crate) fn stopped() {
     parent.kill();
     assert!(readable(&guardian, PATIENCE));
     assert!(std::fs::read_to_string(&file).unwrap().ends_with("third\nlast\n"));
+}
+
+pub(crate) fn behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = (fifo(&folder), folder.path().join("said"));
+    let says = |word: &str| format!("echo {word} >> {}", file.display());
+    let program = |script: String| Program {
+        command: vec!["/bin/sh".into(), "-c".into(), script.into()],
+        limit: LIMIT,
+        ..Program::default()
+    };
+    let said = || std::fs::read_to_string(&file).unwrap();
+    let mut guardian = Guardian::start(Config { suspicion: SUSPICION }, None).unwrap();
+    let mut own = Command::new("/bin/sh")
+        .args(["-c", &format!("read _; {}", says("own"))])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let running = [Running { set: "a".into(), pid: own.id(), rest: PATIENCE }];
+    // Told again, as when another one begins, it is the same.
+    for _ in 0..2 {
+        guardian.runs(&running).unwrap();
+    }
+    guardian.hold("a", &set("10a"), &[program(says("a"))]).unwrap();
+    guardian.hold("b", &set("10b"), &[program(format!("echo b > {path}"))]).unwrap();
+    assert!(readable(&guardian, PATIENCE));
+    assert_eq!(told(&mut guardian), Told::Fenced);
+    guardian.acknowledge().unwrap();
+    // Another set waits for nobody.
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "b\n");
+    assert!(!file.exists());
+    drop(own.stdin.take());
+    assert_eq!(told(&mut guardian), Told::Stopped { well: true });
+    assert_eq!(said(), "own\na\n");
+    own.wait().unwrap();
+    // One that neither ends nor dies is waited for no longer than it may last.
+    let mut deaf = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let (rest, began) = (2 * SUSPICION, Instant::now());
+    guardian.runs(&[Running { set: "a".into(), pid: deaf.id(), rest }]).unwrap();
+    guardian.hold("a", &set("10a"), &[program(says("again"))]).unwrap();
+    assert_eq!(told(&mut guardian), Told::Fenced);
+    guardian.acknowledge().unwrap();
+    assert_eq!(told(&mut guardian), Told::Stopped { well: true });
+    assert!(began.elapsed() >= rest, "{:?}", began.elapsed());
+    assert_eq!(said(), "own\na\nagain\n");
+    deaf.kill().unwrap();
+    deaf.wait().unwrap();
+    guardian.end().unwrap();
 }

@@ -171,6 +171,10 @@ mod tests {
         let nobody = told(nobody.into());
         assert!(nobody.starts_with("{\"error\":{\"kind\":\"absent\","), "{nobody}");
         assert!(nobody.contains("nobody listens at "), "{nobody}");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let no_socket = Client::connect(&file).err().unwrap().to_string();
+        assert!(no_socket.contains("this is no socket"), "{no_socket}");
         let unexpected = told(unexpected());
         assert!(unexpected.starts_with("{\"error\":{\"kind\":\"other\","), "{unexpected}");
     }

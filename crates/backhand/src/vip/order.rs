@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use addresses::control::client::Client;
-use addresses::control::{Answer, Ask, Can, ErrorKind, SetRow, SetState, Table};
+use addresses::control::{Answer, Ask, Can, ErrorKind, MachineRow, SetRow, SetState, Table};
 use anyhow::Result;
 
 use crate::cli::VipWait;
@@ -17,6 +17,26 @@ use crate::output::print;
 
 /// What is said of a machine that was told, as long as it does not say so itself.
 const NOT_TAKEN: &str = "has not taken the order yet";
+
+/// Which machine an order was given to.
+#[derive(Clone, Debug, Default)]
+struct Given {
+    /// Its name.
+    machine: String,
+    /// Its private group, which no other has. Services of before do not tell it.
+    member: Option<String>,
+}
+
+impl Given {
+    fn row<'a>(&self, table: &'a Table) -> Option<&'a MachineRow> {
+        table.machine(self.member.as_ref().unwrap_or(&self.machine))
+    }
+
+    /// How people tell it from the others.
+    fn called(&self, table: &Table) -> String {
+        self.row(table).map_or_else(|| self.machine.clone(), |row| table.called(row))
+    }
+}
 
 /// How far something is that was ordered.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,8 +53,9 @@ enum Progress {
 pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Result<ExitCode> {
     let deadline = Instant::now() + Duration::from_secs(wait.timeout);
     if wait.no_wait {
-        let machine = give(socket, ask)?;
-        print(&told(json, &machine, false, &format!("the order for {machine} is given"), &[])?)?;
+        let given = give(socket, ask)?;
+        let said = format!("the order for {} is given", given.machine);
+        print(&told(json, &given, false, &said, &[])?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut follower = Client::connect(socket)?;
@@ -49,14 +70,14 @@ pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Resul
         if ordered.is_none() && task.may_begin(&now) {
             ordered = Some(give(socket, ask)?);
         }
-        let progress = task.look(&now, ordered.as_deref());
-        let machine = ordered.as_deref().unwrap_or_default();
+        let progress = task.look(&now, ordered.as_ref());
+        let given = ordered.clone().unwrap_or_default();
         let waiting = match progress {
             Progress::Done(sentence) => {
-                print(&told(json, machine, true, &sentence, &[])?)?;
+                print(&told(json, &given, true, &sentence, &[])?)?;
                 return Ok(ExitCode::SUCCESS);
             }
-            Progress::Failed(sentence) => return could_not(json, machine, &sentence, &[]),
+            Progress::Failed(sentence) => return could_not(json, &given, &sentence, &[]),
             Progress::Waits(waiting) => waiting,
         };
         // An order that was given a moment ago is on its way, which is nothing to tell.
@@ -68,7 +89,7 @@ pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Resul
             Some(next) => now = next,
             None => {
                 let sentence = format!("not done after {} s; the order stands", wait.timeout);
-                return could_not(json, machine, &sentence, &shown);
+                return could_not(json, &given, &sentence, &shown);
             }
         }
     }
@@ -76,12 +97,12 @@ pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Resul
 
 fn could_not(
     json: bool,
-    machine: &str,
+    given: &Given,
     sentence: &str,
     waiting: &[(String, String)],
 ) -> Result<ExitCode> {
     if json {
-        print(&told(true, machine, false, sentence, waiting)?)?;
+        print(&told(true, given, false, sentence, waiting)?)?;
     } else {
         let rest: String = waiting.iter().map(|(set, why)| format!("; {set} {why}")).collect();
         crate::logging::say(&format!("backhand: {sentence}{rest}\n"));
@@ -92,7 +113,7 @@ fn could_not(
 /// What is printed at the end.
 fn told(
     json: bool,
-    machine: &str,
+    given: &Given,
     done: bool,
     sentence: &str,
     waiting: &[(String, String)],
@@ -104,16 +125,17 @@ fn told(
         waiting.iter().map(|(what, why)| serde_json::json!({ "what": what, "why": why })).collect();
     super::object(&serde_json::json!({
         "done": done,
-        "machine": machine,
+        "machine": given.machine,
+        "member": given.member,
         "said": sentence,
         "waiting": waiting,
     }))
 }
 
 /// Gives the order; to which machine.
-fn give(socket: &Path, ask: &Ask) -> Result<String> {
+fn give(socket: &Path, ask: &Ask) -> Result<Given> {
     match super::ask(socket, ask)? {
-        Answer::Ordered { machine, .. } => Ok(machine),
+        Answer::Ordered { machine, member, .. } => Ok(Given { machine, member }),
         _ => Err(super::unexpected()),
     }
 }
@@ -138,7 +160,6 @@ enum Task {
     Move {
         head: Option<IpAddr>,
         called: String,
-        to: String,
         /// Who had it last before it went on its way.
         from: Option<String>,
         /// It was seen on its way.
@@ -152,10 +173,9 @@ impl Task {
     fn new(ask: &Ask, table: &Table) -> Self {
         match ask {
             Ask::Drain { .. } => Self::Drain { sets: BTreeSet::new() },
-            Ask::Move { set, machine } => Self::Move {
+            Ask::Move { set, .. } => Self::Move {
                 head: table.set(set).map(|set| set.head),
                 called: set.clone(),
-                to: machine.clone(),
                 from: None,
                 began: false,
                 before: table.decision,
@@ -174,74 +194,72 @@ impl Task {
         }
     }
 
-    fn look(&mut self, table: &Table, machine: Option<&str>) -> Progress {
+    fn look(&mut self, table: &Table, given: Option<&Given>) -> Progress {
+        let row = given.and_then(|given| given.row(table));
+        // What it is to people.
+        let machine = given.map_or_else(String::new, |given| given.called(table));
         match self {
-            Self::Drain { sets } => drained(table, sets, machine.unwrap_or_default()),
-            Self::Undrain => {
-                let machine = machine.unwrap_or_default();
-                match table.machine(machine) {
-                    None => Progress::Failed(format!("{machine} has left the group")),
-                    Some(one) if one.drained => {
-                        Progress::Waits(vec![(machine.to_owned(), NOT_TAKEN.into())])
-                    }
-                    Some(_) => Progress::Done(format!("{machine} takes part")),
-                }
-            }
-            Self::Move { head, called, to, from, began, before } => {
+            Self::Drain { sets } => drained(table, sets, row, &machine),
+            Self::Undrain => match row {
+                None => Progress::Failed(format!("{machine} has left the group")),
+                Some(one) if one.drained => Progress::Waits(vec![(machine, NOT_TAKEN.into())]),
+                Some(_) => Progress::Done(format!("{machine} takes part")),
+            },
+            Self::Move { head, called, from, began, before } => {
                 let Some(set) = find(table, *head) else {
                     return Progress::Failed(format!(
                         "{called} is not listed by any machine any more"
                     ));
                 };
-                let Some(owner) = &set.owner else {
+                let Some(owner) = table.owner_called(set) else {
                     if from.is_none() && !*began {
                         return Progress::Failed(format!(
                             "{called} is nowhere, so it cannot be moved; see `backhand vip explain {called}`"
                         ));
                     }
                     // Under quorum one lets go before another may have it, and who that is may change.
-                    *began |= machine.is_some();
+                    *began |= given.is_some();
                     return wait(called, "is with nobody at the moment".into());
                 };
-                if machine.is_none() {
-                    let way = set.moving_to.as_deref().unwrap_or("another machine");
-                    *from = Some(owner.clone());
+                if given.is_none() {
+                    let way = table.target_called(set).unwrap_or_else(|| "another machine".into());
+                    *from = Some(owner);
                     return wait(called, format!("is on its way to {way} already"));
                 }
-                if !*began && owner != to {
+                let to = machine;
+                let is_there = row.is_some_and(|row| set.is_at(row));
+                if !*began && !is_there {
                     *from = Some(owner.clone());
                 }
                 let watch = format!("(backhand vip watch --after {before} says more)");
-                match (set.state, set.moving_to.as_ref()) {
-                    (SetState::Moving, Some(target)) if target == to => {
+                match set.state {
+                    SetState::Moving if row.is_some_and(|row| set.goes_to(row)) => {
                         *began = true;
-                        let what = if owner == to {
+                        let what = if is_there {
                             "is there; the old holder lets go"
                         } else {
                             "is on its way"
                         };
                         wait(called, what.into())
                     }
-                    (SetState::Held, _) if owner == to => match from {
+                    SetState::Held if is_there => match from {
                         _ if is_coming(table, set) => {
                             *began = true;
                             wait(called, format!("is being taken by {to}"))
                         }
                         // The word that it is there is given by no machine under quorum: the last one is that of the release.
-                        Some(from) if set.quorum && table.machine != *to => {
+                        Some(from) if set.quorum && !is_own(table, row) => {
                             Progress::Done(format!("{called} is let go by {from}; {to} takes it"))
                         }
                         _ => Progress::Done(format!("{called} is at {to}")),
                     },
-                    (SetState::Held, _) if *began && from.as_ref() == Some(owner) => {
-                        Progress::Failed(format!(
-                            "{to} did not take {called} in time; it stays at {owner} {watch}"
-                        ))
-                    }
-                    (SetState::Held, _) if *began => Progress::Failed(format!(
+                    SetState::Held if *began && from.as_ref() == Some(&owner) => Progress::Failed(
+                        format!("{to} did not take {called} in time; it stays at {owner} {watch}"),
+                    ),
+                    SetState::Held if *began => Progress::Failed(format!(
                         "{to} did not take {called}; it is at {owner} {watch}"
                     )),
-                    _ if table.machine(to).is_none() => {
+                    _ if row.is_none() => {
                         Progress::Failed(format!("{to} has left the group; {called} is at {owner}"))
                     }
                     _ => wait(called, format!("waits for {to} to ask for it")),
@@ -253,7 +271,12 @@ impl Task {
 
 /// Whether a set is for the machine that tells it and not on its interfaces yet. Of the others it cannot say so.
 fn is_coming(table: &Table, set: &SetRow) -> bool {
-    set.owner.as_ref() == Some(&table.machine) && !set.here
+    table.own().is_some_and(|own| set.is_at(own)) && !set.here
+}
+
+/// Whether this machine is the one that tells the table.
+fn is_own(table: &Table, row: Option<&MachineRow>) -> bool {
+    table.own().zip(row).is_some_and(|(own, row)| own.member == row.member)
 }
 
 fn wait(what: &str, why: String) -> Progress {
@@ -264,29 +287,32 @@ fn find(table: &Table, head: Option<IpAddr>) -> Option<&SetRow> {
     table.sets.iter().find(|set| Some(set.head) == head)
 }
 
-fn drained(table: &Table, sets: &mut BTreeSet<IpAddr>, machine: &str) -> Progress {
+fn drained(
+    table: &Table,
+    sets: &mut BTreeSet<IpAddr>,
+    row: Option<&MachineRow>,
+    machine: &str,
+) -> Progress {
     if table.machines.is_empty() {
         return wait(machine, "is not known of: the bus is away".into());
     }
-    let Some(one) = table.machine(machine) else {
+    let Some(one) = row else {
         return Progress::Failed(format!("{machine} has left the group"));
     };
     // From before the order was taken: what moves fast has an owner elsewhere already when it is, and is not off here yet.
-    let has = |set: &&SetRow| set.owner.as_deref() == Some(machine);
+    let has = |set: &&SetRow| set.is_at(one);
     sets.extend(table.sets.iter().filter(has).map(|set| set.head));
     if !one.drained {
         return wait(machine, NOT_TAKEN.into());
     }
     let mut waiting = Vec::new();
     for set in table.sets.iter().filter(|set| sets.contains(&set.head)) {
-        let why = match (set.state, &set.moving_to) {
-            (SetState::Moving, Some(to)) if set.owner.as_ref() == Some(to) => {
+        let why = match (set.state, table.target_called(set)) {
+            (SetState::Moving, Some(to)) if set.has_come() => {
                 format!("is at {to}; {machine} lets go")
             }
             (SetState::Moving, Some(to)) => format!("waits for {to} to take it"),
-            _ if set.owner.as_deref() == Some(machine) => {
-                format!("stays: {}", nobody_else(set, machine))
-            }
+            _ if set.is_at(one) => format!("stays: {}", nobody_else(table, set, one)),
             _ if is_coming(table, set) => format!("is being taken by {}", table.machine),
             _ if set.owner.is_some() => continue,
             _ => "is nowhere".into(),
@@ -309,13 +335,15 @@ fn drained(table: &Table, sets: &mut BTreeSet<IpAddr>, machine: &str) -> Progres
     Progress::Waits(waiting)
 }
 
-fn nobody_else(set: &SetRow, machine: &str) -> String {
-    let others = set.candidates.iter().filter(|one| one.machine != machine);
-    let others: Vec<String> = others
-        .map(|one| match (&one.why, one.can) {
-            (Some(why), _) => format!("{} {why}", one.machine),
-            (None, Can::Good) => format!("{} is about to have it", one.machine),
-            (None, _) => one.machine.clone(),
+fn nobody_else(table: &Table, set: &SetRow, machine: &MachineRow) -> String {
+    // Candidates are in the order of the machines.
+    let all = set.candidates.iter().zip(&table.machines);
+    let others: Vec<String> = all
+        .filter(|(_, row)| !std::ptr::eq(*row, machine))
+        .map(|(one, row)| match (&one.why, one.can, table.called(row)) {
+            (Some(why), _, called) => format!("{called} {why}"),
+            (None, Can::Good, called) => format!("{called} is about to have it"),
+            (None, _, called) => called,
         })
         .collect();
     if others.is_empty() {
@@ -335,7 +363,7 @@ mod tests {
     fn table(owner: Option<&str>, moving_to: Option<&str>, drained: bool) -> Table {
         let machine = |name: &str| {
             json!({
-                "machine": name, "member": "", "shown": null, "mature": true, "healthy": true,
+                "machine": name, "member": format!("#vip#{name}"), "shown": null, "mature": true, "healthy": true,
                 "drained": drained && name == "m1", "keeps": true, "leaving": false, "silent": false, "weight": 100,
                 "sets": 0, "here_ms": 0,
             })
@@ -347,7 +375,7 @@ mod tests {
             (None, None) => "nowhere",
         };
         let value = json!({
-            "machine": "m1", "stage": "running", "connected": true, "bus": "", "away": false, "majority": null,
+            "machine": "m1", "stage": "running", "connected": true, "bus": "#vip#m1", "away": false, "majority": null,
             "healthy": true, "health": "", "guarded": true, "held": [], "decision": 7,
             "machines": [machine("m1"), machine("m2"), machine("m3")],
             "sets": [{
@@ -363,6 +391,10 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    fn to(name: &str) -> Given {
+        Given { machine: name.into(), member: Some(format!("#vip#{name}")) }
+    }
+
     fn waits(why: &str) -> Progress {
         Progress::Waits(vec![("web".into(), why.into())])
     }
@@ -370,7 +402,7 @@ mod tests {
     #[test]
     fn a_drain_is_done_when_the_old_holder_has_let_go() {
         let mut task = Task::new(&Ask::Drain { machine: None }, &table(Some("m1"), None, false));
-        let mut look = |table: &Table| task.look(table, Some("m1"));
+        let mut look = |table: &Table| task.look(table, Some(&to("m1")));
         assert_eq!(
             look(&table(Some("m1"), None, false)),
             Progress::Waits(vec![("m1".into(), NOT_TAKEN.into())])
@@ -400,7 +432,7 @@ mod tests {
             table.machines[1].drained = true;
             table
         };
-        let mut look = |table: &Table| task.look(table, Some("m2"));
+        let mut look = |table: &Table| task.look(table, Some(&to("m2")));
         look(&drained(Some("m2"), None));
         assert_eq!(look(&drained(None, None)), waits("is nowhere"));
         let mut there = drained(Some("m1"), None);
@@ -417,45 +449,45 @@ mod tests {
             table
         };
         let [held, on_its_way] = [under(Some("m1"), None), under(Some("m1"), Some("m2"))];
-        let begun = |to: &str| {
-            let ask = Ask::Move { set: "web".into(), machine: to.into() };
+        let begun = |target: &str| {
+            let ask = Ask::Move { set: "web".into(), machine: target.into() };
             let mut task = Task::new(&ask, &held);
-            task.look(&held, Some(to));
-            task.look(&under(Some("m1"), Some(to)), Some(to));
+            task.look(&held, Some(&to(target)));
+            task.look(&under(Some("m1"), Some(target)), Some(&to(target)));
             task
         };
         // Seen from a machine that cannot know more.
         let let_go = Progress::Done("web is let go by m1; m2 takes it".into());
-        assert_eq!(begun("m2").look(&under(Some("m2"), None), Some("m2")), let_go);
+        assert_eq!(begun("m2").look(&under(Some("m2"), None), Some(&to("m2"))), let_go);
         // With nobody for a moment, and then there, or elsewhere.
         let mut task = begun("m2");
         let nobody = under(None, None);
-        assert_eq!(task.look(&nobody, Some("m2")), waits("is with nobody at the moment"));
-        let Progress::Failed(why) = task.look(&under(Some("m3"), None), Some("m2")) else {
+        assert_eq!(task.look(&nobody, Some(&to("m2"))), waits("is with nobody at the moment"));
+        let Progress::Failed(why) = task.look(&under(Some("m3"), None), Some(&to("m2"))) else {
             panic!("it goes on")
         };
         assert!(why.starts_with("m2 did not take web; it is at m3 (backhand vip watch"), "{why}");
-        assert_eq!(task.look(&under(Some("m2"), None), Some("m2")), let_go);
+        assert_eq!(task.look(&under(Some("m2"), None), Some(&to("m2"))), let_go);
         // Seen from the machine itself.
         let mut there = under(Some("m2"), None);
-        there.machine = "m2".into();
+        (there.machine, there.bus) = ("m2".into(), "#vip#m2".into());
         let mut task = begun("m2");
-        assert_eq!(task.look(&there, Some("m2")), waits("is being taken by m2"));
-        assert!(matches!(task.look(&held, Some("m2")), Progress::Failed(_)));
+        assert_eq!(task.look(&there, Some(&to("m2"))), waits("is being taken by m2"));
+        assert!(matches!(task.look(&held, Some(&to("m2"))), Progress::Failed(_)));
         there.sets[0].here = true;
-        assert_eq!(task.look(&there, Some("m2")), Progress::Done("web is at m2".into()));
+        assert_eq!(task.look(&there, Some(&to("m2"))), Progress::Done("web is at m2".into()));
         // What was there already was let go by nobody.
         let ask = Ask::Move { set: "web".into(), machine: "m1".into() };
         let mut elsewhere = held.clone();
-        elsewhere.machine = "m3".into();
+        (elsewhere.machine, elsewhere.bus) = ("m3".into(), "#vip#m3".into());
         let mut task = Task::new(&ask, &elsewhere);
-        assert_eq!(task.look(&elsewhere, Some("m1")), Progress::Done("web is at m1".into()));
-        assert_eq!(begun("m2").look(&on_its_way, Some("m2")), waits("is on its way"));
+        assert_eq!(task.look(&elsewhere, Some(&to("m1"))), Progress::Done("web is at m1".into()));
+        assert_eq!(begun("m2").look(&on_its_way, Some(&to("m2"))), waits("is on its way"));
     }
 
     #[test]
     fn an_order_that_was_only_given_is_not_done() {
-        let text = told(true, "m2", false, "the order for m2 is given", &[]).unwrap();
+        let text = told(true, &to("m2"), false, "the order for m2 is given", &[]).unwrap();
         assert!(text.starts_with("{\"done\":false,"), "{text}");
     }
 
@@ -468,24 +500,25 @@ mod tests {
         assert_eq!(task.look(&on_its_way, None), waits("is on its way to m3 already"));
         let held = table(Some("m1"), None, false);
         assert!(task.may_begin(&held));
-        assert_eq!(task.look(&held, Some("m2")), waits("waits for m2 to ask for it"));
+        assert_eq!(task.look(&held, Some(&to("m2"))), waits("waits for m2 to ask for it"));
         assert_eq!(
-            task.look(&table(Some("m1"), Some("m2"), false), Some("m2")),
+            task.look(&table(Some("m1"), Some("m2"), false), Some(&to("m2"))),
             waits("is on its way")
         );
         assert_eq!(
-            task.look(&table(Some("m2"), Some("m2"), false), Some("m2")),
+            task.look(&table(Some("m2"), Some("m2"), false), Some(&to("m2"))),
             waits("is there; the old holder lets go")
         );
-        let Progress::Failed(why) = task.look(&held, Some("m2")) else { panic!("it goes on") };
+        let Progress::Failed(why) = task.look(&held, Some(&to("m2"))) else { panic!("it goes on") };
         assert!(why.starts_with("m2 did not take web in time; it stays at m1"), "{why}");
         assert_eq!(
-            task.look(&table(Some("m2"), None, false), Some("m2")),
+            task.look(&table(Some("m2"), None, false), Some(&to("m2"))),
             Progress::Done("web is at m2".into())
         );
         // What is nowhere from the beginning goes nowhere.
         let nowhere = table(None, None, false);
-        let Progress::Failed(why) = Task::new(&ask, &nowhere).look(&nowhere, Some("m2")) else {
+        let Progress::Failed(why) = Task::new(&ask, &nowhere).look(&nowhere, Some(&to("m2")))
+        else {
             panic!("it goes on")
         };
         assert!(why.starts_with("web is nowhere, so it cannot be moved"), "{why}");

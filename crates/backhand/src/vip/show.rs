@@ -5,14 +5,24 @@ use addresses::control::{DecisionRow, Explained, MachineRow, SetRow, SetState, T
 /// The table of `list`.
 pub(super) fn table(table: &Table) -> String {
     let mut rows = vec![["SET", "ADDRESSES", "OWNER", "STATE", "SINCE", "WHY"].map(str::to_owned)];
-    rows.extend(table.sets.iter().map(row));
+    rows.extend(table.sets.iter().map(|set| row(table, set)));
     let mut text = columns(&rows);
     text += &format!("\n{}: {}", table.machine, standing(table));
     if !table.machines.is_empty() {
-        let machines: Vec<String> = table.machines.iter().map(machine).collect();
+        let machines: Vec<String> = table.machines.iter().map(|one| machine(table, one)).collect();
         text += &format!("; machines: {}", machines.join(", "));
     }
     text.push('\n');
+    let originals = table.originals();
+    if !originals.is_empty() {
+        let what = if table.stage == "running" {
+            "it may take addresses that are held here"
+        } else {
+            "nobody else takes part as long as it is there"
+        };
+        text +=
+            &format!("An original Wackamole is in the group ({}): {what}.\n", originals.join(", "));
+    }
     if !table.connected {
         text += &format!("The bus is away: {}\n", table.bus);
     }
@@ -34,15 +44,15 @@ fn standing(table: &Table) -> &str {
     if table.away { "away, as an operator told it to be" } else { &table.stage }
 }
 
-fn row(set: &SetRow) -> [String; 6] {
+fn row(table: &Table, set: &SetRow) -> [String; 6] {
     let one = |one: &addresses::control::AddressRow| {
         let interface =
             if one.interface.is_empty() { String::new() } else { format!("{}:", one.interface) };
         format!("{interface}{}/{}", one.address, one.prefix)
     };
     let addresses: Vec<String> = set.addresses.iter().map(one).collect();
-    let state = match (set.state, &set.moving_to) {
-        (SetState::Moving, Some(to)) if set.owner.as_ref() == Some(to) => "arriving".to_owned(),
+    let state = match (set.state, table.target_called(set)) {
+        (SetState::Moving, Some(_)) if set.has_come() => "arriving".to_owned(),
         (SetState::Moving, Some(to)) => format!("to {to}"),
         (SetState::Held, _) if set.pinned => "held, pinned".into(),
         (state, _) => state.word().into(),
@@ -50,29 +60,28 @@ fn row(set: &SetRow) -> [String; 6] {
     [
         set.called(),
         addresses.join(" "),
-        set.owner.clone().unwrap_or_else(|| "-".into()),
+        table.owner_called(set).unwrap_or_else(|| "-".into()),
         state,
         lasting(set.since_ms),
         set.why.clone(),
     ]
 }
 
-fn machine(one: &MachineRow) -> String {
+fn machine(table: &Table, one: &MachineRow) -> String {
+    // The original says nothing of itself.
     let states = [
-        (!one.mature, "immature"),
-        (!one.healthy, "unhealthy"),
+        (one.original, "an original Wackamole"),
+        (!one.mature && !one.original, "immature"),
+        (!one.healthy && !one.original, "unhealthy"),
         (one.drained, "drained"),
         (one.leaving, "leaving"),
-        (one.silent, "silent"),
+        (one.silent && !one.original, "silent"),
         (one.capacity != 0 && one.sets > u32::from(one.capacity), "beyond its capacity"),
     ];
     let states: Vec<&str> =
         states.into_iter().filter(|(so, _)| *so).map(|(_, word)| word).collect();
-    if states.is_empty() {
-        one.machine.clone()
-    } else {
-        format!("{} ({})", one.machine, states.join(", "))
-    }
+    let called = table.called(one);
+    if states.is_empty() { called } else { format!("{called} ({})", states.join(", ")) }
 }
 
 /// Cells below each other, two blanks apart, the last one as long as it is.
@@ -131,6 +140,46 @@ pub(super) fn decision(one: &DecisionRow) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn machines_of_one_name_are_told_apart_and_an_original_wackamole_is_told_of() {
+        let machine = |member: &str, name: &str, original: bool| {
+            serde_json::json!({
+                "machine": name, "member": member, "shown": null, "original": original, "mature": false, "healthy": !original,
+                "drained": false, "leaving": false, "silent": original, "weight": 100, "sets": 0, "here_ms": 0,
+            })
+        };
+        let mut of: Table = serde_json::from_value(serde_json::json!({
+            "machine": "vm", "stage": "immature", "connected": true, "bus": "#w1#m1", "away": false, "majority": null,
+            "healthy": true, "health": "", "guarded": true, "held": [], "decision": 7,
+            "machines": [
+                machine("#w1#m1", "vm", false), machine("#w2#m2", "vm", false), machine("#wack#m3", "#wack#m3", true),
+            ],
+            "sets": [{
+                "name": null, "head": "10.0.0.1", "addresses": [], "state": "moving", "owner": "vm", "owner_member": "#w2#m2",
+                "shown": null, "moving_to": "vm", "moving_to_member": "#w1#m1", "why": "operator", "since_ms": 5,
+                "quorum": false, "pending_ms": null, "pinned": false, "blocked_by": null, "here": false, "unable": null,
+                "listed": true, "candidates": [],
+            }],
+        }))
+        .unwrap();
+        let text = table(&of);
+        assert!(text.contains("vm (#w2#m2)  to vm (#w1#m1)  5 ms   operator\n"), "{text}");
+        assert!(
+            text.contains("vm: immature; machines: vm (#w1#m1) (immature), vm (#w2#m2) (immature), #wack#m3 (an original Wackamole)\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "An original Wackamole is in the group (#wack#m3): nobody else takes part"
+            ),
+            "{text}"
+        );
+        of.machines.pop();
+        assert!(!table(&of).contains("Wackamole"));
+        of.sets[0].owner_member = of.sets[0].moving_to_member.clone();
+        assert!(table(&of).contains("arriving"));
+    }
 
     #[test]
     fn a_decision_has_its_time_of_day_and_its_number() {

@@ -1,11 +1,13 @@
 //! `wackatrl`: asks a running `wackamole`, in the historical language, so that it may also be the original.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use addresses::conf;
 use addresses::control::client::{Client, ClientError};
 use addresses::control::historical::{FAIL, SUCCEED, listing};
+use addresses::control::{Answer, Ask};
 use anyhow::{Result, anyhow};
 
 use super::line::{self, Action, Instead};
@@ -64,11 +66,25 @@ pub(crate) fn run(program: &str, words: &[OsString]) -> Result<ExitCode> {
         return Err(anyhow!("wackamole did not accept the order"));
     }
     print(&listing(&client.historical_table()?))?;
-    if found.six {
+    // A file may name nothing but the socket: then only the service knows.
+    if found.six || !found.lists && has_six(&path) {
         say(&format!(
             "addresses of IPv6 are not in this list; see `backhand vip list --socket {}`\n",
             path.display()
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the service has addresses of IPv6, which its historical answer leaves out. The original closes the connection at a question
+/// that it does not know.
+fn has_six(path: &Path) -> bool {
+    let list = Ask::List { follow: false };
+    let Ok(Answer::Table(table)) =
+        Client::connect(path).and_then(|mut client| client.answer(&list))
+    else {
+        return false;
+    };
+    let listed = table.sets.iter().filter(|set| set.listed);
+    listed.flat_map(|set| &set.addresses).any(|one| one.address.is_ipv6())
 }

@@ -175,6 +175,10 @@ fn background() -> Result<(), Failed> {
     // The file names a daemon that is not there; the command line counts.
     stage.write("wackamole.conf", &CONF.replace("Spread = 3777", "Spread = 4999"));
     let folder = pid.parent().unwrap().to_str().unwrap().to_owned();
+    // Whoever counts on the file with its process id could not stop it without that.
+    let typed = format!("cd {folder} && exec ./wackamole -s 3777 -p none/pid");
+    let told = stage.run(0, "/bin/sh", &["-c", &typed]).ill(1);
+    assert!(told.contains("Cannot write PID file"), "{told}");
     // It finds its file where it is started, and has left that folder when it serves.
     let typed = format!("cd {folder} && exec ./wackamole -s 3777 -p pid");
     stage.run(0, "/bin/sh", &["-c", &typed]).well();

@@ -15,6 +15,7 @@ pub(crate) const TRIALS: &[Named] = &[
     ("addresses_are_listed_explained_drained_moved_and_watched", orders),
     ("a_new_list_of_addresses_is_taken_while_everything_runs", reloaded),
     ("a_drained_machine_stays_drained_when_it_is_started_again", drained),
+    ("an_order_without_a_machine_is_for_the_one_that_is_asked_also_beside_a_namesake", namesakes),
     ("a_capacity_is_kept_to_as_far_as_there_is_room_and_what_is_too_much_is_told", full),
 ];
 
@@ -286,6 +287,50 @@ fn drained() -> Result<(), Failed> {
     until("m1 has its share", || {
         owners(&stage.list(0)?).contains(&Some("m1".into())).then_some(())
     });
+    Ok(())
+}
+
+fn namesakes() -> Result<(), Failed> {
+    let stage = Stage::new(&["m1", "m2"], "eth0");
+    let start = |i: usize| {
+        let name = format!("m{}", i + 1);
+        let own = format!("[cluster]\nname = \"{name}\"\n");
+        let text = stage.file(i, LINES).replace(&own, "[cluster]\nname = \"vm\"\n");
+        // Daemons of the bus need names of their own.
+        let text = text.replace("[bus]\n", &format!("[bus]\nname = \"{name}\"\n"));
+        let file = stage.write(&format!("{name}.toml"), &text);
+        stage.logged(i, "run", "backhand", &["run", "--config", file.to_str().unwrap()])
+    };
+    let _programs: Vec<Process> = (0..2).map(start).collect();
+    for i in 0..2 {
+        until("both know where everything is", || {
+            let list = stage.list(i)?;
+            let calm = list["sets"].as_array()?.iter().all(|set| set["state"] == "held");
+            (calm && list["machines"].as_array()?.len() == 2).then_some(())
+        });
+    }
+    let said = stage.vip(0, &["drain"]).well();
+    assert!(said.contains("is drained: "), "{said}");
+    let list = stage.list(0).unwrap();
+    let member = list["bus"].as_str().unwrap();
+    for machine in list["machines"].as_array().unwrap() {
+        assert_eq!(machine["drained"] == true, machine["member"] == member, "{list}");
+    }
+    assert_eq!(stage.here(0, &all()), NOTHING);
+    // What nobody has had yet is asked for first.
+    until("the other has everything", || (stage.here(1, &all()) == all()).then_some(()));
+    let told = stage.vip(1, &["undrain", "vm"]).ill(1);
+    assert!(told.contains("2 machines may be meant by \"vm\"") && told.contains(member), "{told}");
+    let said = stage.vip(1, &["undrain", member]).well();
+    assert_eq!(said, format!("vm ({member}) takes part\n"));
+    let said = stage.vip(1, &["move", "pair", member, "--json"]).json();
+    assert_eq!((&said["done"], &said["member"]), (&true.into(), &member.into()));
+    let pair = [IpAddr::from([10, 77, 0, 111]), IpAddr::from([10, 77, 0, 112])];
+    assert_eq!(stage.here(0, &pair), pair);
+    for i in 0..2 {
+        let log = stage.log(i, "run");
+        assert_eq!(log.matches("2 machines are called vm (").count(), 1, "{log}");
+    }
     Ok(())
 }
 

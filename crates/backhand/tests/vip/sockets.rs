@@ -14,6 +14,8 @@ use crate::support::until;
 
 pub(crate) const TRIALS: &[Named] = &[
     ("bad_clients_of_the_control_sockets_cost_nothing", bad_clients),
+    ("those_who_watch_leave_room_for_orders_and_are_told_when_there_is_none_for_them", watchers),
+    ("wackatrl_says_what_it_leaves_out_where_its_file_names_only_the_socket", left_out),
     (
         "a_second_service_at_the_socket_of_a_living_one_does_not_start_and_a_stale_one_is_replaced",
         taken,
@@ -79,8 +81,10 @@ fn bad_clients() -> Result<(), Failed> {
         stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
         matches!(stream.read(&mut [0]), Ok(0)).then_some(())
     });
-    let refused = stage.vip(0, &["list"]);
-    assert_ne!(refused.exit, lab::Exit::Code(0));
+    let refused = stage.vip(0, &["list"]).ill(1);
+    assert!(refused.contains("there are 32 connections at the control sockets"), "{refused}");
+    let log = stage.log(0, "run");
+    assert!(log.contains("somebody was turned away at a control socket"), "{log}");
     // The addresses do not care.
     assert_eq!(stage.here(0, &["10.77.0.101".parse().unwrap()]).len(), 1);
     until("the silent ones are let go", || stage.list(0));
@@ -88,6 +92,55 @@ fn bad_clients() -> Result<(), Failed> {
     silent[0].set_read_timeout(Some(Duration::from_secs(5)))?;
     let ended = silent[0].read_to_end(&mut rest);
     assert!(ended.is_ok() || ended.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset));
+    Ok(())
+}
+
+fn watchers() -> Result<(), Failed> {
+    let stage = Stage::new(&["m1"], "eth0");
+    let program = stage.whole(0, LINES);
+    until("it holds its address", || (stage.list(0)?["sets"][0]["here"] == true).then_some(()));
+    let ours = program.seen("/run/backhand/addresses.sock");
+    let mut watchers = Vec::new();
+    for _ in 0..40 {
+        let mut watcher = UnixStream::connect(&ours)?;
+        watcher.set_read_timeout(Some(Duration::from_secs(15)))?;
+        watcher.write_all(b"{\"ask\":\"watch\"}\n")?;
+        watchers.push(watcher);
+    }
+    let mut told = String::new();
+    watchers.pop().unwrap().read_to_string(&mut told)?;
+    assert!(told.starts_with("{\"answer\":\"error\",\"kind\":\"busy\""), "{told}");
+    // Those that were refused may still be about to go.
+    until("it answers", || stage.list(0));
+    assert_eq!(stage.vip(0, &["undrain"]).well(), "m1 takes part\n");
+    // The others go on watching, and see what happens.
+    let said = stage.vip(0, &["drain", "--no-wait"]).well();
+    assert_eq!(said, "the order for m1 is given\n");
+    let mut first = [0; 16];
+    watchers[0].read_exact(&mut first)?;
+    assert_eq!(&first, b"{\"answer\":\"decis");
+    Ok(())
+}
+
+fn left_out() -> Result<(), Failed> {
+    let stage = Stage::new(&["m1"], "eth0");
+    let lists = |list: &str| LINES.replace("\"10.77.0.101\"", list);
+    let program = stage.whole(0, &lists("\"10.77.0.101\", \"eth0:[fd00:77::101]/128\""));
+    until("it answers", || (stage.list(0)?["sets"].as_array()?.len() == 2).then_some(()));
+    let conf = stage.write("only.conf", "Control = /run/wack.it\n");
+    let words = ["-c", conf.to_str().unwrap(), "-l"];
+    let said = stage.run(0, "wackatrl", &words);
+    assert!(said.err.contains("addresses of IPv6 are not in this list"), "{said:?}");
+    assert!(said.well().contains("eth0:10.77.0.101/32"));
+    stage.write("m1.toml", &stage.file(0, LINES));
+    program.signal(lab::Signal::HUP)?;
+    until("the other is not listed any more", || {
+        let list = stage.list(0)?;
+        let listed = list["sets"].as_array()?.iter().filter(|set| set["listed"] == true);
+        (listed.count() == 1).then_some(())
+    });
+    let said = stage.run(0, "wackatrl", &words);
+    assert_eq!(said.err, "", "{said:?}");
     Ok(())
 }
 

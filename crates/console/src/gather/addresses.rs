@@ -3,6 +3,7 @@
 //! It answers between two of its turns, as the bus daemon does; whoever does not answer within [`PATIENCE`] is shown as it was, and as
 //! silent.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use addresses::health::{CheckState, Standing};
@@ -87,7 +88,7 @@ fn view(report: &Report, now: SystemTime) -> AddressesView {
         health: report.health.1.clone(),
         checks: report.checks.iter().map(check).collect(),
         members: status.members.iter().map(|m| member(m, on_bus.then_some(&bus))).collect(),
-        sets: status.sets.iter().map(|one| set(report, one)).collect(),
+        sets: sets(report),
         decisions: report.decisions.iter().rev().map(|one| decision(one, now)).collect(),
         counters: counters(&report.counters),
         warnings: sentences(report),
@@ -112,6 +113,34 @@ fn member(m: &MemberStatus, me: Option<&String>) -> AddressMember {
     }
 }
 
+/// The sets that the group knows. A machine that is in none knows of no owner of those that it lists.
+fn sets(report: &Report) -> Vec<AddressSet> {
+    let status = &report.status;
+    let known = status.sets.iter().map(|one| set(report, one));
+    let away = status.stage == Stage::Away && status.sets.is_empty();
+    let listed = report.order.iter().filter(|_| away);
+    let unknown = listed.filter_map(|key| Some(unowned(report, *key, report.names.get(key)?)));
+    known.chain(unknown).collect()
+}
+
+/// A set of this machine while it is in no group.
+fn unowned(report: &Report, key: SetKey, said: &SetName) -> AddressSet {
+    let head = said.addresses.first().map(|(_, ip, _)| *ip);
+    let reason = if report.bus.is_ok() { Reason::Unowned } else { Reason::BusLost };
+    AddressSet {
+        key: format!("{key:?}"),
+        name: said.name.clone(),
+        head: head.map(|head| head.to_string()).unwrap_or_default(),
+        addresses: listed(said),
+        reason: reason.word().into(),
+        since_seconds: report.off_bus.unwrap_or_default().as_secs_f64(),
+        quorum: said.quorum,
+        here: head.is_some_and(|head| report.held.contains(&head)),
+        unable: report.unable.get(&key).cloned(),
+        ..AddressSet::default()
+    }
+}
+
 fn set(report: &Report, s: &SetStatus) -> AddressSet {
     let said = report.names.get(&s.key);
     let refusals = s.candidates.iter().enumerate();
@@ -122,7 +151,7 @@ fn set(report: &Report, s: &SetStatus) -> AddressSet {
         addresses: addresses(s, said),
         owner: s.owner,
         moving_to: s.moving_to,
-        reason: s.reason.word().into(),
+        reason: s.why.word().into(),
         since_seconds: s.since.as_secs_f64(),
         quorum: s.quorum,
         pending_seconds: s.pending.map(|left| left.as_secs_f64()),
@@ -142,18 +171,20 @@ fn set(report: &Report, s: &SetStatus) -> AddressSet {
 /// As this machine lists them, or as the others do.
 fn addresses(s: &SetStatus, said: Option<&SetName>) -> Vec<String> {
     match said {
-        Some(said) => {
-            let listed = said.addresses.iter().map(|(interface, ip, prefix)| {
-                if interface.is_empty() {
-                    format!("{ip}/{prefix}")
-                } else {
-                    format!("{interface}:{ip}/{prefix}")
-                }
-            });
-            listed.collect()
-        }
+        Some(said) => listed(said),
         None => s.addresses.iter().map(ToString::to_string).collect(),
     }
+}
+
+fn listed(said: &SetName) -> Vec<String> {
+    let one = |(interface, ip, prefix): &(String, IpAddr, u8)| {
+        if interface.is_empty() {
+            format!("{ip}/{prefix}")
+        } else {
+            format!("{interface}:{ip}/{prefix}")
+        }
+    };
+    said.addresses.iter().map(one).collect()
 }
 
 fn check(c: &CheckState) -> AddressCheck {
@@ -251,15 +282,15 @@ fn sentences(report: &Report) -> Vec<String> {
             let some: Vec<String> = nowhere
                 .iter()
                 .take(NAMED)
-                .map(|set| format!("{} ({})", set.head, set.reason.word()))
+                .map(|set| format!("{} ({})", set.head, set.why.word()))
                 .collect();
             out.push(format!("nobody has {}{}.", some.join(", "), more(nowhere.len())));
         }
     }
     if !report.unable.is_empty() {
         let head = |key: &SetKey| {
-            let set = status.sets.iter().find(|set| set.key == *key);
-            set.map_or_else(|| format!("{key:?}"), |set| set.head.to_string())
+            let first = report.names.get(key).and_then(|said| said.addresses.first());
+            first.map_or_else(|| format!("{key:?}"), |(_, ip, _)| ip.to_string())
         };
         let some: Vec<String> = report
             .unable
@@ -273,7 +304,16 @@ fn sentences(report: &Report) -> Vec<String> {
             more(report.unable.len())
         ));
     }
-    for silent in status.members.iter().filter(|member| member.silent).take(NAMED) {
+    for original in report.originals.iter().take(NAMED) {
+        let what = match status.stage {
+            Stage::Running => "it may take addresses that are held here",
+            _ => "this machine holds nothing as long as it is there",
+        };
+        out.push(format!("{original} is an original Wackamole: {what}. Take it out of the group."));
+    }
+    let silent =
+        |member: &&MemberStatus| member.silent && !report.originals.contains(&member.member);
+    for silent in status.members.iter().filter(silent).take(NAMED) {
         out.push(format!(
             "{} is in the group and says nothing; the others go on without it.",
             silent.machine
@@ -296,7 +336,70 @@ fn more(all: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+    use vip::status::Status;
+
     use super::*;
+
+    /// Of a machine with two sets that has lost the bus.
+    fn away() -> Report {
+        let name = |last: u8| SetName {
+            name: None,
+            addresses: vec![("eth0".into(), IpAddr::from([10, 0, 0, last]), 32)],
+            quorum: false,
+        };
+        Report {
+            status: Status {
+                machine: "m1".into(),
+                stage: Stage::Away,
+                view: None,
+                majority: None,
+                members: Vec::new(),
+                sets: Vec::new(),
+            },
+            names: BTreeMap::from([(SetKey(7), name(1)), (SetKey(8), name(2))]),
+            order: vec![SetKey(8), SetKey(7)],
+            held: Vec::new(),
+            away: false,
+            unable: BTreeMap::from([(SetKey(7), "interface eth0 is down".into())]),
+            bus: Err("the daemon is away".into()),
+            off_bus: Some(Duration::from_secs(90)),
+            originals: BTreeSet::new(),
+            health: (true, "no checks".into()),
+            checks: Vec::new(),
+            counters: Counters::default(),
+            decisions: VecDeque::new(),
+            guarded: true,
+            passes_on: Ok(()),
+        }
+    }
+
+    #[test]
+    fn what_is_listed_is_nowhere_while_the_bus_is_away() {
+        let view = view(&away(), SystemTime::UNIX_EPOCH);
+        let seen =
+            view.nowhere().map(|set| (set.head.as_str(), set.reason.as_str(), set.since_seconds));
+        assert_eq!(
+            seen.collect::<Vec<_>>(),
+            [("10.0.0.2", "bus-lost", 90.0), ("10.0.0.1", "bus-lost", 90.0)]
+        );
+        assert_eq!(view.sets[0].addresses, ["eth0:10.0.0.2/32"]);
+        assert_eq!(view.sets[1].unable.as_deref(), Some("interface eth0 is down"));
+        let unable = "this machine cannot have 10.0.0.1: interface eth0 is down.";
+        assert!(view.warnings.iter().any(|one| one == unable), "{:?}", view.warnings);
+    }
+
+    #[test]
+    fn an_original_wackamole_is_warned_of() {
+        let mut report = away();
+        report.originals.insert("#wack#m3".into());
+        let told = sentences(&report);
+        assert!(
+            told.contains(&"#wack#m3 is an original Wackamole: this machine holds nothing as long as it is there. Take it out of the group.".into()),
+            "{told:?}"
+        );
+    }
 
     #[test]
     fn a_stranger_is_warned_of_as_long_as_he_is_among_the_decisions() {
