@@ -1,5 +1,7 @@
 //! What this machine can hold: interfaces that come and go, and standstills.
 
+use alloc::collections::BTreeSet;
+
 use base::Instant;
 
 use crate::reason::Reason;
@@ -20,11 +22,14 @@ impl Vip {
         now: Instant,
         all: impl IntoIterator<Item = (SetKey, bool, bool)>,
     ) {
-        let mut changed = false;
+        let mut changed = BTreeSet::new();
         for (key, able, new) in all {
-            changed |= self.is_able(now, key, able, new);
+            if self.is_able(now, key, able, new) {
+                changed.insert(key);
+            }
         }
-        if changed {
+        // What is about to be listed the others hear with the list.
+        if self.settings.sets.iter().any(|one| changed.contains(&one.set.key())) {
             self.changed = true;
             self.finish(now);
         }

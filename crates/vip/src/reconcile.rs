@@ -53,12 +53,12 @@ impl Vip {
     }
 
     fn after(&self, row: &Row, now: Instant) -> After {
-        if row.moving.is_some() {
-            return After::Asked;
-        }
+        let known = row.known || self.memory.known.contains(&row.set.key());
         match row.pending {
+            // The one that it moves from may not have had it yet.
+            _ if row.moving.is_some() && known => After::Asked,
             Some(until) if until > now => After::Lost { until },
-            _ if row.known || self.memory.known.contains(&row.set.key()) => After::Released,
+            _ if known => After::Released,
             _ => After::Nobody,
         }
     }

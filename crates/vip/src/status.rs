@@ -169,9 +169,10 @@ impl Vip {
         })
     }
 
-    /// The machines of the view with their hardware addresses, once all have spoken. Cheap, for whoever asks after each word.
+    /// The other machines of the view with their hardware addresses, once all have spoken. Cheap, for whoever asks after each word.
     pub fn hardware(&self) -> Option<impl Iterator<Item = (&str, &[[u8; 6]])>> {
-        let peers = self.members.iter().filter_map(|member| member.peer.as_ref());
+        let others = self.members.iter().enumerate().filter(|(at, _)| *at != self.me);
+        let peers = others.filter_map(|(_, member)| member.peer.as_ref());
         let all = peers.map(|peer| (peer.machine.as_str(), peer.macs.as_slice()));
         matches!(self.phase, Phase::Run).then_some(all)
     }

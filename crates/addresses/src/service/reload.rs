@@ -26,10 +26,11 @@ impl Service {
         self.managed = kernel_addresses(&self.config).collect();
         self.hear_farewells();
         self.hold_as_listed();
+        // First: what is listed in another form stays only with a holder that could have that form.
+        self.interfaces_changed(now, &BTreeSet::new());
         self.vip.reload(now, settings(&self.config, self.fresh()));
         self.share_at = self.config.share_neighbours_every.map(|_| now);
         self.note(None, "the configuration was read again".into());
-        self.interfaces_changed(now, &BTreeSet::new());
     }
 
     /// What is held here and still listed is held as it is listed now, before the core judges it by that. Where it is, it stays until

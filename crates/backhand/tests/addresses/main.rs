@@ -12,6 +12,7 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod changes;
 mod clocks;
 mod crowds;
 mod database;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         routers::TRIALS,
         mistakes::TRIALS,
         faults::TRIALS,
+        changes::TRIALS,
         holds::TRIALS,
         quorum::TRIALS,
         programs::TRIALS,
