@@ -1,6 +1,7 @@
 //! The addresses: what of this program their service is given, and how they end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -103,10 +104,11 @@ impl Addresses {
         }
     }
 
-    /// The same before this program becomes its next image. What nobody could take stays here for it, for `lasts`.
-    pub(crate) fn hand_over(self, lasts: Duration) -> Option<Legacy> {
+    /// The same before this program becomes its next image. What nobody could take stays here for it, for `lasts`, unless the program
+    /// `ends` instead by then.
+    pub(crate) fn hand_over(self, lasts: Duration, ends: &AtomicBool) -> Option<Legacy> {
         let legacy = match self.handle.leave(Some(upgrade::BACK_WITHIN)) {
-            Ok(Left::NobodyTook(heads)) => {
+            Ok(Left::NobodyTook(heads)) if !ends.load(Ordering::Relaxed) => {
                 info!(
                     ?heads,
                     "nobody could take these addresses: they are kept for the next image"
@@ -149,6 +151,7 @@ pub(crate) fn cut_short(handle: &Handle) {
 
 fn tell(left: &Left) {
     match left {
+        Left::HadNothing => info!("no address was held here"),
         Left::GivenAway => info!("all addresses are with other machines"),
         Left::NobodyTook(heads) => warn!(?heads, "nobody could take these addresses"),
         Left::TimedOut(heads) => warn!(?heads, "nobody took these addresses in time"),

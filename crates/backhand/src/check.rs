@@ -28,6 +28,15 @@ pub(crate) fn check(file: &FileArg) -> Result<ExitCode> {
             for sentence in config.warnings() {
                 text += &format!("  warning: {sentence}\n");
             }
+            // Whoever checks may be another user than the one that it is for.
+            let in_kernel =
+                |config: &addresses::config::Config| config.sets.iter().any(|set| set.kernel);
+            if config.addresses.as_ref().is_some_and(in_kernel)
+                && let Some(missing) = addresses::kernel::capabilities::missing()
+            {
+                text +=
+                    &format!("  warning: started by this user it would end at once: {missing}\n");
+            }
             crate::output::print(&text)?;
             Ok(ExitCode::SUCCESS)
         }

@@ -6,7 +6,7 @@
 //! - [`init`] is called first thing in `main`: the guardian is the same binary started again, recognised by a mark in its environment.
 //! - [`Guardian`] is the parent's side: what is held is said **before** it is put on an interface and let go **after** it was taken off.
 //! - On the parent's death the guardian resets the connections of the addresses, deletes them, and runs the programs that were left
-//!   with it: those of a set one after the other, sets beside each other.
+//!   with it: those of a set one after the other, sets beside each other, and behind what the parent itself still runs for the set.
 //! - When the parent is silent for the suspicion time it does the same, and says so to the parent: *fenced*. Until the
 //!   parent acknowledges that, whatever appears of the table is deleted again, because a renewal that was on its way makes an address anew.
 //!   It runs the programs then, not the parent, and says when they have ended: *stopped*.
@@ -29,4 +29,4 @@ mod word;
 pub use error::Error;
 pub use parent::{Config, Event, Guardian, Heir};
 pub use process::init;
-pub use word::Program;
+pub use word::{Program, Running};

@@ -19,7 +19,7 @@ use rustix::process::{
 
 use super::error::Error;
 use super::process::{MARK, NAME, now};
-use super::word::{Answer, MAX_INPUT, MAX_WORD, Program, Word};
+use super::word::{Answer, MAX_INPUT, MAX_WORD, Program, Running, Word};
 use crate::kernel::Address;
 
 /// Sets of addresses that a guardian keeps.
@@ -230,6 +230,15 @@ impl Guardian {
         // One of an earlier version does not know that word, and forgets them; this one has done it.
         let _ = self.hold_only(sets);
         Ok(())
+    }
+
+    /// Says which programs that stop something we run ourselves just now, and that there are no others: before it runs one of the same
+    /// set, it waits for these to end, for as long as they may take.
+    ///
+    /// # Errors
+    /// When it does not know: then it would run its own beside them.
+    pub fn runs(&mut self, programs: &[Running]) -> Result<(), Error> {
+        self.say(&Word::Running { programs: programs.to_vec() })
     }
 
     /// Leaves with it what it is to say to these when this process is dead, everything that was held is off, and all programs that

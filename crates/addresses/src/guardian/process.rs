@@ -100,7 +100,7 @@ fn settle(pid: Pid) -> io::Result<Guard> {
     let _ = rustix::thread::set_name(c"backhand-guard");
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    let lock = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+    let lock = lock()?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stdout(&nothing)?;
     // Keeps no file system busy.
@@ -112,7 +112,7 @@ fn settle(pid: Pid) -> io::Result<Guard> {
     let mut guard = Guard {
         socket: Some(socket),
         parent,
-        lock: Some(lock),
+        lock,
         kernel: Kernel::open().map_err(other)?,
         connections: Connections::open().map_err(other)?,
         table: Table::default(),
@@ -135,6 +135,15 @@ fn settle(pid: Pid) -> io::Result<Guard> {
     rustix::stdio::dup2_stderr(&nothing)?;
     guard.say(Answer::Ready);
     Ok(guard)
+}
+
+/// The locked file that the parent has given, if it has.
+fn lock() -> io::Result<Option<OwnedFd>> {
+    let given = rustix::stdio::stdout();
+    let mode = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(given)?.st_mode);
+    let lock = (mode == rustix::fs::FileType::RegularFile)
+        .then(|| rustix::io::fcntl_dupfd_cloexec(given, 3));
+    Ok(lock.transpose()?)
 }
 
 /// Signals wait for ever; only the parent's word and its death count. Programs that are run get none of this.
@@ -354,6 +363,7 @@ impl Guard {
                 self.programs.add(programs);
                 self.owed = Some(number);
             }
+            Word::Running { programs } => self.programs.wait_for(programs, now),
             Word::Beat { thread } => {
                 self.thread = thread;
                 if self.fenced.is_some() {

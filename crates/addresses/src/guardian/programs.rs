@@ -1,5 +1,7 @@
 //! Running what was left with the guardian, without waiting for it: in the order and with the limits of the service itself, but what
 //! the programs say goes nowhere, for whoever read it is dead.
+//!
+//! What the parent itself was running when it died or stood still is not the guardian's, and goes on: the next of that set waits for it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -9,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
@@ -16,7 +19,7 @@ use rustix::process::{
 };
 
 use super::process::mask_signals;
-use super::word::Program;
+use super::word::{self, Program};
 use crate::hooks::{GIVE_UP_AFTER, KILL_AFTER};
 
 /// Programs at one time, each of another set; the others wait for their turn.
@@ -28,6 +31,8 @@ pub(super) struct Programs {
     /// Of each set in the order in which they are to be run.
     waiting: BTreeMap<String, VecDeque<Program>>,
     running: Vec<Running>,
+    /// What the parent runs itself.
+    theirs: Vec<Theirs>,
     /// One could not be started, took too long, or did not end with 0.
     failed: bool,
     /// The same since [`Programs::begin_anew`].
@@ -41,6 +46,31 @@ struct Running {
     due: Due,
     /// When that is due.
     at: Duration,
+}
+
+/// A program of the parent's.
+struct Theirs {
+    set: String,
+    pid: u32,
+    handle: OwnedFd,
+    /// Then it is not waited for any more: an alarm of its own has ended it, or the kernel does not let it die.
+    until: Duration,
+}
+
+impl Theirs {
+    /// Nothing where it has ended already.
+    fn watch(told: word::Running, now: Duration) -> Option<Self> {
+        let pid = i32::try_from(told.pid).ok().and_then(Pid::from_raw)?;
+        let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        let until = now.saturating_add(told.rest);
+        Some(Self { set: told.set, pid: told.pid, handle, until })
+    }
+
+    fn runs(&self, now: Duration) -> bool {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut fds = [PollFd::new(&self.handle, PollFlags::IN)];
+        now < self.until && poll(&mut fds, Some(&at_once)) == Ok(0)
+    }
 }
 
 /// What comes next for a program that does not end.
@@ -58,6 +88,16 @@ impl Programs {
     pub(super) fn add(&mut self, sets: Vec<(String, Vec<Program>)>) {
         for (set, programs) in sets {
             self.waiting.insert(set, programs.into());
+        }
+    }
+
+    /// These the parent runs itself, and no others. One that is known already is watched on.
+    pub(super) fn wait_for(&mut self, told: Vec<word::Running>, now: Duration) {
+        let mut known = std::mem::take(&mut self.theirs);
+        for one in told {
+            let same = |old: &Theirs| old.pid == one.pid && old.set == one.set;
+            let old = known.iter().position(same).map(|at| known.swap_remove(at));
+            self.theirs.extend(old.or_else(|| Theirs::watch(one, now)));
         }
     }
 
@@ -84,6 +124,7 @@ impl Programs {
     /// Starts those whose turn it is, ends those that took too long, forgets those that ended.
     pub(super) fn turn(&mut self, now: Duration) {
         let mut failed = false;
+        self.theirs.retain(|one| one.runs(now));
         self.running.retain_mut(|one| {
             let ended = one.turn(now);
             // One that does not even die has failed once.
@@ -106,6 +147,7 @@ impl Programs {
     fn take_next(&mut self) -> Option<(String, Program)> {
         let is_busy = |set: &str| {
             self.running.iter().any(|one| one.due != Due::Nothing && one.set.as_str() == set)
+                || self.theirs.iter().any(|one| one.set.as_str() == set)
         };
         let set = self.waiting.keys().find(|set| !is_busy(set.as_str()))?.clone();
         let waiting = self.waiting.get_mut(&set)?;
@@ -118,12 +160,14 @@ impl Programs {
 
     /// Readable when one ended.
     pub(super) fn handles(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.running.iter().map(|one| one.handle.as_fd())
+        let theirs = self.theirs.iter().map(|one| one.handle.as_fd());
+        self.running.iter().map(|one| one.handle.as_fd()).chain(theirs)
     }
 
     /// When the next one has taken too long.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.running.iter().filter(|one| one.due != Due::Nothing).map(|one| one.at).min()
+        let running = self.running.iter().filter(|one| one.due != Due::Nothing).map(|one| one.at);
+        running.chain(self.theirs.iter().map(|one| one.until)).min()
     }
 }
 

@@ -29,6 +29,17 @@ pub struct Program {
     pub limit: Duration,
 }
 
+/// A program that stops something of a set and that the parent itself runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The set.
+    pub set: String,
+    /// Its process id.
+    pub pid: u32,
+    /// It has certainly ended after so long.
+    pub rest: Duration,
+}
+
 /// What the parent says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Word {
@@ -53,6 +64,10 @@ pub(super) enum Word {
     Keep {
         number: u32,
         sets: Vec<String>,
+    },
+    /// These, and no others, the parent runs itself.
+    Running {
+        programs: Vec<Running>,
     },
     /// From this thread.
     Beat {
@@ -152,6 +167,15 @@ impl Word {
                 count(&mut to, sets.len());
                 sets.iter().for_each(|set| text(&mut to, set.as_bytes()));
             }
+            Self::Running { programs } => {
+                to.push(b'p');
+                count(&mut to, programs.len());
+                for one in programs {
+                    text(&mut to, one.set.as_bytes());
+                    to.extend(one.pid.to_ne_bytes());
+                    time(&mut to, one.rest);
+                }
+            }
             Self::Beat { thread } => {
                 to.push(b'.');
                 to.extend(thread.to_ne_bytes());
@@ -191,6 +215,7 @@ impl Word {
             b'l' => Self::LetGo { set: from.name()? },
             b'n' => Self::Only { sets: from.list(Reader::name)? },
             b'k' => Self::Keep { number: from.u32()?, sets: from.list(Reader::name)? },
+            b'p' => Self::Running { programs: from.list(Reader::running)? },
             b'.' => Self::Beat { thread: from.u32()? },
             b'o' => Self::HandOver { until: from.u64()? },
             b'a' => Self::Acknowledge { fencing: from.u32()? },
@@ -315,6 +340,10 @@ impl<'a> Reader<'a> {
         Some(Address { ip, prefix: self.byte()?, interface: self.u32()? })
     }
 
+    fn running(&mut self) -> Option<Running> {
+        Some(Running { set: self.name()?, pid: self.u32()?, rest: self.time()? })
+    }
+
     fn program(&mut self) -> Option<Program> {
         let command = self.list(Self::word)?;
         let names = self.list(Self::word)?;
@@ -354,6 +383,12 @@ mod tests {
             Word::LetGo { set: "web".into() },
             Word::Only { sets: vec!["web".into(), "db".into()] },
             Word::Keep { number: 7, sets: vec!["web".into(), "db".into()] },
+            Word::Running { programs: Vec::new() },
+            Word::Running {
+                programs: ["web", "db"]
+                    .map(|set| Running { set: set.into(), pid: 7, rest: Duration::from_secs(1) })
+                    .into(),
+            },
             Word::Beat { thread: 4_711 },
             Word::HandOver { until: 5 },
             Word::Acknowledge { fencing: 3 },

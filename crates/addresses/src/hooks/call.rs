@@ -47,11 +47,11 @@ pub struct Owner {
 /// | `BACKHAND_EVENT` | `on-up`, `on-down`, `post-up` or `post-down` |
 /// | `BACKHAND_SET` | the set's name (its head where it has none); empty after a round |
 /// | `BACKHAND_SETS` | names of all sets concerned, blanks between |
-/// | `BACKHAND_HEAD` | the set's first address |
-/// | `BACKHAND_ADDRESSES` | as `10.0.0.10/32 10.0.0.11/32` |
+/// | `BACKHAND_HEAD` | the set's first address; empty after a round |
+/// | `BACKHAND_ADDRESSES` | as `10.0.0.10/32 10.0.0.11/32`; empty after a round |
 /// | `BACKHAND_INTERFACES` | of the same addresses, in the same order; `-` where there is none |
 /// | `BACKHAND_MACHINE` | this machine's name |
-/// | `BACKHAND_OWNER`, `BACKHAND_OWNER_ADDRESS` | the machine that has the set now; empty where nobody is known to |
+/// | `BACKHAND_OWNER`, `BACKHAND_OWNER_ADDRESS` | the machine that has the set now; empty where nobody is known to, and after a round |
 /// | `BACKHAND_REASON` | why, in words |
 /// | `BACKHAND_VIEW` | the view in which it was decided |
 /// | `BACKHAND_TIME` | milliseconds since 1970 |
@@ -66,11 +66,11 @@ pub struct HookCall {
     pub set: String,
     /// All sets concerned: that one, or those of the round.
     pub sets: Vec<String>,
-    /// The set's addresses, its head first.
+    /// The set's addresses, its head first; none after a round.
     pub addresses: Vec<Located>,
     /// This machine's name.
     pub machine: String,
-    /// Who has the set now, where that is known.
+    /// Who has the set now, where that is known; nobody after a round.
     pub owner: Option<Owner>,
     /// Why, in words for people.
     pub reason: String,
@@ -96,7 +96,7 @@ pub(super) struct Document {
 }
 
 impl HookCall {
-    /// The set's first address: its identity.
+    /// The set's first address: its identity. None after a round.
     pub fn head(&self) -> Option<IpAddr> {
         self.addresses.first().map(|first| first.address)
     }
@@ -221,6 +221,25 @@ mod tests {
     #[test]
     fn a_value_holds_no_control_characters() {
         assert_eq!(call(1).environment()["BACKHAND_REASON"], "line one ");
+    }
+
+    #[test]
+    fn after_a_round_there_is_no_head_and_no_address() {
+        let round = HookCall {
+            event: HookEvent::PostUp,
+            set: String::new(),
+            sets: vec!["web".to_owned(), "db".to_owned()],
+            ..call(0)
+        };
+        let environment = round.environment();
+        let of = |name: &str| environment[&format!("BACKHAND_{name}")].as_str();
+        assert_eq!((of("EVENT"), of("SETS")), ("post-up", "web db"));
+        for name in ["SET", "HEAD", "ADDRESSES", "INTERFACES", "OWNER", "OWNER_ADDRESS"] {
+            assert_eq!(of(name), "", "{name}");
+        }
+        let document: serde_json::Value = serde_json::from_slice(&round.document()).unwrap();
+        assert!(document["head"].is_null() && document["owner"].is_null(), "{document}");
+        assert_eq!(document["addresses"], serde_json::json!([]));
     }
 
     #[test]

@@ -98,6 +98,13 @@ impl Group {
         }
     }
 
+    /// Its number while it runs. Nothing also while it is being reaped: this waits for nobody.
+    pub(crate) fn leader(&self) -> Option<u32> {
+        let state = self.0.try_lock().ok()?;
+        let State::Running(leader) = *state else { return None };
+        u32::try_from(leader.as_raw_nonzero().get()).ok()
+    }
+
     fn is_condemned(&self) -> bool {
         matches!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), State::Condemned)
     }

@@ -12,7 +12,7 @@ use super::launch::Role;
 use super::process::{self, Ended, Group, How, Program};
 use super::queue::{Lane, Queue};
 use super::{GIVE_UP_AFTER, HookCall, KILL_AFTER, is_for, is_post, module, name, stops};
-use crate::config::{Hook, HookRun};
+use crate::config::{Hook, HookEvent, HookRun};
 
 /// Calls of one set that wait, for each hook; older ones are dropped.
 const MAX_WAITING: usize = 8;
@@ -98,6 +98,15 @@ impl Hooks {
     /// Whether any of this set waits or runs.
     pub fn is_busy(&self, set: &str) -> bool {
         self.queue.has(&Lane::Set(set.into()))
+    }
+
+    /// The `on-down` that run just now: their set, their process, and how long they may still take.
+    pub(crate) fn stopping(&self) -> impl Iterator<Item = (&str, u32, Duration)> {
+        let own = self.running.iter().filter(|one| one.job.call.event == HookEvent::OnDown);
+        own.filter_map(|one| {
+            let rest = one.give_up.map(|at| at.saturating_duration_since(Instant::now()));
+            Some((one.job.call.set.as_str(), one.group.leader()?, rest.unwrap_or(Duration::MAX)))
+        })
     }
 
     /// How many wait or run.
@@ -303,7 +312,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::config::{HookEvent, HookSets};
+    use crate::config::HookSets;
 
     fn call() -> HookCall {
         HookCall {

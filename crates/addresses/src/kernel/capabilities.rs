@@ -1,4 +1,4 @@
-//! The two powers that addresses need, and no others.
+//! The two powers that addresses need, and no others; and those over files of other users, for a thread that only writes one.
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
@@ -6,6 +6,10 @@ use super::error::Error;
 
 /// Adding addresses and resetting connections; frames of our own.
 const NEEDED: CapabilitySet = CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW);
+
+/// Whoever has them goes by no permissions of files.
+const FILES: CapabilitySet =
+    CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH).union(CapabilitySet::FOWNER);
 
 /// Gives up all powers of the **calling thread** but CAP_NET_ADMIN and CAP_NET_RAW, for good. Threads it starts inherit that, so call
 /// it early. With `kills` it also keeps CAP_KILL: a program that it runs may become another user, and its time limit is to reach it
@@ -27,6 +31,19 @@ pub fn drop_to_net_admin_and_raw(kills: bool) -> Result<(), Error> {
         // Never more than was inheritable or permitted.
         inheritable: keep,
     };
+    set_capabilities(None, sets).map_err(Error::io(what))
+}
+
+/// Gives up all powers of the **calling thread**, for good, but those to read and write in folders of other users.
+///
+/// # Errors
+/// What the kernel says.
+pub fn drop_to_files() -> Result<(), Error> {
+    let what = "dropping capabilities";
+    let had = capabilities(None).map_err(Error::io(what))?;
+    let keep = had.permitted & FILES;
+    let inheritable = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: keep, permitted: keep, inheritable };
     set_capabilities(None, sets).map_err(Error::io(what))
 }
 
@@ -53,6 +70,17 @@ pub fn missing() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_that_only_writes_a_file_keeps_nothing_else() {
+        let outcome = std::thread::spawn(|| {
+            drop_to_files().unwrap();
+            let sets = capabilities(None).unwrap();
+            assert!(FILES.contains(sets.permitted) && FILES.contains(sets.effective));
+            assert!(sets.inheritable.is_empty());
+        });
+        outcome.join().unwrap();
+    }
 
     #[test]
     fn a_thread_that_drops_its_powers_keeps_at_most_two() {

@@ -14,21 +14,22 @@ use super::error::Error;
 /// Has the kernel keep the other addresses of a network when its first one goes, and makes sure that it will.
 ///
 /// Without this the kernel deletes, with the first address of a network (the *primary*), all others of the same network and
-/// prefix: an address that runs out would take the machine's own along. Call it before such an address is added.
+/// prefix: an address that runs out would take the machine's own along. Call it before such an address is added, and now and then while
+/// it is there: anybody may set it. Whether it had to be set.
 ///
 /// # Errors
 /// When the setting is off and cannot be set, with the remedy.
-pub fn promote_secondaries(interface: &str) -> Result<(), Error> {
+pub fn promote_secondaries(interface: &str) -> Result<bool, Error> {
     let path = |of: &str| format!("/proc/sys/net/ipv4/conf/{of}/promote_secondaries");
     let own = path(named(interface)?);
     if read(&own)? == "1" {
-        return Ok(());
+        return Ok(false);
     }
     let written = fs::write(&own, "1");
     let found = read(&own)?;
     // The kernel takes the interface's own setting or that of all.
     if found == "1" || read(&path("all")).is_ok_and(|all| all == "1") {
-        return Ok(());
+        return Ok(found == "1");
     }
     let why =
         written.err().map_or_else(|| "it does not stay".to_owned(), |error| error.to_string());

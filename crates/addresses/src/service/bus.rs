@@ -11,6 +11,7 @@ use vip::{MESSAGE_TYPE, Service as Wanted, View, ViewId};
 use super::clock;
 
 use super::run::{NEIGHBOURS_TYPE, Service};
+use super::setup::FRESH_BY_ECHO;
 
 /// A daemon that refuses this program is asked again after this time at the latest.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
@@ -86,6 +87,9 @@ impl Service {
         if self.bus.as_ref().err() != Some(&why) {
             self.alarm(None, format!("{why}; every address is let go until it is back"));
         }
+        if self.bus.is_ok() {
+            self.bus_lost_at = now;
+        }
         self.bus = Err(why);
         self.members.clear();
         self.rejoins = false;
@@ -136,6 +140,11 @@ impl Service {
         let parts = [membership.id.proc, membership.id.time, membership.id.index];
         for (place, part) in id.chunks_exact_mut(4).zip(parts) {
             place.copy_from_slice(&part.to_le_bytes());
+        }
+        // A daemon of its own may have stood still while this program did not.
+        let heard = self.vip.echoed().filter(|_| self.echo_only);
+        if heard.is_some_and(|at| now.since(at) > FRESH_BY_ECHO) {
+            self.vip.handle_stood_still(now, false);
         }
         self.members.clone_from(&members);
         self.vip.handle_view(now, View { id: ViewId(id), members, me });

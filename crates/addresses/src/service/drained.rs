@@ -14,6 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::kernel::capabilities::drop_to_files;
+
 /// The file in the state directory.
 const FILE: &str = "drained";
 /// Most bytes of it that are read; it has some fifty.
@@ -86,6 +88,9 @@ impl Keeper {
 
 /// Writes what is ordered, of several the last.
 fn work(folder: &Path, ordered: &Receiver<bool>, tell: &UnboundedSender<Result<(), String>>) {
+    if let Err(error) = drop_to_files() {
+        tracing::warn!(%error, "the thread that writes down a drain keeps more power than it needs");
+    }
     while let Ok(mut drained) = ordered.recv() {
         while let Ok(newer) = ordered.try_recv() {
             drained = newer;

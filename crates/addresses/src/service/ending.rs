@@ -40,7 +40,13 @@ impl Service {
         if waits && !late {
             return;
         }
+        self.has_left(waits);
+    }
+
+    /// Tells whoever asked how this machine has left, and whether it still `waits` for others.
+    fn has_left(&mut self, waits: bool) {
         let Some(leaving) = self.leaving.take() else { return };
+        let stopping = self.stopping.withheld();
         // What lingers is another machine's already.
         let held = self.holdings.sets.values();
         let held = held.filter(|holding| !matches!(holding.state, State::Lingering(_)));
@@ -48,6 +54,7 @@ impl Service {
         let heads: BTreeSet<IpAddr> = held.chain(stopping).collect();
         let heads: Vec<IpAddr> = heads.into_iter().collect();
         let left = match (heads.is_empty(), waits) {
+            (true, _) if !leaving.had => Left::HadNothing,
             (true, _) => Left::GivenAway,
             (false, true) => Left::TimedOut(heads),
             (false, false) => Left::NobodyTook(heads),
@@ -96,6 +103,8 @@ impl Service {
     }
 
     pub(super) async fn finish(mut self) {
+        // Told to end meanwhile, it does not wait any longer for others to take what is here.
+        self.has_left(true);
         let next = self.handed_over.take();
         self.release_within_the_group(next.is_some()).await;
         if let Some((lasts, answer)) = next {

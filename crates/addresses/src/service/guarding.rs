@@ -20,6 +20,11 @@ use crate::kernel::Awaited;
 
 /// So often it is tried to start one while there is none.
 const AGAIN: Duration = Duration::from_secs(5);
+/// One that has read nothing for so long, though what it is told is more than it is given room for, is stopped or hangs.
+const DEAF: Duration = Duration::from_secs(2);
+
+/// Whether there was a lock for it, and what became of it.
+type Started = (bool, Result<Guardian, guardian::Error>);
 
 /// What is to be known of it besides itself.
 #[derive(Default)]
@@ -29,9 +34,15 @@ pub(super) struct Guarding {
     /// There is none, and that is when another is tried.
     again: Option<Instant>,
     /// What becomes of one that is being started.
-    starting: Option<oneshot::Receiver<Result<Guardian, guardian::Error>>>,
+    starting: Option<oneshot::Receiver<Started>>,
     /// That of a run before still ends programs; nothing begins before, neither the guardian that is being started nor this run.
     before: bool,
+    /// Whether that one has ended; it is not waited for without end.
+    before_is_over: bool,
+    /// The programs of this run that it knows of: for which set, and their processes.
+    pub(super) runs: Vec<(String, u32)>,
+    /// Since when it has not read what it is told.
+    deaf: Option<Instant>,
 }
 
 impl Guarding {
@@ -55,8 +66,10 @@ impl Guarding {
         let (tell, told) = oneshot::channel();
         let thread = std::thread::Builder::new().name("addresses-guard".into());
         let started = thread.spawn(move || {
+            let lock = lock();
+            let locked = lock.is_some();
             // If nobody waits for it any more, it has nothing to guard.
-            if let Err(Ok(guardian)) = tell.send(Guardian::start(wanted, lock())) {
+            if let Err((_, Ok(guardian))) = tell.send((locked, Guardian::start(wanted, lock))) {
                 let _ = guardian.end();
             }
         });
@@ -72,7 +85,10 @@ impl Guarding {
         let outcome = starting.await;
         self.starting = None;
         match outcome {
-            Ok(started) => started.map_err(|error| error.to_string()),
+            Ok((locked, started)) => {
+                self.before_is_over = locked;
+                started.map_err(|error| error.to_string())
+            }
             Err(_) => Err("the thread that was to start it has died".into()),
         }
     }
@@ -99,7 +115,7 @@ pub(super) fn first(
         Before::Over(lock) => lock,
         Before::AtWork(file) => {
             let mut guarding = Guarding { before: true, ..Guarding::default() };
-            let longest = guardian_s_time(config, config.sets.len());
+            let longest = guardian_s_time(config, config.sets.len()) + time_of_one(config);
             guarding.begin(now, wanted(config), move || before::wait(file, longest));
             return (None, guarding, None);
         }
@@ -126,6 +142,12 @@ fn guardian_s_time(config: &Config, sets: usize) -> Duration {
     let own = config.hooks.iter().filter(|hook| hook.event == HookEvent::OnDown);
     let each: Duration = own.map(|hook| hook.timeout + 4 * KILL_AFTER).sum();
     each.saturating_mul(rounds)
+}
+
+/// The longest time that a program of the run itself may take, which its guardian waits for before it begins.
+fn time_of_one(config: &Config) -> Duration {
+    let own = config.hooks.iter().filter(|hook| hook.event == HookEvent::OnDown);
+    own.map(|hook| hook.timeout + 4 * KILL_AFTER).max().unwrap_or_default()
 }
 
 fn start(config: &Config, lock: Option<File>) -> Result<Awaited<Guardian>, String> {
@@ -184,7 +206,8 @@ impl Service {
         let mut keys = self.stopping.keys();
         keys.extend(self.holdings.sets.keys());
         keys.retain(|key| guardian.has_programs(&guardian_name(*key)));
-        let until = now + self.guardian_s_time(self.stopping.keys().len() + keys.len());
+        let sets = self.stopping.keys().len() + keys.len();
+        let until = now + self.guardian_s_time(sets) + self.time_before();
         for key in keys {
             let held = self.holdings.sets.get(&key).or_else(|| self.stopping.holding(key));
             if let Some(holding) = held.cloned() {
@@ -195,6 +218,12 @@ impl Service {
 
     fn guardian_s_time(&self, sets: usize) -> Duration {
         guardian_s_time(&self.config, sets)
+    }
+
+    /// How long it may wait at most for what runs here.
+    fn time_before(&self) -> Duration {
+        let any = !self.guarding.runs.is_empty();
+        if any { time_of_one(&self.config) } else { Duration::ZERO }
     }
 
     /// All programs that it was running have ended, well or not.
@@ -216,6 +245,26 @@ impl Service {
     /// What it is stopping cannot be held here meanwhile, so that another machine has it.
     fn guardian_s_sets_changed(&mut self, now: Instant) {
         self.interfaces_changed(now, &BTreeSet::new());
+    }
+
+    /// It hears that this thread lives. One that has not read anything for long, as when somebody has stopped it, guards nothing.
+    pub(super) fn beat_guardian(&mut self, now: Instant) {
+        let Some(guardian) = &mut self.guardian else { return };
+        // One that is dead says so as an event.
+        if !matches!(guardian.get_mut().beat(), Err(guardian::Error::Stuck)) {
+            self.guarding.deaf = None;
+            return;
+        }
+        let since = *self.guarding.deaf.get_or_insert(now);
+        if now.since(since) < DEAF {
+            return;
+        }
+        self.guarding.deaf = None;
+        self.alarm(None, "the guardian does not read what it is told: it was stopped, or hangs; another is started".into());
+        if let Some(guardian) = self.guardian.take() {
+            guardian.into_inner().kill();
+        }
+        self.replace_guardian(now);
     }
 
     /// One that does not say in time that its programs have ended is not waited for any longer.
@@ -248,6 +297,8 @@ impl Service {
     fn has_guardian(&mut self, guardian: Awaited<Guardian>) {
         self.guardian = Some(guardian);
         self.guarding.inherited = false;
+        self.guarding.runs.clear();
+        self.guarding.deaf = None;
         self.counters.guardians += 1;
         self.guardian_is_gone();
         self.tell_guardian_all();
@@ -302,10 +353,14 @@ impl Service {
         match guardian {
             Ok(guardian) => {
                 self.has_guardian(guardian);
-                let what = if before {
-                    "the guardian of the run before is not waited for any more"
-                } else {
-                    "there is a guardian again"
+                let what = match (before, self.guarding.before_is_over) {
+                    (true, true) => {
+                        "the guardian of the run before has ended, and this machine takes part"
+                    }
+                    (true, false) => {
+                        "the guardian of the run before does not end in time and is not waited for any more"
+                    }
+                    (false, _) => "there is a guardian again",
                 };
                 self.note(None, what.into());
             }

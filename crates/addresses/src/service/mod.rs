@@ -6,7 +6,7 @@
 //! - `run`: the loop. `bus`, `others`, `orders`: what the bus, strangers and operators say. `reload`: another configuration. `setup`, `ending`: before and after.
 //! - `act`: what the core wants done. `outcome`, `refusals`: what became of it. `programs`: what is run. `tell`: what is logged and remembered.
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
-//! - `watching`: what the kernel says by itself. `stopping`: what is off and whose programs have not ended. `drained`: what outlives the program.
+//! - `watching`: what the kernel says by itself. `secondaries`: a setting of it that is looked at. `stopping`: what is off and whose programs have not ended. `drained`: what outlives the program.
 //! - `passing`: which packets belong to another machine while addresses move.
 //! - `guarding`: the guardian. `before`: that of a run that was killed. `farewell`: its last word. `air`: what is said and heard on the networks.
 //! - [`Handle`]: how others speak with it. [`Report`]: what they see.
@@ -34,6 +34,7 @@ mod refusals;
 mod reload;
 mod report;
 mod run;
+mod secondaries;
 mod setup;
 mod stopping;
 mod tell;

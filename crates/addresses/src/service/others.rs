@@ -19,6 +19,20 @@ use crate::kernel::{self, Held};
 const PUT_BACK_MAX: u32 = 5;
 /// Once it has stayed for so long, that is forgotten.
 const PUT_BACK_FORGOTTEN: Duration = Duration::from_secs(60);
+/// The smallest largest packet with which the kernel has IPv6 on an interface (RFC 8200 section 5).
+const LEAST_MTU_OF_SIX: u32 = 1_280;
+
+/// Why the kernel has no IPv6 on an interface whose packets are too small for it.
+fn too_narrow_for_six(link: &kernel::Link) -> Option<String> {
+    // Nothing is an interface of which it is not known.
+    let narrow = (1..LEAST_MTU_OF_SIX).contains(&link.mtu);
+    narrow.then(|| {
+        format!(
+            "interface {} has an MTU of {}, and IPv6 needs {LEAST_MTU_OF_SIX}",
+            link.name, link.mtu
+        )
+    })
+}
 
 impl Service {
     /// Somebody else uses an address of ours.
@@ -111,6 +125,11 @@ impl Service {
             if link.addresses.iter().any(|held| held.address == address) {
                 continue;
             }
+            if address.ip.is_ipv6() && too_narrow_for_six(link).is_some() {
+                // The kernel itself has taken it off, and would not have it again.
+                self.missing.insert(address);
+                continue;
+            }
             for key in self.holdings.with(&address) {
                 self.put_back_of(now, key, address);
             }
@@ -178,6 +197,8 @@ impl Service {
             for address in set.addresses.iter().filter(|_| set.kernel) {
                 match self.places.of(address, &self.managed) {
                     Place::On(index) => {
+                        let link = self.places.link(index).filter(|_| address.ip.is_ipv6());
+                        why = why.or_else(|| link.and_then(too_narrow_for_six));
                         new |= back.contains(&index);
                         used.insert((index, address.ip.is_ipv4()));
                         if address.ip.is_ipv4() {

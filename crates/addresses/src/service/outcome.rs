@@ -44,7 +44,10 @@ impl Service {
                 }
             }
             Done::Reset(count) => self.counters.reset += count,
-            Done::Renewed { count, took } => tracing::trace!(count, ?took, "renewed"),
+            Done::Renewed { count, took } => {
+                tracing::trace!(count, ?took, "renewed");
+                self.look_at_secondaries(now);
+            }
             Done::NotRenewed(refused) => {
                 for (address, why) in refused {
                     self.not_renewed(now, address, why);
@@ -69,9 +72,11 @@ impl Service {
             }
             Done::Links(links) => {
                 self.watch.know(&links);
+                let other = self.with_another_mac(&links);
                 let back = self.places.know(links);
                 self.vip.handle_macs(now, self.places.macs());
                 self.interfaces_changed(now, &back);
+                self.announce_another_mac(now, &other);
                 self.put_back(now);
             }
             Done::Neighbours(neighbours) => {
@@ -224,6 +229,7 @@ impl Service {
     pub(super) fn is_up(&mut self, now: Instant, key: SetKey) {
         let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
         holding.state = State::Up;
+        self.refusals.forget_stranger(key);
         let (contested, reason) = (holding.contested, holding.reason);
         for placed in &holding.placed {
             self.air.acquired(now, placed.said(), placed.net, contested);
@@ -324,6 +330,7 @@ impl Service {
                     "{} is in use by a stranger at {mac}; give that machine another address",
                     address.ip
                 );
+                self.refusals.of_a_stranger(now, key, why.clone());
                 self.failed(now, key, holding.set.head(), why);
                 self.decisions.of_a_stranger();
             }

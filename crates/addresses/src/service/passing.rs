@@ -92,9 +92,8 @@ impl Service {
 
     /// Who the others are, as they said it last: in each view when all have spoken, and when a card has come to one of them.
     pub(super) fn know_members(&mut self) {
-        let own = self.config.machine.as_str();
         let Some(all) = self.vip.hardware() else { return };
-        let others = all.filter(|(machine, _)| *machine != own).flat_map(|(machine, macs)| {
+        let others = all.flat_map(|(machine, macs)| {
             let id = id_of(machine);
             macs.iter().map(move |mac| (id, Mac(*mac)))
         });

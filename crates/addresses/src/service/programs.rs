@@ -1,5 +1,6 @@
 //! Programs that are run when addresses come and go, and what the guardian has to know.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use base::Instant;
@@ -13,7 +14,7 @@ use super::run::Service;
 use super::setup::{FRESH, FRESH_BY_ECHO, settings};
 use super::stopping::Stopped;
 use crate::config::{self, HookEvent, HookSets};
-use crate::guardian::Program;
+use crate::guardian::{Program, Running};
 use crate::hooks::{Called, HookCall, HookDone, Located, Owner, for_guardian};
 use crate::kernel::{self};
 
@@ -75,8 +76,8 @@ impl Service {
         let status = self.vip.status(clock::now());
         let head = sets.first().map(config::Set::head);
         let owner = match event {
-            HookEvent::OnUp | HookEvent::PostUp => None,
-            _ => status
+            HookEvent::OnUp | HookEvent::PostUp | HookEvent::PostDown => None,
+            HookEvent::OnDown => status
                 .sets
                 .iter()
                 .find(|set| Some(set.head) == head)
@@ -95,7 +96,11 @@ impl Service {
             event,
             set: if round { String::new() } else { sets.first().map(set_name).unwrap_or_default() },
             sets: sets.iter().map(set_name).collect(),
-            addresses: sets.iter().flat_map(|set| set.addresses.iter().map(located)).collect(),
+            // As the original had it: a round is of no single set, and its addresses may be many.
+            addresses: match round {
+                true => Vec::new(),
+                false => sets.iter().flat_map(|set| set.addresses.iter().map(located)).collect(),
+            },
             machine: self.config.machine.clone(),
             owner,
             reason: reason.map_or("several", Reason::word).into(),
@@ -208,6 +213,31 @@ impl Service {
                 .hold(&guardian_name(key), &addresses, &programs)
                 .map_err(|error| error.to_string()),
             None => Ok(()),
+        }
+    }
+
+    /// The guardian hears which programs stop something here just now: it runs none for the same set beside them.
+    pub(super) fn tell_guardian_what_runs(&mut self) {
+        let mut running = Vec::new();
+        for (set, pid, rest) in self.hooks.stopping() {
+            let held = self.holdings.sets.iter().map(|(key, holding)| (*key, holding));
+            let off = self.stopping.keys();
+            let off = off.iter().filter_map(|key| Some((*key, self.stopping.holding(*key)?)));
+            let named = held.chain(off).filter(|(_, holding)| set_name(&holding.set) == set);
+            let keys: BTreeSet<SetKey> = named.map(|(key, _)| key).collect();
+            let one = |key| Running { set: guardian_name(key), pid, rest };
+            running.extend(keys.into_iter().map(one));
+        }
+        let all = running.iter().map(|one| (one.set.clone(), one.pid));
+        let all: Vec<(String, u32)> = all.collect();
+        if all == self.guarding.runs {
+            return;
+        }
+        // One that does not take it is told in the next turn.
+        if let Some(guardian) = &mut self.guardian
+            && guardian.get_mut().runs(&running).is_ok()
+        {
+            self.guarding.runs = all;
         }
     }
 

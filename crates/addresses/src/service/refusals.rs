@@ -11,6 +11,8 @@ use crate::kernel;
 
 /// How long a set that could not be kept here is not tried again, as in the core after an addition that was refused.
 const NOT_AGAIN_FOR: Duration = Duration::from_secs(10);
+/// How long a stranger is remembered who had an address when it was to be taken: longer than until it is asked for again.
+const STRANGER_FOR: Duration = Duration::from_secs(30);
 
 /// What was refused.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub(super) struct Refusals {
     sets: BTreeMap<SetKey, (Instant, String)>,
     /// Addresses whose renewals are refused: since when, and when the last one was.
     renewals: BTreeMap<kernel::Address, (Instant, Instant)>,
+    /// Sets that are not here because a stranger has an address of theirs, until when that is remembered, and what is to be said of it.
+    strangers: BTreeMap<SetKey, (Instant, String)>,
 }
 
 impl Refusals {
@@ -30,6 +34,23 @@ impl Refusals {
     /// When the next one is to be tried again.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.sets.values().map(|(until, _)| *until).min()
+    }
+
+    /// A stranger has an address of this set, which was to be here.
+    pub(super) fn of_a_stranger(&mut self, now: Instant, key: SetKey, what: String) {
+        self.strangers.retain(|_, (until, _)| *until > now);
+        self.strangers.insert(key, (now + STRANGER_FOR, what));
+    }
+
+    /// It is here.
+    pub(super) fn forget_stranger(&mut self, key: SetKey) {
+        self.strangers.remove(&key);
+    }
+
+    /// What is known of strangers, for people who ask.
+    pub(super) fn strangers(&self, now: Instant) -> impl Iterator<Item = (SetKey, &String)> {
+        let fresh = self.strangers.iter().filter(move |(_, (until, _))| *until > now);
+        fresh.map(|(key, (_, what))| (*key, what))
     }
 
     fn refuse(&mut self, now: Instant, key: SetKey, why: String) {
@@ -121,6 +142,22 @@ mod tests {
         for step in 0..20 {
             assert!(!refusals.renewal(at(step * 1_600), address(), LEASE), "{step}");
         }
+    }
+
+    #[test]
+    fn a_stranger_is_remembered_until_the_address_is_here_or_he_was_not_heard_for_long() {
+        let key = |last: u8| vip::Set::new(&[[10, 0, 0, last].into()]).unwrap().key();
+        let mut refusals = Refusals::default();
+        let known = |refusals: &Refusals, millis| {
+            refusals.strangers(at(millis)).map(|(key, _)| key).collect::<Vec<_>>()
+        };
+        refusals.of_a_stranger(at(0), key(1), "he has it".into());
+        assert_eq!(known(&refusals, 29_999), [key(1)]);
+        assert_eq!(known(&refusals, 30_000), []);
+        refusals.of_a_stranger(at(40_000), key(2), "he has it".into());
+        assert_eq!(known(&refusals, 40_000), [key(2)]);
+        refusals.forget_stranger(key(2));
+        assert_eq!(known(&refusals, 40_000), []);
     }
 
     #[test]

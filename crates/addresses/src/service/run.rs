@@ -24,6 +24,7 @@ use super::holding::Holdings;
 use super::places::Places;
 use super::refusals::Refusals;
 use super::report::{Counters, Decisions};
+use super::secondaries::Secondaries;
 use super::setup::{FRESH, FRESH_BY_ECHO, kernel_addresses, keyed, options, settings};
 use super::watching::Watching;
 use super::worker::{Done, Job, Worker};
@@ -45,6 +46,8 @@ const RELIST: Duration = Duration::from_millis(100);
 /// A machine that is leaving.
 pub(super) struct Leaving {
     pub(super) until: Instant,
+    /// Whether there was anything to give.
+    pub(super) had: bool,
     pub(super) answer: oneshot::Sender<Left>,
 }
 
@@ -61,6 +64,12 @@ pub(super) struct Service {
     /// It leaves the group in order to join it again.
     pub(super) rejoins: bool,
     pub(super) bus: Result<String, String>,
+    /// When the session with the bus was lost last, or this program began.
+    pub(super) bus_lost_at: Instant,
+    /// Private groups of members that are the original program.
+    pub(super) originals: BTreeSet<String>,
+    /// Private groups of machines with a name that others have, too, of which was told.
+    pub(super) namesakes: BTreeSet<String>,
     /// The daemon refuses what this program is, and is not asked again before.
     pub(super) bus_again: Option<Instant>,
     /// The private groups of the view.
@@ -76,6 +85,7 @@ pub(super) struct Service {
     pub(super) places: Places,
     pub(super) unable: BTreeMap<SetKey, String>,
     pub(super) refusals: Refusals,
+    pub(super) secondaries: Secondaries,
     /// Interfaces where the kernel answers no question for what is held there: their names, and for what it does not.
     pub(super) silent: BTreeMap<u32, (String, &'static str)>,
     pub(super) air: Air,
@@ -208,6 +218,9 @@ impl Service {
             away: false,
             rejoins: false,
             bus: Err("not connected yet".into()),
+            bus_lost_at: now,
+            originals: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
             bus_again: None,
             members: Vec::new(),
             shared,
@@ -221,6 +234,7 @@ impl Service {
             places,
             unable: BTreeMap::new(),
             refusals: Refusals::default(),
+            secondaries: Secondaries::default(),
             silent: BTreeMap::new(),
             air,
             passing,
@@ -351,10 +365,8 @@ impl Service {
     async fn follow(&mut self) {
         let now = clock::now();
         self.look_whether_it_stood_still(now);
-        if let Some(guardian) = &mut self.guardian {
-            // One that is dead says so as an event.
-            let _ = guardian.get_mut().beat();
-        }
+        self.beat_guardian(now);
+        self.tell_guardian_what_runs();
         if self.vip.next_timeout().is_some_and(|at| at <= now) {
             self.vip.handle_timeout(now);
         }

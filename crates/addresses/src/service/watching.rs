@@ -1,11 +1,14 @@
 //! What the kernel says by itself, and listening anew when that has ended.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
 use base::Instant;
+use vip::neighbours::Mac;
 
 use super::clock;
+use super::holding::Holding;
 use super::run::Service;
 use super::worker::Job;
 use crate::kernel::{self, Awaited, Event, Interests, Link, Watch};
@@ -108,6 +111,35 @@ impl Service {
             Some(Err(why)) => self.deaf(&why),
         }
         self.ask_kernel(Job::Links);
+    }
+
+    /// The interfaces that have another hardware address than when they were listed last.
+    pub(super) fn with_another_mac(&self, links: &[Link]) -> BTreeSet<u32> {
+        let other = |link: &&Link| {
+            let before = self.places.link(link.index).and_then(|before| before.mac);
+            before.is_some() && link.mac.is_some() && before != link.mac
+        };
+        links.iter().filter(other).map(|link| link.index).collect()
+    }
+
+    /// Neighbours send to the old one, for which nobody listens any more, until they are told.
+    pub(super) fn announce_another_mac(&mut self, now: Instant, interfaces: &BTreeSet<u32>) {
+        for index in interfaces {
+            let on = |holding: &Holding| {
+                holding.placed.iter().any(|placed| placed.address.interface == *index)
+            };
+            let held = self.holdings.sets.values().any(on);
+            let link = self.places.link(*index).filter(|_| held);
+            let Some((name, mac)) = link.and_then(|link| Some((&link.name, link.mac?))) else {
+                continue;
+            };
+            let mac = Mac(mac);
+            let what = format!(
+                "{name} has another hardware address, {mac}: what is held there is announced again"
+            );
+            self.air.link_up(now, *index);
+            self.note(None, what);
+        }
     }
 }
 

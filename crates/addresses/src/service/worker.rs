@@ -352,6 +352,8 @@ impl Worker {
                 if self.adding_v4.is_empty() && self.adding_v6.is_empty() {
                     self.waiting = None;
                 }
+                // What goes is off before the rest is set aside, and nobody would take it from there again.
+                self.setting_aside.retain(|one| !all.contains(one));
                 self.removing.extend(all);
             }
             Job::Links => drop(self.looks.insert(Look::Links)),
@@ -655,46 +657,4 @@ impl Worker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_view_that_changes_during_a_renewal_throws_nothing_away() {
-        // While its members are being heard there is no majority to be known of.
-        assert_eq!(stays(Worth::Good, true, false), Stays::All);
-        assert_eq!(stays(Worth::Good, true, true), Stays::All);
-        assert_eq!(stays(Worth::Good, false, true), Stays::All);
-        // The word it was begun on is too old, and what is fresh may be the word of a minority.
-        assert_eq!(stays(Worth::Good, false, false), Stays::WithoutQuorum);
-        for (covers, majority) in [(false, false), (false, true), (true, true)] {
-            assert_eq!(stays(Worth::Gap, covers, majority), Stays::Nothing);
-        }
-    }
-
-    #[test]
-    fn what_another_program_of_this_machine_holds_is_not_left_behind() {
-        let held = |ip: &str, valid, protocol| Held {
-            address: Address { ip: ip.parse().unwrap(), prefix: 32, interface: 2 },
-            duplicate: false,
-            tentative: false,
-            secondary: false,
-            deprecated: false,
-            valid,
-            protocol,
-        };
-        let wanted: BTreeSet<IpAddr> = ["10.0.0.1".parse().unwrap()].into();
-        let marked = Some(kernel::PROTOCOL);
-        for (ip, valid, protocol, after_death, handed_over) in [
-            ("10.0.0.1", Some(3), marked, true, true),
-            // Older kernels do not keep the mark.
-            ("10.0.0.1", Some(3), None, true, true),
-            ("10.0.0.1", None, None, false, false),
-            ("10.0.0.2", Some(3), marked, false, true),
-            ("10.0.0.2", Some(3), None, false, false),
-        ] {
-            let held = held(ip, valid, protocol);
-            assert_eq!(is_left_behind(&held, &wanted, false), after_death, "{held:?}");
-            assert_eq!(is_left_behind(&held, &wanted, true), handed_over, "{held:?}");
-        }
-    }
-}
+mod tests;

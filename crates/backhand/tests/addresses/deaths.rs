@@ -132,7 +132,7 @@ fn hung() -> Result<(), Failed> {
     println!("hung: the guardian has cleared after {empty:?}");
     // Half a second of suspicion, and what a busy machine adds.
     assert!(empty < Duration::from_secs(2), "{empty:?}");
-    let gathered = || stand.count(at, &[" machines: "]);
+    let gathered = || stand.count(at, &[" machines: "]) + stand.count(at, &[" 1 machine: "]);
     let (met, thawed) = (gathered(), Instant::now());
     stand.run(at).signal_alone(Signal::CONT)?;
     // What it knew before it hung is no reason to have anything: others have it by now.

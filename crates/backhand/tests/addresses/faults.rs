@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use lab::{Cut, Exit, HostConfig, Lab, LabConfig, NetworkConfig, Output, Place, Process, Spawn};
+use lab::{
+    Cut, Exit, HostConfig, Lab, LabConfig, NetworkConfig, Output, Place, Process, Signal, Spawn,
+    Which,
+};
 use testkit::trial::{Failed, Needs};
 
 use crate::eyes::Eyes;
@@ -17,6 +20,8 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_interface_that_an_administrator_sets_down_is_as_a_pulled_cable", set_down),
     ("hooks_that_hang_are_killed_and_delay_nothing", hooks),
     ("a_hook_that_fails_is_logged_once", failing_hook),
+    ("what_stops_something_as_the_program_stands_still_has_ended_before_it_is_run_again", in_turn),
+    ("a_guardian_that_somebody_has_stopped_is_replaced", deaf_guardian),
     ("a_bus_that_dies_takes_the_addresses_off_until_it_is_back", bus),
     ("a_switch_that_forgets_multicast_costs_nothing", multicast),
     ("a_log_that_nobody_reads_stops_nothing", speechless),
@@ -53,7 +58,7 @@ pub(crate) fn second_network() -> Stand {
     Stand::silent_in(2, [IpAddr::from(LATER), LATER6.into()], lab)
 }
 
-fn start_second(stand: &mut Stand) {
+pub(crate) fn start_second(stand: &mut Stand) {
     for i in stand.all() {
         let text = stand.with(i, "list = [[\"eth1:10.78.1.150\", \"eth1:[fd78:1::150]\"]]\n");
         stand.start_as(i, &text, Spawn::new(PROGRAM));
@@ -205,6 +210,63 @@ fn failing_hook() -> Result<(), Failed> {
     Ok(())
 }
 
+fn in_turn() -> Result<(), Failed> {
+    let mut stand = Stand::silent(2, [v4(1)]);
+    for i in stand.all() {
+        let ran = stand.path(&format!("ran{i}"));
+        let script = format!("echo begins >> {0}; sleep 2; echo ends >> {0}", ran.display());
+        let section = format!(
+            "{}[[addresses.hook]]\nevent = \"on down\"\ntimeout = \"10s\"\ncommand = [\"/bin/sh\", \"-c\", '{script}']\n",
+            stand.list()
+        );
+        let text = stand.with(i, &section);
+        stand.start_as(i, &text, Spawn::new(PROGRAM));
+    }
+    stand.wait_until_whole(&[0, 1]);
+    let at = stand.holder(&[0, 1], v4(1)).expect("one has it");
+    let ran = stand.path(&format!("ran{at}"));
+    // It may have come and gone as the machines met.
+    stand.until("nothing of it runs any more", || {
+        (stand.count(at, &["is gone from here"]) == stand.count(at, &["on-down", "ended"]))
+            .then_some(())
+    });
+    let _ = std::fs::remove_file(&ran);
+    let said = || std::fs::read_to_string(&ran).unwrap_or_default();
+    stand.vip(1 - at, &["move", &v4(1).to_string(), &format!("m{}", 2 - at)]);
+    stand.until("it is being stopped", || (said() == "begins\n").then_some(()));
+    // The guardian has been told of it by the turn after that in which it began.
+    std::thread::sleep(Duration::from_millis(200));
+    stand.run(at).signal_alone(Signal::STOP)?;
+    stand.until("the guardian has stopped it", || {
+        (said().matches("ends").count() == 2).then_some(())
+    });
+    stand.run(at).signal_alone(Signal::CONT)?;
+    assert_eq!(said(), "begins\nends\nbegins\nends\n");
+    stand.wait_until_whole(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+fn deaf_guardian() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    // A lease so long that nothing but a guardian takes an address off in time.
+    stand.more = "lease = \"20s\"\n".to_owned();
+    stand.start_all();
+    let guardian = Which::Named("backhand-guard".to_owned());
+    let began = Instant::now();
+    stand.lab.machine(0).signal_one(&guardian, Signal::STOP)?;
+    // Until there is no room for what it is told.
+    stand.until_within(Duration::from_secs(60), "it is noticed", || {
+        (stand.count(0, &["the guardian does not read what it is told"]) > 0).then_some(())
+    });
+    println!("a guardian that was stopped is noticed after {:?}", began.elapsed());
+    stand.until("there is another", || (stand.listed(0)["guarded"] == true).then_some(()));
+    let began = Instant::now();
+    stand.kill(0);
+    stand.until("it is off", || stand.held(0).is_empty().then_some(()));
+    assert!(began.elapsed() < Duration::from_secs(5), "it did not know: {:?}", began.elapsed());
+    Ok(())
+}
+
 /// Addresses whose bus is a daemon of its own: a Backhand without addresses.
 fn bus() -> Result<(), Failed> {
     let mut stand = Stand::silent(2, (1..=2).map(v4));
@@ -310,7 +372,8 @@ fn busy() -> Result<(), Failed> {
     let mut stand = Stand::silent_in(3, (1..=6).map(v4), passing_lab());
     stand.start_all();
     let gathered = |stand: &Stand| -> usize {
-        stand.all().into_iter().map(|i| stand.count(i, &["machines:"])).sum()
+        let of = |i| stand.count(i, &["machines:"]) + stand.count(i, &["1 machine:"]);
+        stand.all().into_iter().map(of).sum()
     };
     let (before, map) = (gathered(&stand), stand.map());
     // Not so often that the clients are what uses the processors up.

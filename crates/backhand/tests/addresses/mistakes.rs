@@ -62,15 +62,18 @@ fn taken() -> Result<(), Failed> {
     stand.lab.add_address(host, "eth0", v6(3), 128, None)?;
     [0, 1].into_iter().for_each(|i| stand.start(i));
     for ip in [v4(2), v6(3)] {
-        stand.until("whoever was to have it says who has", || {
-            let words = [format!("{ip} is in use by a stranger at {mac}"), "give that".to_owned()];
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            (0..2).any(|i| stand.count(i, &words) > 0).then_some(())
+        let words = format!("{ip} is in use by a stranger at {mac}");
+        let at = stand.until("whoever was to have it says who has", || {
+            (0..2).find(|i| stand.count(*i, &[&words, "give that"]) > 0)
         });
+        // Those who ask hear it too, and not only those who read the log.
+        let explained = stand.vip(at, &["explain", &ip.to_string()]);
+        assert!(explained.contains(&words), "{explained}");
     }
     stand.until("the free one is held", || stand.map().contains_key(&v4(1)).then_some(()));
-    // Each of them has tried it, or has heard that the other could not.
+    // Each of them has asked by itself, and has heard that the other could not.
     for i in [0, 1] {
+        stand.wait_until_said(i, &[&format!("{} is in use by a stranger", v4(2))]);
         stand.wait_until_said(i, &["cannot have", &v4(2).to_string()]);
     }
     let of: BTreeSet<IpAddr> = stand.map().into_keys().collect();
@@ -92,7 +95,10 @@ fn stranger() -> Result<(), Failed> {
     stand.lab.add_address(host, "eth0", v4(1), 32, None)?;
     // Whoever looks for a neighbour says who wants to know it.
     let socket = stand.lab.udp(host, SocketAddr::new(v4(1), 0))?;
-    let views = |stand: &Stand| stand.count(0, &["machines:"]) + stand.count(1, &["machines:"]);
+    let views = |stand: &Stand| -> usize {
+        let of = |i| stand.count(i, &["machines:"]) + stand.count(i, &["1 machine:"]);
+        of(0) + of(1)
+    };
     let (mut told, mut claims, before) = (Vec::new(), 0, views(&stand));
     stand.until_within(Duration::from_secs(40), "he was told twice", || {
         socket.send_to(b"is anybody there?", SocketAddr::new(v4(NOBODY), 9)).unwrap();
@@ -132,8 +138,9 @@ fn contradiction() -> Result<(), Failed> {
     let before = stand.map();
     let text = stand.with(2, &apart);
     stand.start_as(2, &text, Spawn::new(PROGRAM));
+    let stays = format!("the form [{}, {}] stays where it is", v4(1), v4(2));
     for i in stand.all() {
-        stand.wait_until_said(i, &["machines list", "differently", "stays where it is"]);
+        stand.wait_until_said(i, &["machines list", "differently", &stays]);
     }
     stand.wait_until_whole(&stand.all());
     let after = stand.map();
@@ -165,6 +172,15 @@ fn no_right() -> Result<(), Failed> {
         let last = said.lines().last().unwrap_or_default();
         println!("without {right}: {exit:?}, {last}");
         assert_eq!(exit, Some(Exit::Code(1)), "{said}");
+        let checked = stand.path("checked");
+        let check = rights::without(right).args(["check", "--config"]).arg(&file).cwd("/");
+        let check = check.stdout(Output::File(checked.clone())).stderr(Output::Null);
+        let exit = stand.lab.machine(0).spawn(check)?.wait_timeout(PATIENCE);
+        let told = std::fs::read_to_string(&checked)?;
+        assert!(
+            exit == Some(Exit::Code(0)) && told.contains(&format!("{right} ({which}) missing")),
+            "{told}"
+        );
         // The remedy names both; what is missing is only the one.
         let missing = format!("the addresses cannot be managed: {right} ({which}) missing");
         assert!(last.contains(&missing), "{said}");

@@ -385,7 +385,7 @@ fn after_a_kill() -> Result<(), Failed> {
     assert!(bus.contains("the guardian of the run before"), "{bus}");
     stand.until("it is up again", || (said().matches("up\n").count() == 2).then_some(()));
     assert_eq!(said(), "up\nbegins\nends\nup\n");
-    stand.wait_until_said(0, &["the guardian of the run before is not waited for any more"]);
+    stand.wait_until_said(0, &["the guardian of the run before has ended, and this machine"]);
     assert_eq!(stand.listed(0)["guarded"], true);
     // An orderly end leaves nothing behind that would have to be waited for.
     stand.stop(0);

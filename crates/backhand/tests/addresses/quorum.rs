@@ -142,7 +142,7 @@ fn unsaid() -> Result<(), Failed> {
 
 fn nobody() -> Result<(), Failed> {
     let stand = stand();
-    let alone = ["1 machines:", "there is no majority"];
+    let alone = ["1 machine:", "there is no majority"];
     // Each was alone when it was started.
     let before: Vec<usize> = stand.all().into_iter().map(|i| stand.count(i, &alone)).collect();
     for i in stand.all() {

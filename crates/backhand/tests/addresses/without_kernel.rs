@@ -21,8 +21,14 @@ fn start(stand: &mut Stand, i: usize) {
             file.display()
         )
     };
+    let round = format!(
+        "[[addresses.hook]]\nevent = \"post up\"\n\
+         command = [\"/bin/sh\", \"-c\", \"echo $BACKHAND_SETS:$BACKHAND_HEAD:$BACKHAND_ADDRESSES >> {}\"]\n",
+        stand.path(&format!("rounds{}", i + 1)).display()
+    );
     let set = "[[addresses.set]]\nname = \"api\"\nkernel = false\n";
-    let section = format!("{set}addresses = [\"{}\"]\n{}{}", v4(1), hook("up"), hook("down"));
+    let hooks = [hook("up"), hook("down"), round].concat();
+    let section = format!("{set}addresses = [\"{}\"]\n{hooks}", v4(1));
     let text = stand.with(i, &section);
     stand.start_as(i, &text, Spawn::new(PROGRAM));
 }
@@ -53,6 +59,11 @@ fn called() -> Result<(), Failed> {
     let third = stand.until("the last has called", || callers(&stand).first().copied());
     assert!(third != first && third != second, "m{} has ended", third + 1);
     assert_eq!(callers(&stand), [third]);
+    let rounds = stand.path(&format!("rounds{}", third + 1));
+    // A round has no addresses, only sets.
+    stand.until("the round is told", || {
+        fs::read_to_string(&rounds).is_ok_and(|rounds| rounds == "api::\n").then_some(())
+    });
     assert!(stand.map().is_empty(), "a kernel has it: {:?}", stand.map());
     Ok(stand.all_live()?)
 }
