@@ -3,6 +3,7 @@
 //! Existing holdings stay where they are unless there is a reason; holes are filled one by one, each by the member with the
 //! smallest share (`wackamole.md`, 7.1). What makes a member worse than another for a set is its [`tier`].
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::cmp::{Ordering, Reverse};
 
@@ -132,6 +133,15 @@ pub(crate) fn contradictions(table: &mut Table) {
         table.rows[b].contested |= contested;
     }
     let had: Vec<Option<usize>> = table.rows.iter().map(Row::destined).collect();
+    // Who may have something of each in any other form, whichever of these is looked at first; and whether one that was lost may.
+    let mut others: Vec<(BTreeSet<usize>, bool)> =
+        alloc::vec![Default::default(); table.rows.len()];
+    for (a, b) in pairs.iter().copied() {
+        for (one, other) in [(a, b), (b, a)] {
+            others[one].0.extend(table.rows[other].holders());
+            others[one].1 |= table.rows[other].pending.is_some();
+        }
+    }
     let strength = |row: &Row| {
         let (held, listings) = (row.destined().is_some(), row.listings());
         // A held one that nobody lists any more makes way.
@@ -159,7 +169,11 @@ pub(crate) fn contradictions(table: &mut Table) {
             table.rows[loses].going = holders.clone();
             table.rows[wins].taken.extend(holders);
         }
-        let heir = heir.filter(|at| table.rows[wins].is_free_for(*at));
+        let (holders, lost) = &others[wins];
+        let alone = |at: &usize| !lost && holders.iter().all(|one| one == at);
+        let heir = heir
+            .filter(|at| table.rows[wins].is_free_for(*at))
+            .filter(|at| !table.rows[wins].quorum || alone(at));
         if table.rows[wins].destined().is_none() && table.rows[loses].listings() == 0 {
             // The list has changed everywhere: the holder of the old form goes on with the new one.
             if let Some(heir) = heir {

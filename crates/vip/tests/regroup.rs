@@ -235,3 +235,36 @@ fn a_machine_may_die_at_every_moment_of_a_regrouping() {
         }
     }
 }
+
+#[test]
+fn under_quorum_what_comes_together_from_two_machines_is_held_by_nobody_in_between() {
+    let under = |groups: &[&[u8]]| {
+        let mut settings = grouped(groups);
+        settings.sets.iter_mut().for_each(|one| one.quorum = true);
+        settings.quorum = (1..=3).map(|i| (format!("m{i}"), 1)).collect();
+        settings
+    };
+    let (singles, pairs) = (under(&[&[1], &[2], &[3]]), under(&[&[1, 3], &[2]]));
+    let mut cluster = Cluster::new(3, &singles);
+    cluster.together();
+    cluster.pass(Duration::from_secs(5) + singles.lease());
+    cluster.sound();
+    let (one, three) = (cluster.holders(ip(1))[0], cluster.holders(ip(3))[0]);
+    assert_ne!(one, three);
+    // What is to be taken off takes its time.
+    cluster.nodes[three].stuck = true;
+    cluster.most = 0;
+    for at in 0..3 {
+        reload(&mut cluster, at, &pairs);
+    }
+    cluster.pass(Duration::from_millis(100));
+    assert_eq!(cluster.holders(ip(3)), [three]);
+    cluster.nodes[three].stuck = false;
+    let old = singles.sets[2].set.key();
+    cluster.nodes[three].vip.handle_removed(cluster.now, old);
+    cluster.run();
+    cluster.pass(ROUND);
+    assert_eq!(cluster.most, 1, "two had an address");
+    assert_eq!(cluster.holders(ip(3)).len(), 1);
+    assert_eq!(cluster.holders(ip(1)), cluster.holders(ip(3)));
+}
