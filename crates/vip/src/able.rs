@@ -1,12 +1,13 @@
 //! What this machine can hold: interfaces that come and go, and standstills.
 
 use alloc::collections::BTreeSet;
+use core::time::Duration;
 
 use base::Instant;
 
 use crate::reason::Reason;
 use crate::set::SetKey;
-use crate::settings::{MEET_WITHIN, RECLAIM_AFTER};
+use crate::settings::{LEFT_BEHIND_AFTER, MEET_WITHIN, RECLAIM_AFTER};
 use crate::vip::{Able, Action, Hold, Vip};
 
 impl Vip {
@@ -66,10 +67,25 @@ impl Vip {
         true
     }
 
-    /// This program stood still for a moment: the others, if there were any, may have gone on without it and have everything. What is
-    /// not here is not taken before a view has come with any of them, or for [`MEET_WITHIN`]. `ran_out` says that it was for so long
-    /// that nothing is here any more; call it then before [`handle_all_removed`](Self::handle_all_removed).
-    pub fn handle_stood_still(&mut self, now: Instant, ran_out: bool) {
+    /// This program stood still for so long. The others, if there were any, may have gone on without it and have everything: what is not
+    /// here is not taken before a view has come with any of them, or for [`MEET_WITHIN`]. Whether it was for so long that its leases
+    /// have run out or are about to: then everything here is to be taken off, and [`handle_all_removed`](Self::handle_all_removed).
+    #[must_use]
+    pub fn handle_stood_still(&mut self, now: Instant, time: Duration) -> bool {
+        // The last renewal was some time before that.
+        let ran_out = time >= self.settings.valid / 2;
+        if time >= LEFT_BEHIND_AFTER {
+            self.may_be_left_behind(now, ran_out);
+        }
+        ran_out
+    }
+
+    /// The daemon of the bus, which is a process of its own, stood still: the same of what is not here.
+    pub fn handle_late_daemon(&mut self, now: Instant) {
+        self.may_be_left_behind(now, false);
+    }
+
+    fn may_be_left_behind(&mut self, now: Instant, ran_out: bool) {
         if self.members.len() < 2 {
             return;
         }

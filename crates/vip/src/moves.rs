@@ -46,14 +46,12 @@ impl Vip {
     }
 
     /// What is up here and was not told of, because others want to know now.
-    pub(crate) fn tell_of_first(&mut self) {
+    fn tell_of_first(&mut self) {
+        let told: BTreeSet<SetKey> = self.acquired.iter().copied().collect();
         let first = self.table.rows.iter().filter(|row| self.is_first_here(row));
-        let first: Vec<SetKey> = first.map(|row| row.set.key()).collect();
-        for key in first {
-            if !self.acquired.contains(&key) {
-                self.acquired.push(key);
-            }
-        }
+        let first: Vec<SetKey> =
+            first.map(|row| row.set.key()).filter(|key| !told.contains(key)).collect();
+        self.acquired.extend(first);
     }
 
     /// Machines that list an address differently are told of once, and again only when they had agreed meanwhile.

@@ -16,6 +16,9 @@ pub const EXPIRY_LATE: Duration = Duration::from_millis(1_100);
 /// Two beacons of the bus, with their jitter.
 pub const RECLAIM_AFTER: Duration = Duration::from_millis(2_200);
 
+/// Who stood still for so long may have been left behind by the others: the bus finds that out in about this time.
+pub const LEFT_BEHIND_AFTER: Duration = Duration::from_millis(100);
+
 /// After this program stood still, nothing more is taken until a view has come with others or this time has gone. Those who have
 /// gone on without it say so at once, and a merge takes some 50 ms; where others really died meanwhile, what they had waits as long.
 pub const MEET_WITHIN: Duration = Duration::from_millis(500);

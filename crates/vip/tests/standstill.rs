@@ -5,9 +5,11 @@ mod support;
 use core::time::Duration;
 
 use support::{Cluster, singles};
-use vip::settings::MEET_WITHIN;
+use vip::settings::{LEFT_BEHIND_AFTER, MEET_WITHIN};
 use vip::{After, SetKey};
 
+/// Half of a lease.
+const RUN_OUT: Duration = Duration::from_millis(1_500);
 const MATURE: Duration = Duration::from_secs(5);
 
 fn cluster(count: usize) -> Cluster {
@@ -23,7 +25,7 @@ fn run_out(cluster: &mut Cluster) {
     let now = cluster.now;
     let all = keys(cluster);
     let node = &mut cluster.nodes[0];
-    node.vip.handle_stood_still(now, true);
+    assert!(node.vip.handle_stood_still(now, RUN_OUT));
     node.up.clear();
     node.afters.clear();
     node.vip.handle_all_removed(now, all);
@@ -37,7 +39,7 @@ fn keys(cluster: &Cluster) -> Vec<SetKey> {
 fn whoever_stood_still_takes_nothing_from_those_who_went_on_until_it_meets_them() {
     let mut cluster = cluster(2);
     assert_eq!(cluster.counts(), [2, 2]);
-    cluster.nodes[0].vip.handle_stood_still(cluster.now, false);
+    assert!(!cluster.nodes[0].vip.handle_stood_still(cluster.now, LEFT_BEHIND_AFTER));
     // What it had is still there, and that is all it has while it is alone.
     cluster.split(&[vec![0], vec![1]]);
     assert_eq!(cluster.counts(), [2, 4]);
@@ -49,7 +51,7 @@ fn whoever_stood_still_takes_nothing_from_those_who_went_on_until_it_meets_them(
 #[test]
 fn whoever_stood_still_and_really_is_alone_takes_everything_a_moment_later() {
     let mut cluster = cluster(2);
-    cluster.nodes[0].vip.handle_stood_still(cluster.now, false);
+    assert!(!cluster.nodes[0].vip.handle_stood_still(cluster.now, LEFT_BEHIND_AFTER));
     cluster.split(&[vec![0], vec![1]]);
     cluster.kill(1);
     cluster.pass(MEET_WITHIN + Duration::from_millis(1));

@@ -144,7 +144,7 @@ impl Service {
         // A daemon of its own may have stood still while this program did not.
         let heard = self.vip.echoed().filter(|_| self.echo_only);
         if heard.is_some_and(|at| now.since(at) > FRESH_BY_ECHO) {
-            self.vip.handle_stood_still(now, false);
+            self.vip.handle_late_daemon(now);
         }
         self.members.clone_from(&members);
         self.vip.handle_view(now, View { id: ViewId(id), members, me });

@@ -15,8 +15,6 @@ use super::worker::{Done, Job, Terms};
 use crate::config::HookEvent;
 use crate::kernel::{self};
 
-/// Who stood still for so long may have been left behind by the others: the bus finds that out in about this time.
-const AWAY: Duration = Duration::from_millis(100);
 /// How long the kernel may take to say that an address of version 6 works.
 const PROOF: Duration = Duration::from_millis(200);
 
@@ -101,13 +99,7 @@ impl Service {
     /// The loop comes round. Who was away for long does not take what others may have by now; and for most of a lease, has nothing.
     pub(super) fn look_whether_it_stood_still(&mut self, now: Instant) {
         let stood_still = self.shared.beat(now);
-        if stood_still < AWAY {
-            return;
-        }
-        // The last renewal was some time before that.
-        let ran_out = stood_still >= self.config.lease / 2;
-        self.vip.handle_stood_still(now, ran_out);
-        if ran_out {
+        if self.vip.handle_stood_still(now, stood_still) {
             self.has_run_out(stood_still);
         }
     }

@@ -13,8 +13,6 @@ use crate::bus::plan::Fault as Cut;
 
 /// A guardian acts within this time of the end of its program.
 const GUARDED: Duration = Duration::from_millis(20);
-/// A program that has stood still for so long does not take what others may have by now.
-const AWAY: Duration = Duration::from_millis(100);
 /// A program that has stood still for so long hangs.
 const HANGS: Duration = Duration::from_millis(500);
 /// A program that goes waits so long for others to take what it has.
@@ -268,11 +266,7 @@ impl World {
         if let Some(program) = machine.program.as_mut() {
             program.timer = Instant::ORIGIN;
             program.bell = Instant::ORIGIN;
-            let ran_out = stood_still >= program.lease.valid() / 2;
-            if stood_still >= AWAY {
-                program.vip.handle_stood_still(now, ran_out);
-            }
-            if ran_out {
+            if program.vip.handle_stood_still(now, stood_still) {
                 let up = core::mem::take(&mut program.up);
                 for ip in up.values().flat_map(Set::addresses) {
                     machine.kernel.remove(*ip);
