@@ -150,7 +150,8 @@ fn first(
 /// editors begin a file of UTF-8 with.
 fn text_of(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(TEXT_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    // One byte more than can be used, behind the mark: what is too long is to be seen as that.
+    std::fs::File::open(path)?.take(TEXT_MAX as u64 + 4).read_to_end(&mut bytes)?;
     let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     Ok(String::from_utf8_lossy(text).into_owned())
 }

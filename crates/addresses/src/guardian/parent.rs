@@ -347,7 +347,7 @@ impl Guardian {
         said
     }
 
-    /// Kills it, and takes nothing away: for one that does not read any more. Start another first.
+    /// Kills it, and takes nothing away: for one that does not read any more. Its lock is free when it is dead: start another after it.
     pub fn kill(self) {
         let _ = pidfd_send_signal(&self.handle, Signal::KILL);
         if readable(self.handle.as_fd(), ENDING) {

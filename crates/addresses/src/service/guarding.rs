@@ -130,8 +130,12 @@ pub(super) fn first(
 fn lock(config: &Config) -> Option<File> {
     match before::look(config) {
         Before::Over(lock) => lock,
-        // This run is not the one that has it, and does not begin now.
-        Before::AtWork(_) => None,
+        Before::AtWork(_) => {
+            tracing::warn!(
+                "another guardian still has the lock of this program's: a run that begins after this one will not wait for the new one"
+            );
+            None
+        }
     }
 }
 

@@ -173,17 +173,19 @@ struct PidFile(PathBuf);
 
 impl PidFile {
     fn write(path: &Path) -> Result<Self> {
-        let write = || {
+        let write = || -> std::io::Result<Self> {
             let mut file = std::fs::File::create(path)?;
-            writeln!(file, "{}", std::process::id())
+            // A file that cannot be filled goes again with this.
+            let made = Self(path.to_owned());
+            writeln!(file, "{}", std::process::id())?;
+            Ok(made)
         };
         write().map_err(|error| {
             anyhow!(
                 "Cannot write PID file {}: {error}; name one that can be written with -p",
                 path.display()
             )
-        })?;
-        Ok(Self(path.to_owned()))
+        })
     }
 }
 
