@@ -6,18 +6,16 @@
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use base::Instant;
 
 use crate::allocate;
-use crate::message::{LOST_MAX, MACS_MAX, MEMBERS_MAX, Message, SETS_MAX, Said, State};
-use crate::peer::Peer;
+use crate::message::{MEMBERS_MAX, Message, Said, State};
 use crate::quorum;
 use crate::reason::Reason;
 use crate::set::{Set, SetKey};
 use crate::table::{May, Member, Moving, Row, Table, Was};
-use crate::vip::{Able, Event, Hold, Holder, Phase, Service, View, ViewId, Vip};
+use crate::vip::{Able, Event, Holder, Phase, Service, View, Vip};
 
 impl Vip {
     /// The members of the group have changed. A view without this machine changes nothing. Of more than 1,024 members, all machines
@@ -161,99 +159,6 @@ impl Vip {
         });
     }
 
-    /// What this machine says of itself in this view.
-    pub(crate) fn own_state(&self, now: Instant, view: ViewId) -> State {
-        let settings = &self.settings;
-        let peer = Peer {
-            machine: self.identity.machine.clone(),
-            boot: self.identity.boot,
-            shown: self.identity.shown,
-            macs: self.identity.macs.iter().take(MACS_MAX).copied().collect(),
-            mature: self.mature,
-            healthy: self.healthy,
-            drained: self.drained,
-            leaving: self.leaving.is_some(),
-            aside: self.aside,
-            keeps: self.keeps,
-            keep_unhealthy: settings.keep_unhealthy,
-            back_within: self.leaving.flatten(),
-            weight: settings.weight,
-            capacity: settings.capacity,
-            lease: settings.lease(),
-            prefer_after: settings.prefer_after,
-            epoch: self.memory.epoch,
-            uncertain: self.memory.uncertain.map(|until| until.since(now)).unwrap_or_default(),
-            quorum: settings.quorum.clone(),
-        };
-        let held =
-            |key: SetKey| self.locals.get(&key).is_some_and(|local| local.hold != Hold::Removing);
-        let removing =
-            |key: SetKey| self.locals.get(&key).is_some_and(|local| local.hold == Hold::Removing);
-        let lost = |key: &SetKey| -> Vec<(u64, Duration)> {
-            let runs = self.memory.lost.get(key).into_iter().flat_map(|lost| &lost.runs);
-            runs.take(LOST_MAX).map(|(boot, until)| (*boot, until.since(now))).collect()
-        };
-        let mut sets: Vec<Said> = settings
-            .sets
-            .iter()
-            .map(|listed| {
-                let key = listed.set.key();
-                Said {
-                    set: listed.set.clone(),
-                    listed: true,
-                    able: matches!(self.able.get(&key), Some(Able::Yes)),
-                    held: held(key),
-                    known: self.memory.known.contains(&key),
-                    preferred: listed.preferred,
-                    quorum: listed.quorum,
-                    pinned: self.memory.pinned.contains(&key),
-                    going: removing(key),
-                    lost: lost(&key),
-                }
-            })
-            .collect();
-        // What is here and not listed any more is somebody else's business too.
-        for (key, local) in &self.locals {
-            if !settings.sets.iter().any(|listed| listed.set.key() == *key) {
-                sets.push(Said {
-                    set: local.set.clone(),
-                    listed: false,
-                    able: false,
-                    held: held(*key),
-                    known: true,
-                    preferred: false,
-                    quorum: local.quorum,
-                    pinned: false,
-                    going: removing(*key),
-                    lost: lost(key),
-                });
-            }
-        }
-        // Nor may what a lost holder had in another form be forgotten: its addresses may be in one that is listed now.
-        let known: BTreeSet<SetKey> = sets.iter().map(|said| said.set.key()).collect();
-        for (key, gone) in self.memory.lost.iter().filter(|(key, _)| !known.contains(key)) {
-            sets.push(Said {
-                set: gone.set.clone(),
-                listed: false,
-                able: false,
-                held: false,
-                known: true,
-                preferred: false,
-                quorum: false,
-                pinned: false,
-                going: false,
-                lost: lost(key),
-            });
-        }
-        if sets.len() > SETS_MAX {
-            // What others would have to wait for goes first; nobody could read more.
-            sets.sort_by_key(|said| (!said.held && !said.going, said.lost.is_empty()));
-            sets.truncate(SETS_MAX);
-        }
-        let silent = self.memory.silent.iter().cloned().collect();
-        State { view, peer, sets, silent }
-    }
-
     /// Whether this machine's own word in this view has come back.
     pub(crate) fn has_spoken(&self) -> bool {
         self.members.get(self.me).is_some_and(|me| me.peer.is_some())
@@ -317,7 +222,7 @@ impl Vip {
     }
 
     /// One that is mature makes all of them mature: the cluster runs already.
-    fn mature_together(&mut self) {
+    pub(crate) fn mature_together(&mut self) {
         if self.members.iter().filter_map(Member::speaks).any(|peer| peer.mature) {
             self.ripen();
         }
@@ -404,7 +309,7 @@ impl Vip {
     }
 
     /// Judges the view again, because a list of those that count has changed in it, or a member speaks late.
-    fn judge(&mut self, now: Instant) {
+    pub(crate) fn judge(&mut self, now: Instant) {
         let had = self.standing.majority;
         self.standing = quorum::standing(&self.members);
         if self.standing.majority && !had {
@@ -480,66 +385,15 @@ impl Vip {
     }
 
     /// The sets that are under quorum now.
-    fn under_quorum(&self) -> BTreeSet<SetKey> {
+    pub(crate) fn under_quorum(&self) -> BTreeSet<SetKey> {
         self.table.rows.iter().filter(|row| row.quorum).map(|row| row.set.key()).collect()
     }
 
     /// What is under quorum now and was not before, waits if something may have happened elsewhere.
-    fn wait_if_new(&mut self, before: &BTreeSet<SetKey>) {
+    pub(crate) fn wait_if_new(&mut self, before: &BTreeSet<SetKey>) {
         for row in &mut self.table.rows {
             row.wait_if_new(before.contains(&row.set.key()), self.uncertain);
         }
-    }
-
-    /// What a member says after the others went on without it.
-    fn late(&mut self, now: Instant, at: usize) {
-        let Some(sets) = self.said.remove(&at) else { return };
-        if let Some(member) = self.members.get_mut(at) {
-            member.silent = false;
-        }
-        self.mature_together();
-        self.silent_said.clear();
-        self.judge(now);
-        let boots: BTreeSet<u64> =
-            self.members.iter().filter_map(|m| Some(m.peer.as_ref()?.boot)).collect();
-        let count = self.members.len();
-        let before = self.under_quorum();
-        let mut claims = Vec::new();
-        for said in sets {
-            let row = self.table.row_of(&said.set, count, now);
-            take_in(row, at, &said);
-            let key = said.set.key();
-            if said.held {
-                claims.push(key);
-            } else if row.destined().is_none() {
-                // It may be the only one that knows who had it.
-                for (boot, time) in said.lost.iter().filter(|(boot, _)| !boots.contains(boot)) {
-                    row.lost.insert(*boot);
-                    row.pending = row.pending.max(Some(now + *time));
-                    row.reason = Reason::Lost;
-                    self.memory.lose(key, &said.set, *boot, now + *time);
-                }
-            }
-        }
-        self.wait_if_new(&before);
-        self.tell_differences();
-        for key in claims {
-            let Some(row) = self.table.row_mut(key) else { continue };
-            row.waits = false;
-            match (&mut row.moving, row.owner) {
-                (Some(moving), _) if moving.to != at => moving.from.push(at),
-                (Some(_), _) => {}
-                (None, Some(owner)) if owner != at => {
-                    row.moving = Some(Moving::conflict(row.quorum, [at].into(), owner, now));
-                }
-                (None, _) => {
-                    row.owner = Some(at);
-                    row.reason = Reason::Held;
-                }
-            }
-        }
-        self.announce_winners();
-        self.settle(now);
     }
 
     /// A member has changed what it is or may hold.
@@ -592,73 +446,10 @@ impl Vip {
         self.tell_differences();
         self.settle(now);
     }
-
-    /// Members of which nothing is heard.
-    pub(crate) fn exclude(&mut self, now: Instant, silent: &[usize]) {
-        for at in silent.iter().copied() {
-            let Some(member) = self.members.get_mut(at).filter(|member| !member.silent) else {
-                continue;
-            };
-            // One that has spoken in the meantime is not silent.
-            if matches!(self.phase, Phase::Gather { .. }) && member.peer.is_some() {
-                continue;
-            }
-            if at == self.me {
-                self.step_out(now, Reason::Excluded);
-                self.actions.push_back(crate::vip::Action::Rejoin);
-                return;
-            }
-            member.silent = true;
-            let (machine, name) = (member.shown().to_string(), member.name.clone());
-            let lease = member.peer.as_ref().map(|peer| (now + peer.lease, peer.boot));
-            self.memory.silent.insert(name);
-            self.events.push_back(Event::Silent { machine });
-            if self.phase == Phase::Run {
-                self.drop_member(at, lease, now);
-            }
-        }
-        match self.phase {
-            Phase::Gather { .. } => self.complete(now),
-            Phase::Run => self.settle(now),
-            Phase::Away => {}
-        }
-    }
-
-    /// What a silent member had is free once its kernel has certainly let go.
-    fn drop_member(&mut self, at: usize, lease: Option<(Instant, u64)>, now: Instant) {
-        for row in &mut self.table.rows {
-            let had = row.holders().contains(&at)
-                || row.moving.as_ref().is_some_and(|moving| moving.to == at);
-            row.going.remove(&at);
-            if let Some(moving) = &mut row.moving {
-                moving.from.retain(|from| *from != at);
-                if moving.to == at {
-                    row.owner = (!moving.acquired).then(|| moving.from.first().copied()).flatten();
-                    row.moving = None;
-                } else if moving.from.is_empty() {
-                    row.owner = (!moving.break_first).then_some(moving.to);
-                    row.moving = None;
-                }
-            }
-            if row.owner == Some(at) {
-                row.owner = None;
-            }
-            if had && let Some((until, boot)) = lease {
-                self.memory.lose(row.set.key(), &row.set, boot, until);
-                row.lost.insert(boot);
-                row.pending = row.pending.max(Some(until));
-                row.waits = row.quorum && row.owner.is_none();
-                row.since = now;
-                if row.destined().is_none() {
-                    row.reason = Reason::Lost;
-                }
-            }
-        }
-    }
 }
 
 /// What a member says of a set, entered.
-fn take_in(row: &mut Row, at: usize, said: &Said) {
+pub(crate) fn take_in(row: &mut Row, at: usize, said: &Said) {
     row.known |= said.known;
     row.pinned |= said.pinned && said.held;
     if said.going {

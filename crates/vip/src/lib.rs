@@ -7,8 +7,10 @@
 //!
 //! - [`Vip`]: everything of one machine; what its driver calls.
 //! - [`Set`]: addresses that move as one. [`settings`]: what is configured. `message`: what members say.
-//! - `gather`: from a view to a table. `table`: who owns what. `allocate`: the pure functions that fill, settle, balance.
-//! - `moves`: planned moves, *make before break*. `reconcile`: from the table to what is to be done here. `able`: what can be.
+//! - `gather`: from a view to a table. `word`: what this machine says for it. `silence`: members that say nothing.
+//! - `table`: who owns what. `allocate`: the pure functions that fill, settle, balance. `able`: what can be held here.
+//! - `orders`: what operators ask. `moves`: planned moves, *make before break*. `reconcile`: from the table to what is to be
+//!   done here.
 //! - `quorum`: sets that may never be held twice, and the leases that are waited for. `agreement`: machines that differ in
 //!   which those are. `damping`: who flaps waits longer.
 //! - [`lease`]: when the kernel's lease of an address is renewed. [`status`]: why an address is where it is.
@@ -45,6 +47,7 @@ mod memory;
 mod message;
 mod moves;
 pub mod neighbours;
+mod orders;
 mod outside;
 mod peer;
 pub mod properties;
@@ -53,9 +56,11 @@ mod reason;
 mod reconcile;
 mod set;
 pub mod settings;
+mod silence;
 pub mod status;
 mod table;
 mod vip;
+mod word;
 
 pub use outside::{Action, After, Event, NoSuch, Service, Transmit, View, ViewId};
 pub use reason::Reason;

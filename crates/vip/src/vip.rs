@@ -11,7 +11,7 @@ use crate::damping::Damping;
 pub(crate) use crate::memory::{Able, Hold, Holder, Local, Memory, Phase};
 pub use crate::message::Ask as Order;
 use crate::message::{Malformed, Message, Said};
-pub(crate) use crate::outside::{Action, After, Event, NoSuch, Service, Transmit, View, ViewId};
+pub(crate) use crate::outside::{Action, After, Event, Service, Transmit, View, ViewId};
 use crate::quorum::Standing;
 use crate::reason::Reason;
 use crate::set::{Set, SetKey};
@@ -23,8 +23,6 @@ pub const MESSAGE_TYPE: i16 = 0x4256;
 
 /// How often a member says that it is there.
 const ALIVE_EVERY: Duration = Duration::from_millis(500);
-/// A member that has never said anything is not waited for longer than this: a client that only looks on.
-const STRANGER_PATIENCE: Duration = Duration::from_secs(1);
 /// A machine with a view whose program was not called for longer than this has stood still, or the program has: it is called for
 /// its own word twice in that time.
 const STOOD_STILL: Duration = Duration::from_secs(1);
@@ -459,31 +457,6 @@ impl Vip {
         }
     }
 
-    /// Asks something of a machine, this one included, through the group. It is named by its private group, which is its identity,
-    /// or by the machine's name where only one has it.
-    ///
-    /// # Errors
-    /// There is no group now, no such machine in it, or several.
-    pub fn order(&mut self, machine: &str, order: Order) -> Result<(), NoSuch> {
-        if self.view.is_none() {
-            return Err(NoSuch::Group);
-        }
-        let all = |fits: &dyn Fn(&Member) -> bool| -> Vec<String> {
-            self.members.iter().filter(|one| fits(one)).map(|one| one.name.clone()).collect()
-        };
-        let mut members = all(&|one| one.name == machine);
-        if members.is_empty() {
-            members = all(&|one| one.shown() == machine);
-        }
-        let name = match members.len() {
-            0 => return Err(NoSuch::Machine(machine.to_string())),
-            1 => members.remove(0),
-            _ => return Err(NoSuch::Several { machine: machine.to_string(), members }),
-        };
-        self.send(Service::Agreed, &Message::Request(name, order));
-        Ok(())
-    }
-
     /// This machine goes: what it holds is to move away first. It means to be back in that time, if one is said, and others then
     /// spare themselves an even share until it is.
     pub fn leave(&mut self, now: Instant, back_within: Option<Duration>) {
@@ -542,107 +515,6 @@ impl Vip {
     /// freshness for where the daemon itself cannot be asked.
     pub fn echoed(&self) -> Option<Instant> {
         self.echoed
-    }
-
-    fn alive(&mut self, at: usize, sequence: u64) {
-        if at != self.me {
-            return;
-        }
-        while let Some((number, sent)) =
-            self.echoes.front().copied().filter(|(n, _)| *n <= sequence)
-        {
-            self.echoes.pop_front();
-            if number == sequence {
-                self.echoed = Some(sent);
-            }
-        }
-    }
-
-    /// Members that say nothing are told of by the first that speaks, or by any other a little later.
-    fn look_for_silent(&mut self, now: Instant, view: ViewId) {
-        let speaking = self.members.iter().filter(|member| !member.silent && member.peer.is_some());
-        let rank = speaking.take_while(|member| member.name != self.members[self.me].name).count();
-        let grace =
-            STRANGER_PATIENCE.saturating_mul(u32::try_from(rank).unwrap_or(u32::MAX).min(8));
-        let longest = self.longest_lease();
-        // Those that meet may have an address twice until the table is made, and whoever is left out for a lease after that.
-        let patience = longest / 2;
-        let gathering = match self.phase {
-            Phase::Gather { since } => Some(since),
-            Phase::Run | Phase::Away => None,
-        };
-        let is_silent = |at: &usize| {
-            let member = &self.members[*at];
-            if member.silent || *at == self.me {
-                return false;
-            }
-            let silent_for = |since: Instant| now.since(since.max(self.resumed));
-            match (gathering, &member.peer) {
-                // It has never said anything since we met. If it has something under quorum after all, its lease is waited for.
-                (Some(since), None) if member.heard <= member.since => {
-                    silent_for(since) >= STRANGER_PATIENCE + grace
-                }
-                (Some(since), None) => silent_for(since) >= patience + grace,
-                (Some(_), Some(_)) => false,
-                (None, _) => silent_for(member.heard) >= longest + grace,
-            }
-        };
-        let silent: Vec<usize> = (0..self.members.len()).filter(is_silent).collect();
-        if !silent.is_empty() {
-            self.send(Service::Agreed, &Message::Exclude(view, silent));
-        }
-    }
-
-    /// The longest time for which any member, or this one, may answer after it was lost.
-    pub(crate) fn longest_lease(&self) -> Duration {
-        let peers = self.members.iter().filter_map(|member| member.peer.as_ref());
-        peers.map(|peer| peer.lease).chain([self.settings.lease()]).max().unwrap_or_default()
-    }
-
-    fn request(&mut self, _now: Instant, machine: &str, ask: Order) {
-        if self.members.get(self.me).is_none_or(|me| me.name != machine) {
-            return;
-        }
-        match ask {
-            Order::Drain => {
-                self.changed |= !self.drained;
-                self.drained = true;
-            }
-            Order::Undrain => {
-                self.changed |= self.drained;
-                self.drained = false;
-            }
-            Order::Take(head) => {
-                // While machines list it differently there are several; the one that this machine lists is meant.
-                let listed = |row: &&Row| row.may.get(self.me).is_some_and(|may| may.listed);
-                let all = || self.table.rows.iter().filter(|row| row.set.head() == head);
-                if let Some(row) = all().find(listed).or_else(|| all().next()) {
-                    self.orders.insert(row.set.key(), false);
-                }
-            }
-        }
-    }
-
-    /// Asks the group for what an operator wants here. What was asked for in a view that is over was not heard, and while it
-    /// is on its way elsewhere it cannot be sent here.
-    fn ask_for_ordered(&mut self, view: ViewId) {
-        let (table, me) = (&self.table, self.me);
-        let rests = |key: &SetKey| table.row(*key).is_some_and(|row| row.moving.is_none());
-        let is_done = |key: &SetKey| {
-            let here = |row: &Row| row.pinned && row.owner == Some(me) && row.moving.is_none();
-            table.row(*key).is_none_or(here)
-        };
-        self.orders.retain(|key, _| !is_done(key));
-        let due: Vec<(SetKey, usize, Reason)> = (self.orders.iter_mut())
-            .filter(|(key, said)| !**said && rests(key))
-            .map(|(key, said)| {
-                *said = true;
-                (*key, self.me, Reason::Operator)
-            })
-            .collect();
-        if !due.is_empty() {
-            self.send(Service::Agreed, &Message::Move(view, due));
-        }
     }
 
     /// What all inputs end with: the table's consequences here, and what is to be said of it.
