@@ -12,12 +12,17 @@ use std::time::Duration;
 
 use base::Instant;
 use tokio::sync::mpsc::UnboundedSender;
-use vip::lease::{Lease, Todo, Worth};
+use vip::lease::Lease;
 
 use super::basis::Shared;
 use super::clock;
-use crate::kernel::{self, Address, Connections, Held, Kernel, Link, Neighbour, Reset, batches};
+use crate::kernel::{self, Address, Connections, Held, Kernel, Reset};
 use crate::passing::Program;
+
+mod job;
+mod renew;
+
+pub(super) use job::{Done, Job, Terms};
 
 /// With nothing to do it looks so often whether it has become time to renew.
 const IDLE: Duration = Duration::from_secs(60);
@@ -29,70 +34,6 @@ const RESETTING: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_millis(2);
 /// What has waited for so long is told of.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
-
-/// How an address is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Terms {
-    /// May be the source of our own connections.
-    pub(super) source: bool,
-    /// Only with a majority.
-    pub(super) quorum: bool,
-}
-
-/// What is asked of it.
-#[derive(Debug)]
-pub(super) enum Job {
-    /// Put these on their interfaces, and renew them from then on.
-    Add(Vec<(Address, Terms)>),
-    /// Those of these that are there, or are about to be, are held so from now on.
-    Terms(Vec<(Address, Terms)>),
-    /// Do not answer any more for these, of version 6, but serve who is connected to them. They are taken off later.
-    ///
-    /// Another machine answers for them already, and of two advertisements a neighbour believes the last one, even if its
-    /// connection was begun with the first. So they go to the loopback interface, for which neighbours are not answered.
-    Aside(Vec<Address>),
-    /// Take these off, after what is connected to them was reset.
-    Remove(Vec<Address>),
-    /// Tell the interfaces with their addresses.
-    Links,
-    /// Tell the neighbours.
-    Neighbours,
-    /// Have the program that passes packets on at these interfaces, and at no others.
-    Pass(BTreeSet<u32>),
-    /// Take off all that is ours, and end.
-    End,
-    /// Leave everything there for so long, and end.
-    HandOver(NonZeroU32),
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub(super) enum Done {
-    /// Each with what the kernel said against it.
-    Added(Vec<(Address, Result<(), String>)>),
-    /// They are off.
-    Removed(Vec<Address>),
-    /// So many connections were reset.
-    Reset(u64),
-    /// Renewed in so long a time.
-    Renewed { count: usize, took: Duration },
-    /// These could not be renewed.
-    NotRenewed(Vec<(Address, String)>),
-    /// The bus was not fresh all the time: these were taken off.
-    Gap(Vec<Address>),
-    /// It was, but the majority may have gone on without this machine: these, which are all under quorum, were taken off.
-    Doubt(Vec<Address>),
-    /// The interfaces, and the addresses on them.
-    Links(Vec<Link>),
-    /// The neighbours.
-    Neighbours(Vec<Neighbour>),
-    /// The program that passes packets on is at these interfaces, and could not be put at those.
-    Passing(BTreeSet<u32>, Vec<(u32, String)>),
-    /// Something else went wrong.
-    Trouble(String),
-    /// Renewals that were due and not allowed, and that came too late, so far.
-    Counters { missed: u64, late: u64 },
-}
 
 /// The thread's own.
 pub(super) struct Worker {
@@ -139,29 +80,6 @@ fn is_left_behind(held: &Held, wanted: &BTreeSet<IpAddr>, handed_over: bool) -> 
         held.is_ours() || held.valid.is_some()
     } else {
         handed_over && held.is_ours()
-    }
-}
-
-/// What may stay of what was renewed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stays {
-    All,
-    /// All but what is under quorum.
-    WithoutQuorum,
-    Nothing,
-}
-
-/// Judges a part of the renewals. `covers` says that the word it was begun on is not too old even now, `majority` whether there
-/// still is one.
-///
-/// A majority that is not known at the moment is no reason by itself: it is not known in each view until all have spoken. What was
-/// renewed on a word that is still young runs out before anybody else may claim it, and what is not to be held any more the core
-/// takes off. Only what rests on a newer word of the bus, in the view of which there may be no majority, goes.
-fn stays(worth: Worth, covers: bool, majority: bool) -> Stays {
-    match worth {
-        Worth::Gap => Stays::Nothing,
-        Worth::Good if covers || majority => Stays::All,
-        Worth::Good => Stays::WithoutQuorum,
     }
 }
 
@@ -548,102 +466,6 @@ impl Worker {
         self.end_aside(ips.iter());
         for family in &mut self.renewing {
             family.retain(|address| !part.contains(address));
-        }
-    }
-
-    /// Whether a part is to be renewed now.
-    fn renews(&mut self) -> bool {
-        if !self.renewing.is_empty() {
-            return true;
-        }
-        if self.held.is_empty() {
-            return false;
-        }
-        let (basis, _, bus) = self.shared.read();
-        let now = clock::now();
-        if self.lease.poll(now, basis, bus) == Todo::Nothing {
-            return false;
-        }
-        self.round = Some(now);
-        self.renewed = 0;
-        let all: Vec<Address> = self.held.keys().copied().collect();
-        self.renewing = batches(&all).collect();
-        !self.renewing.is_empty()
-    }
-
-    /// Renews one part, with the bus asked before and after.
-    fn renew(&mut self) {
-        let Some(mut part) = self.renewing.pop_front() else { return };
-        part.retain(|address| self.held.contains_key(address));
-        let (basis, quorum, bus) = self.shared.read();
-        let (begun, word) = (clock::now(), bus.since);
-        if !self.lease.allows(begun, basis, bus) {
-            // It grew old in the middle of the round: the rest comes with the next one.
-            self.renewing.clear();
-            self.round = None;
-            return;
-        }
-        self.lease.begin(word);
-        if !quorum {
-            part.retain(|address| self.held.get(address).is_some_and(|terms| !terms.quorum));
-        }
-        let mut refused = Vec::new();
-        for source in [false, true] {
-            let some: Vec<Address> = part
-                .iter()
-                .filter(|address| {
-                    self.held.get(address).is_some_and(|terms| terms.source == source)
-                })
-                .copied()
-                .collect();
-            if some.is_empty() {
-                continue;
-            }
-            match self.kernel.add(&some, kernel::Lease { seconds: self.seconds, source }) {
-                Ok(results) => {
-                    let wrong = some.into_iter().zip(results);
-                    refused.extend(wrong.filter_map(|(address, result)| {
-                        Some((address, result.err()?.to_string()))
-                    }));
-                }
-                Err(error) => {
-                    refused.extend(some.into_iter().map(|address| (address, error.to_string())))
-                }
-            }
-        }
-        let (basis, majority, bus) = self.shared.read();
-        let after = clock::now();
-        let worth = self.lease.renewed(begun, after, basis, bus);
-        match stays(worth, self.lease.covers(after, word), majority) {
-            Stays::All => {}
-            Stays::WithoutQuorum => {
-                let under =
-                    |address: &Address| self.held.get(address).is_some_and(|terms| terms.quorum);
-                let (off, rest): (Vec<Address>, Vec<Address>) = part.into_iter().partition(under);
-                part = rest;
-                if !off.is_empty() {
-                    self.forfeit(&off);
-                    self.tell(Done::Doubt(off));
-                }
-            }
-            Stays::Nothing => {
-                self.renewing.clear();
-                self.round = None;
-                let all: Vec<Address> = self.held.keys().copied().collect();
-                self.forfeit(&all);
-                self.tell(Done::Gap(all));
-                return;
-            }
-        }
-        self.renewed += part.len();
-        if !refused.is_empty() {
-            self.tell(Done::NotRenewed(refused));
-        }
-        if self.renewing.is_empty() {
-            let took = self.round.take().map_or(Duration::ZERO, |round| after.since(round));
-            self.tell(Done::Renewed { count: self.renewed, took });
-            let (missed, late) = self.lease.counters();
-            self.tell(Done::Counters { missed, late });
         }
     }
 

@@ -1,4 +1,4 @@
-//! What may stay, what is left behind, and what goes.
+//! What is left behind, and what goes.
 
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -16,19 +16,6 @@ fn what_goes_before_it_was_set_aside_does_not_stay_behind_on_the_loopback_interf
     worker.enter(Job::Aside(vec![goes, stays]));
     worker.enter(Job::Remove(vec![goes]));
     assert_eq!((worker.setting_aside, worker.removing), (vec![stays], VecDeque::from([goes])));
-}
-
-#[test]
-fn a_view_that_changes_during_a_renewal_throws_nothing_away() {
-    // While its members are being heard there is no majority to be known of.
-    assert_eq!(stays(Worth::Good, true, false), Stays::All);
-    assert_eq!(stays(Worth::Good, true, true), Stays::All);
-    assert_eq!(stays(Worth::Good, false, true), Stays::All);
-    // The word it was begun on is too old, and what is fresh may be the word of a minority.
-    assert_eq!(stays(Worth::Good, false, false), Stays::WithoutQuorum);
-    for (covers, majority) in [(false, false), (false, true), (true, true)] {
-        assert_eq!(stays(Worth::Gap, covers, majority), Stays::Nothing);
-    }
 }
 
 #[test]
