@@ -162,6 +162,6 @@ fn pulse(pulse: spread_daemon::Pulse) -> Pulse {
     Arc::new(move || {
         let beat = pulse.read()?;
         let daemons = beat.daemons.iter().map(|name| name.as_str().to_owned()).collect();
-        Some(Beat { since: beat.since, daemons })
+        Some(Beat { since: beat.since, daemons, kept: beat.kept })
     })
 }

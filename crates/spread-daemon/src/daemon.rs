@@ -131,8 +131,12 @@ impl Daemon {
                 self.standing.woke(woke, late);
             }
             let now = woke;
-            let away = most.is_some_and(|most| now.since(before) > most + AWAY);
+            let kept = most.map_or(Duration::ZERO, |most| now.since(before).saturating_sub(most));
+            let away = kept > AWAY;
             before = now;
+            if kept >= AWAY.min(self.config.timing.floor / 2) {
+                self.heart.kept(now);
+            }
             self.batches = if away { BATCHES_AWAY } else { BATCHES };
             for event in &happened {
                 self.handle(now, event);

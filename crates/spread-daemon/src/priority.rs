@@ -5,7 +5,9 @@
 //! was kept from running for up to 13 s, and one in real time for 26 ms. So the default is nice until it does not suffice: while the
 //! machine is short of processors, and for a minute after, the thread is real-time; where the kernel does not tell that, after each wait
 //! that ended late, each time for longer. To wait for the first late one alone was not enough: one of them took as long as a death
-//! (seen after 23 minutes without idle time). Whatever is not permitted is said and done without.
+//! (seen after 23 minutes without idle time). And where a nice value counts only within a session (`within`), it does not suffice from the
+//! beginning: the first late wait there was one of 113 ms, when others began to use all processors. So there it is real-time at once,
+//! for as long as it runs. Whatever is not permitted is said and done without.
 //!
 //! One thread does everything, since a hop between threads costs more than all that is done for a message. So with real-time
 //! priority the thread gives it up before it works for clients and takes it again before it waits for the other daemons: 1.4 µs
@@ -16,6 +18,7 @@
 //! Threads that this one starts begin without any of it (SCHED_RESET_ON_FORK).
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use base::Instant;
@@ -44,8 +47,14 @@ const CLIENTS: f64 = 0.1;
 const SAVED: Duration = Duration::from_millis(10);
 /// and the least to begin with.
 const TURN: Duration = Duration::from_millis(1);
+/// Longer than anything runs.
+const FOR_EVER: Instant = Instant::from_nanos(u64::MAX);
 /// Whether the nice value counts among the processes of one session only.
 const AUTOGROUP: &str = "/proc/sys/kernel/sched_autogroup_enabled";
+/// The control groups of this process,
+const GROUPS: &str = "/proc/self/cgroup";
+/// and where those of the second version are.
+const GROUPS_AT: &str = "/sys/fs/cgroup";
 /// The nice value of the session as a whole.
 const SESSION: &str = "/proc/self/autogroup";
 
@@ -78,21 +87,14 @@ impl Standing {
         let mut standing = Self::default();
         standing.said = match wanted {
             Priority::None => "the bus runs at normal priority, as asked".into(),
-            Priority::Nice => at_nice(),
+            Priority::Nice => at_nice().said,
             Priority::Adaptive => {
                 allow_realtime();
                 match schedule(libc::SCHED_FIFO, REALTIME) {
-                    Ok(()) => {
-                        standing.adaptive = true;
-                        standing.pressure = Some(Pressure::open());
-                        format!(
-                            "{}; with real-time priority {REALTIME} while the machine is short of processors",
-                            at_nice()
-                        )
-                    }
+                    Ok(()) => standing.adapt(at_nice()),
                     Err(error) => format!(
                         "{}; real-time priority, for when that does not suffice, is not permitted here ({error}): give it CAP_SYS_NICE and its control group a share of it (cpu.rt_runtime_us)",
-                        at_nice()
+                        at_nice().said
                     ),
                 }
             }
@@ -122,6 +124,23 @@ impl Standing {
             }
         };
         standing
+    }
+
+    /// Real-time when `nice`, which is in force, does not suffice. What is said of it.
+    fn adapt(&mut self, nice: Nice) -> String {
+        self.adaptive = true;
+        if nice.counts {
+            self.pressure = Some(Pressure::open());
+            let said = nice.said;
+            return format!(
+                "{said}; with real-time priority {REALTIME} while the machine is short of processors"
+            );
+        }
+        self.realtime = true;
+        self.spell = Some(FOR_EVER);
+        self.allowance = (SAVED, clock::now());
+        self.raise();
+        format!("{}; with real-time priority {REALTIME}, since that does not suffice", nice.said)
     }
 
     /// What is in force, in words.
@@ -263,14 +282,32 @@ impl Standing {
     }
 }
 
-/// The lowest nice value, in words.
-fn at_nice() -> String {
+/// A nice value that is in force.
+struct Nice {
+    said: String,
+    /// Among all processes of the machine.
+    counts: bool,
+}
+
+/// Takes the lowest nice value.
+fn at_nice() -> Nice {
     match lower_nice() {
-        Ok(()) => format!("the bus runs at nice {NICE}{}", within()),
-        Err(error) => format!(
-            "the bus runs at nice {}: {NICE} is not permitted here ({error}); give it CAP_SYS_NICE, or expect false alarms under load",
-            nice(0).unwrap_or(0)
-        ),
+        Ok(()) => {
+            let within = within(&fs::read_to_string(GROUPS).unwrap_or_default());
+            let (among, counts) = match within {
+                Within::All => (String::new(), true),
+                Within::Raised => (format!(", as does its session ({SESSION})"), true),
+                Within::Some(whom) => (format!(" among the processes of its {whom} only"), false),
+            };
+            Nice { said: format!("the bus runs at nice {NICE}{among}"), counts }
+        }
+        Err(error) => Nice {
+            said: format!(
+                "the bus runs at nice {}: {NICE} is not permitted here ({error}); give it CAP_SYS_NICE, or expect false alarms under load",
+                nice(0).unwrap_or(0)
+            ),
+            counts: false,
+        },
     }
 }
 
@@ -300,23 +337,42 @@ fn leads_alone() -> bool {
     session == me.as_raw_nonzero().get() && rustix::thread::gettid() == me
 }
 
-/// Among whom a nice value counts, if not among all.
+/// Among whom a nice value counts.
+#[derive(Debug, PartialEq, Eq)]
+enum Within {
+    All,
+    /// Within a session that has the value as a whole.
+    Raised,
+    Some(String),
+}
+
+/// Among whom the nice value of a process in these control groups, as the kernel lists them, counts.
 ///
-/// With autogroups it counts within a session, and sessions share the processors as equals: seen were 240 ms in which a thread at nice -19
-/// did not run beside those of other sessions. A service that is nothing but this daemon leads its session and runs on its first
-/// thread; then the session as a whole gets the value.
-fn within() -> String {
-    if !fs::read_to_string(AUTOGROUP).is_ok_and(|text| text.trim() != "0") {
-        return String::new();
+/// Groups share the processors by their weights, whatever is nice in them. With autogroups, sessions share them as equals where there
+/// are no groups: seen were 240 ms in which a thread at nice -19 did not run beside those of other sessions. A service that is nothing
+/// but this daemon leads its session and runs on its first thread; then the session as a whole gets the value.
+fn within(groups: &str) -> Within {
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let path = path.trim_start_matches('/');
+        let shares = match controllers {
+            // The second version: all but the first group have a weight if processors are shared by groups.
+            "" => Path::new(GROUPS_AT).join(path).join("cpu.weight").exists(),
+            some => some.split(',').any(|one| one == "cpu") && !path.is_empty(),
+        };
+        if shares {
+            return Within::Some("control group".into());
+        }
     }
-    let why = match leads_alone().then(|| fs::write(SESSION, NICE.to_string())) {
-        Some(Ok(())) => return format!(", as does its session ({SESSION})"),
-        Some(Err(error)) => format!(": {SESSION}: {error}"),
-        None => String::new(),
-    };
-    format!(
-        " among the processes of its session only{why}; set kernel.sched_autogroup_enabled = 0 or bus.priority = \"realtime\" to be before all others"
-    )
+    if !fs::read_to_string(AUTOGROUP).is_ok_and(|text| text.trim() != "0") {
+        return Within::All;
+    }
+    match leads_alone().then(|| fs::write(SESSION, NICE.to_string())) {
+        Some(Ok(())) => Within::Raised,
+        Some(Err(error)) => Within::Some(format!("session ({SESSION}: {error})")),
+        None => Within::Some("session (kernel.sched_autogroup_enabled is 1)".into()),
+    }
 }
 
 fn schedule(policy: i32, priority: i32) -> std::io::Result<()> {
@@ -392,19 +448,28 @@ mod tests {
             set_capabilities(None, sets).unwrap();
             let permitted = standing.adaptive && standing.confirm();
             assert_ne!(permitted, standing.said().contains("not permitted"), "{}", standing.said());
-            assert_eq!(now().0, i64::from(libc::SCHED_OTHER));
+            // Real-time already where a nice value does not count.
+            let begun = standing.realtime;
+            assert_eq!(now().0 == i64::from(libc::SCHED_FIFO), begun);
             standing.woke(Instant::from_millis(1000), Some(Duration::from_millis(50)));
             standing.raise();
             let realtime = now().0 == i64::from(libc::SCHED_FIFO);
-            assert_eq!((realtime, standing.spell().is_empty()), (permitted, !permitted));
+            assert_eq!(realtime, permitted);
+            assert_eq!(standing.spell().is_empty(), !permitted || begun);
         });
     }
 
     #[test]
     fn whoever_is_kept_waiting_is_real_time_for_a_minute_and_then_no_more() {
         apart(|| {
-            // Without what the kernel says of the machine on which this is tried.
-            let mut standing = Standing { pressure: None, ..Standing::take(Priority::Adaptive) };
+            let mut standing = Standing::take(Priority::Adaptive);
+            if standing.adaptive {
+                // Whether or not the value counts on the machine on which this is tried, and without what its kernel says of it.
+                standing = Standing::default();
+                lower_nice().unwrap();
+                standing.said = standing.adapt(Nice { said: "nice".into(), counts: true });
+                standing.pressure = None;
+            }
             let begun = Instant::ORIGIN + Duration::from_secs(100);
             let policy = |standing: &mut Standing, after: u64, late: u64| {
                 standing
@@ -437,6 +502,40 @@ mod tests {
             assert_eq!(policy(&mut standing, 121, 11), libc::SCHED_FIFO);
             assert_eq!(policy(&mut standing, 240, 0), libc::SCHED_FIFO);
             assert_eq!(policy(&mut standing, 241, 0), libc::SCHED_OTHER);
+        });
+    }
+
+    #[test]
+    fn within_a_control_group_that_shares_processors_a_nice_value_counts_nowhere_else() {
+        let group = || Within::Some("control group".into());
+        assert_eq!(within("4:memory:/\n2:cpu,cpuacct:/system.slice/web.service\n"), group());
+        assert_ne!(within("4:memory:/web\n2:cpu,cpuacct:/\n3:cpuset:/web\n0::/no/such\n"), group());
+        assert_ne!(within("no list"), group());
+    }
+
+    #[test]
+    fn where_a_nice_value_does_not_count_among_all_it_is_real_time_from_the_beginning() {
+        apart(|| {
+            if !Standing::take(Priority::Adaptive).adaptive {
+                eprintln!("not permitted here");
+                return;
+            }
+            let mut standing = Standing::default();
+            lower_nice().unwrap();
+            let said = standing.adapt(Nice { said: "nice".into(), counts: false });
+            assert!(said.contains("does not suffice"), "{said}");
+            assert_eq!(now().0, i64::from(libc::SCHED_FIFO));
+            // However long nothing comes late.
+            standing.woke(Instant::from_millis(86_400_000), Some(Duration::ZERO));
+            standing.raise();
+            assert_eq!(now().0, i64::from(libc::SCHED_FIFO));
+            // Clients have no more of it than anywhere else.
+            standing.lower();
+            std::thread::sleep(2 * SAVED);
+            standing.raise();
+            standing.allowance.1 = clock::now();
+            standing.lower();
+            assert_eq!(now(), (i64::from(libc::SCHED_OTHER), i64::from(NICE)));
         });
     }
 }

@@ -20,6 +20,8 @@ pub struct Beat {
     pub since: Instant,
     /// The daemons of the view.
     pub daemons: Arc<[DaemonName]>,
+    /// When this daemon last went on after it had been kept from running for so long that the others may have gone on without it.
+    pub kept: Option<Instant>,
 }
 
 /// Reads it.
@@ -40,16 +42,26 @@ pub(crate) struct Heart {
     next: Instant,
     view: Option<RingId>,
     daemons: Arc<[DaemonName]>,
+    kept: Option<Instant>,
 }
 
 impl Heart {
     pub(crate) fn new() -> Self {
         let shared = Pulse(Arc::new(Mutex::new(None)));
-        Self { shared, next: Instant::ORIGIN, view: None, daemons: Arc::new([]) }
+        Self { shared, next: Instant::ORIGIN, view: None, daemons: Arc::new([]), kept: None }
     }
 
     pub(crate) fn pulse(&self) -> Pulse {
         self.shared.clone()
+    }
+
+    /// The daemon goes on after it was kept from running: to be known before what the others have said meanwhile is read.
+    pub(crate) fn kept(&mut self, now: Instant) {
+        self.kept = Some(now);
+        let mut shared = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(beat) = shared.as_mut() {
+            beat.kept = self.kept;
+        }
     }
 
     /// Writes down what is new: another view at once, a fresher word soon. While no view stands nothing is written, and what was
@@ -72,6 +84,7 @@ impl Heart {
         // What was said of the daemons before stays true of those that are still here, and grows old until they have answered in
         // this view; of one that has come nothing is known yet, but nothing rests on it yet either.
         let before = shared.as_ref().map_or(Instant::ORIGIN, |beat| beat.since);
-        *shared = Some(Beat { since: since.unwrap_or(before), daemons: self.daemons.clone() });
+        let (since, daemons) = (since.unwrap_or(before), self.daemons.clone());
+        *shared = Some(Beat { since, daemons, kept: self.kept });
     }
 }

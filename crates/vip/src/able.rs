@@ -80,7 +80,7 @@ impl Vip {
         ran_out
     }
 
-    /// The daemon of the bus, which is a process of its own, stood still: the same of what is not here.
+    /// The daemon of the bus, or its thread, stood still while this program did not: the same of what is not here.
     pub fn handle_late_daemon(&mut self, now: Instant) {
         self.may_be_left_behind(now, false);
     }

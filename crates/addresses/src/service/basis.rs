@@ -14,6 +14,8 @@ pub struct Beat {
     pub since: Instant,
     /// The names of the daemons in the view.
     pub daemons: Vec<String>,
+    /// When ours last went on after the others may have gone on without it, because it was kept from running.
+    pub kept: Option<Instant>,
 }
 
 /// Asks the daemon. It must not block.
@@ -43,6 +45,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(pulse: Option<Pulse>, now: Instant) -> Self {
         Self { pulse, decided: Mutex::new(None), beat: AtomicU64::new(now.as_nanos()) }
+    }
+
+    /// When the daemon last went on after it was kept from running, where it runs in this program.
+    pub(super) fn kept(&self) -> Option<Instant> {
+        self.pulse.as_ref().and_then(|pulse| pulse()).and_then(|bus| bus.kept)
     }
 
     /// The service's loop came round. How long it had not.
@@ -88,10 +95,12 @@ mod tests {
     fn a_ring_without_a_member_s_daemon_is_no_basis() {
         let daemons = Arc::new(Mutex::new(vec!["m1".to_owned(), "m2".to_owned()]));
         let there = daemons.clone();
-        let pulse: Pulse =
-            Arc::new(move || Some(Beat { since: at(90), daemons: there.lock().unwrap().clone() }));
+        let pulse: Pulse = Arc::new(move || {
+            let daemons = there.lock().unwrap().clone();
+            Some(Beat { since: at(90), daemons, kept: Some(at(80)) })
+        });
         let shared = Shared::new(Some(pulse), at(100));
-        assert_eq!(shared.read().0, None);
+        assert_eq!((shared.read().0, shared.kept()), (None, Some(at(80))));
         shared.decide(Some((vec!["m1".into(), "m2".into()], true, None)));
         let (basis, quorum, bus) = shared.read();
         assert_eq!((bus.ring, bus.since, quorum), (basis.map(|basis| basis.ring), at(90), true));
@@ -101,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_service_that_hangs_makes_every_word_old() {
-        let pulse: Pulse = Arc::new(|| Some(Beat { since: at(5_000), daemons: vec![] }));
+        let pulse: Pulse =
+            Arc::new(|| Some(Beat { since: at(5_000), daemons: vec![], kept: None }));
         let shared = Shared::new(Some(pulse), at(100));
         shared.decide(Some((vec![], false, None)));
         assert_eq!(shared.read().2.since, at(100));

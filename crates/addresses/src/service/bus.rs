@@ -6,6 +6,7 @@ use base::Instant;
 use spread_client::Happened;
 use spread_wire::client::{Event as BusEvent, Outgoing};
 use spread_wire::{Membership, Service as BusService};
+use vip::settings::LEFT_BEHIND_AFTER;
 use vip::{MESSAGE_TYPE, Service as Wanted, View, ViewId};
 
 use super::clock;
@@ -141,9 +142,11 @@ impl Service {
         for (place, part) in id.chunks_exact_mut(4).zip(parts) {
             place.copy_from_slice(&part.to_le_bytes());
         }
-        // A daemon of its own may have stood still while this program did not.
+        // The daemon may have stood still while this program did not. One of its own is asked by words, ours says so.
         let heard = self.vip.echoed().filter(|_| self.echo_only);
-        if heard.is_some_and(|at| now.since(at) > FRESH_BY_ECHO) {
+        let old = heard.is_some_and(|at| now.since(at) > FRESH_BY_ECHO);
+        let kept = self.shared.kept().is_some_and(|at| now.since(at) < LEFT_BEHIND_AFTER);
+        if old || kept {
             self.vip.handle_late_daemon(now);
         }
         self.members.clone_from(&members);

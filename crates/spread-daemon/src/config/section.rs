@@ -251,9 +251,9 @@ pub struct BusSection {
     /// thread at nice -19 was kept waiting for seconds, and one in real time for 26 ms at most. So `"adaptive"` begins as
     /// `"nice"`, and is `"realtime"` while the machine is short of processors, as the kernel counts it, until a minute after, and
     /// for a minute or more whenever the thread came more than 10 ms too late; then clients are served at it, too, for up to a
-    /// tenth of the time. Nice values count within a
-    /// control group, and within a session where `kernel.sched_autogroup_enabled` is on; for a service under systemd set
-    /// `CPUWeight=` as well.
+    /// tenth of the time. Nice values count only within a control group that has a weight of its own, and within a session where
+    /// `kernel.sched_autogroup_enabled` is on, but for a daemon that is a service of its own and lowers its whole session. There
+    /// `"adaptive"` is `"realtime"` all the time.
     ///
     /// With any of the three the thread's stack, its buffers and the program's code are locked: about 10 MB, of which only
     /// what is used takes memory. Where permission is missing for any of this (CAP_SYS_NICE; CAP_IPC_LOCK or LimitMEMLOCK=)
