@@ -3,9 +3,8 @@
 //! Existing holdings stay where they are unless there is a reason; holes are filled one by one, each by the member with the
 //! smallest share (`wackamole.md`, 7.1). What makes a member worse than another for a set is its [`tier`].
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::cmp::{Ordering, Reverse};
+use core::cmp::Ordering;
 
 use base::Instant;
 
@@ -97,133 +96,6 @@ fn best(
 /// Compares what two members have, each by its weight.
 fn share(a: u32, a_weight: u16, b: u32, b_weight: u16) -> Ordering {
     (u64::from(a) * u64::from(b_weight)).cmp(&(u64::from(b) * u64::from(a_weight)))
-}
-
-/// Sets that contradict each other: those that are held stay, of others the one that most members list may be held. Under quorum
-/// that one waits until all have let go of the others.
-pub(crate) fn contradictions(table: &mut Table) {
-    let mut by_address: Vec<(core::net::IpAddr, usize)> = Vec::new();
-    for (at, row) in table.rows.iter_mut().enumerate() {
-        row.blocked_by = None;
-        row.contested = false;
-        row.awaited = false;
-        row.may.iter_mut().for_each(|may| may.otherwise = false);
-        row.taken.clear();
-        by_address.extend(row.set.addresses().iter().map(|ip| (*ip, at)));
-    }
-    by_address.sort_unstable();
-    let mut pairs: Vec<(usize, usize)> = Vec::new();
-    for same in by_address.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
-        for (i, (_, a)) in same.iter().enumerate() {
-            pairs.extend(same[i + 1..].iter().map(|(_, b)| (*a.min(b), *a.max(b))));
-        }
-    }
-    for (a, b) in pairs.iter().copied() {
-        let otherwise = |table: &mut Table, here: usize, other: usize| {
-            let listed: Vec<bool> =
-                table.rows[other].may.iter().map(|may| may.listed && may.able).collect();
-            for (may, listed) in table.rows[here].may.iter_mut().zip(listed) {
-                may.otherwise |= listed && !may.listed;
-            }
-        };
-        otherwise(table, a, b);
-        otherwise(table, b, a);
-        let contested = table.rows[a].listings() > 0 && table.rows[b].listings() > 0;
-        table.rows[a].contested |= contested;
-        table.rows[b].contested |= contested;
-    }
-    let had: Vec<Option<usize>> = table.rows.iter().map(Row::destined).collect();
-    // Who may have something of each in any other form, whichever of these is looked at first; and whether one that was lost may.
-    let mut others: Vec<(BTreeSet<usize>, bool)> =
-        alloc::vec![Default::default(); table.rows.len()];
-    for (a, b) in pairs.iter().copied() {
-        for (one, other) in [(a, b), (b, a)] {
-            others[one].0.extend(table.rows[other].holders());
-            others[one].1 |= table.rows[other].pending.is_some();
-        }
-    }
-    let strength = |row: &Row| {
-        let (held, listings) = (row.destined().is_some(), row.listings());
-        // A held one that nobody lists any more makes way.
-        (held && listings > 0, listings, Reverse(row.set.key()))
-    };
-    let strengths: Vec<_> = table.rows.iter().map(strength).collect();
-    for (a, b) in &mut pairs {
-        if strengths[*b] > strengths[*a] {
-            core::mem::swap(a, b);
-        }
-    }
-    // The strongest first: what is in the way of another and makes way itself keeps nobody out.
-    pairs.sort_unstable_by_key(|(a, b)| (Reverse(strengths[*a]), Reverse(strengths[*b])));
-    pairs.dedup();
-    for (wins, loses) in pairs {
-        if table.rows[wins].blocked_by.is_some() {
-            outlive(table, wins, loses);
-            continue;
-        }
-        // As it was before the first of several parts took its place.
-        let (winner, holder) = (table.rows[wins].set.key(), had[loses]);
-        let heir = holder.filter(|at| table.rows[wins].may.get(*at).is_some_and(|may| may.listed));
-        if table.rows[wins].quorum || table.rows[loses].quorum {
-            let holders = table.rows[loses].holders();
-            table.rows[loses].going = holders.clone();
-            table.rows[wins].taken.extend(holders);
-        }
-        let (holders, lost) = &others[wins];
-        let alone = |at: &usize| !lost && holders.iter().all(|one| one == at);
-        let heir = heir
-            .filter(|at| table.rows[wins].is_free_for(*at))
-            .filter(|at| !table.rows[wins].quorum || alone(at));
-        if table.rows[wins].destined().is_none() && table.rows[loses].listings() == 0 {
-            // The list has changed everywhere: the holder of the old form goes on with the new one.
-            if let Some(heir) = heir {
-                table.rows[wins].owner = Some(heir);
-                table.rows[wins].reason = Reason::Held;
-            }
-        }
-        table.rows[wins].known |= table.rows[loses].known;
-        if stays_until_up(&table.rows[wins], &table.rows[loses]) {
-            table.rows[wins].awaited = true;
-            table.rows[loses].contested = true;
-            continue;
-        }
-        inherit(table, loses, wins);
-        let loser = &mut table.rows[loses];
-        loser.blocked_by = Some(winner);
-        loser.owner = None;
-        loser.moving = None;
-        loser.reason = Reason::Contradiction;
-    }
-}
-
-/// Whether the old form stays at its holder until the new one is up at another: make before break.
-fn stays_until_up(new: &Row, old: &Row) -> bool {
-    let (Some(to), Some(from)) = (new.owner, old.owner) else { return false };
-    let still = old.moving.is_none() && new.moving.is_none() && !(new.quorum || old.quorum);
-    still && to != from && new.up_at != Some(to) && old.may[from].otherwise && old.listings() == 0
-}
-
-/// A set that makes way itself keeps another from nobody, but under quorum that one waits until all have let go of it.
-fn outlive(table: &mut Table, gone: usize, stays: usize) {
-    if table.rows[gone].quorum || table.rows[stays].quorum {
-        let holders = table.rows[gone].holders();
-        table.rows[stays].taken.extend(holders);
-    }
-    inherit(table, gone, stays);
-}
-
-/// A lost holder of the one may still answer for addresses of the other.
-fn inherit(table: &mut Table, from: usize, to: usize) {
-    let (pending, lost) = (table.rows[from].pending, table.rows[from].lost.clone());
-    let row = &mut table.rows[to];
-    if row.quorum && row.destined().is_none() && pending.is_some() {
-        row.pending = row.pending.max(pending);
-        if !lost.is_empty() && row.blocked_by.is_none() {
-            row.reason = Reason::Lost;
-        }
-        row.lost.extend(lost);
-        row.waits = true;
-    }
 }
 
 /// Gives what nobody has to the members with the smallest share. Returns the keys of what was given.
@@ -393,8 +265,11 @@ pub(crate) fn balance(
         let mut speaking: Vec<usize> =
             (0..members.len()).filter(|at| members[*at].speaks().is_some()).collect();
         speaking.sort_by(|a, b| by_share(a, b).then(a.cmp(b)));
-        let takers = speaking.iter().copied().filter(|at| ready(*at));
-        let step = takers.flat_map(|to| {
+        let is_full = |at: usize| members[at].speaks().is_some_and(|p| p.is_full(counts[at]));
+        let mut takers: Vec<usize> = speaking.iter().copied().filter(|at| ready(*at)).collect();
+        // Those with room first; where nobody has any, what is too much is evenly shared.
+        takers.sort_by_key(|at| is_full(*at));
+        let step = takers.into_iter().flat_map(|to| {
             // Those with too many first, then the fullest; of equals the first.
             let mut givers: Vec<usize> =
                 speaking.iter().copied().filter(|from| *from != to).collect();
@@ -404,27 +279,26 @@ pub(crate) fn balance(
         });
         let mut found = None;
         for (from, to) in step {
-            if members[to].speaks().is_some_and(|peer| peer.is_full(counts[to])) {
-                continue;
-            }
             // Better only if the taker has less afterwards than the giver had before.
             let after = share(counts[to] + 1, weight(to), counts[from], weight(from));
             let too_many = over(from, counts[from]);
-            if !too_many && after != Ordering::Less {
+            let full = is_full(to);
+            if full && !too_many || (full || !too_many) && after != Ordering::Less {
                 continue;
             }
             let stays = |row: &Row| row.may.get(from).is_some_and(|may| may.preferred) && !too_many;
             let fits = |row: &&Row| !stays(row) && tier(row, to, members, majority) == Some(0);
             if let Some(place) = movable[from].iter().rposition(fits) {
-                found = Some((from, to, place));
+                let why = if too_many { Reason::Full } else { Reason::Balance };
+                found = Some((from, to, place, why));
                 break;
             }
         }
-        let Some((from, to, place)) = found else { break };
+        let Some((from, to, place, why)) = found else { break };
         let row = movable[from].remove(place);
         counts[from] -= 1;
         counts[to] += 1;
-        moves.push((row.set.key(), to, Reason::Balance));
+        moves.push((row.set.key(), to, why));
     }
     moves
 }

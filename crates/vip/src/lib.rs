@@ -8,7 +8,8 @@
 //! - [`Vip`]: everything of one machine; what its driver calls.
 //! - [`Set`]: addresses that move as one. [`settings`]: what is configured. `message`: what members say.
 //! - `gather`: from a view to a table. `word`: what this machine says for it. `silence`: members that say nothing.
-//! - `table`: who owns what. `allocate`: the pure functions that fill, settle, balance. `able`: what can be held here.
+//! - `table`: who owns what. `allocate`: the pure functions that fill, settle, balance. `forms`: which form of an address that
+//!   machines group differently. `able`: what can be held here.
 //! - `orders`: what operators ask. `moves`: planned moves, *make before break*. `reconcile`: from the table to what is to be
 //!   done here.
 //! - `quorum`: sets that may never be held twice, and the leases that are waited for. `agreement`: machines that differ in
@@ -41,6 +42,7 @@ pub mod announce;
 pub mod conflict;
 mod damping;
 mod fenced;
+mod forms;
 mod gather;
 pub mod lease;
 mod memory;

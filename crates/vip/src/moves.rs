@@ -8,6 +8,7 @@ use core::time::Duration;
 use base::Instant;
 
 use crate::allocate;
+use crate::forms;
 use crate::message::Message;
 use crate::reason::Reason;
 use crate::set::SetKey;
@@ -33,8 +34,9 @@ impl Vip {
         for row in self.table.rows.iter_mut().filter(|row| row.quorum && row.pending.is_some()) {
             row.waits |= row.destined().is_none();
         }
-        allocate::contradictions(&mut self.table);
+        let won = forms::contradictions(&mut self.table, &self.members, majority);
         self.tell_contradictions();
+        self.announce_again(&won);
         self.withdraw_unable(now);
         allocate::fill(&mut self.table, &self.members, majority, now);
         for key in allocate::evacuate(&mut self.table, &self.members, majority, now) {
@@ -111,7 +113,7 @@ impl Vip {
                 }
             }
             let Some(tier) = allocate::tier(row, to, &self.members, majority) else { continue };
-            let planned = matches!(reason, Reason::Balance | Reason::Preference);
+            let planned = matches!(reason, Reason::Balance | Reason::Preference | Reason::Full);
             let (Some(owner), None) = (row.owner, &row.moving) else { continue };
             if owner == to && reason == Reason::Operator {
                 // It is there already, and is to stay.
@@ -180,6 +182,8 @@ impl Vip {
         for key in keys {
             if at == self.me {
                 self.releasing.remove(key);
+            } else {
+                self.announce_in_place_of(*key);
             }
             let Some(row) = self.table.row_mut(*key) else { continue };
             row.going.remove(&at);
@@ -219,11 +223,17 @@ impl Vip {
             }
             let machine = self.members.get(at).map_or("?", Member::shown).into();
             self.events.push_back(Event::Failed { head: row.set.head(), machine });
+            if at == self.me && row.destined() == Some(at) {
+                // Whoever gave an order is told that it failed; done later it would be a surprise.
+                self.orders.remove(key);
+                self.memory.pinned.remove(key);
+            }
             if row.moving.as_ref().is_some_and(|moving| moving.to == at) {
                 withdraw(row, &counts, &self.members, majority, now);
             } else if row.owner == Some(at) && row.moving.is_none() {
                 row.owner = None;
                 row.reason = Reason::Unable;
+                row.pinned = false;
             }
         }
         self.announce_winners();
@@ -241,6 +251,10 @@ impl Vip {
             let waits = !moving.acquired && !moving.break_first;
             let refusal = allocate::refusal(row, moving.to, &self.members, majority);
             if waits && matches!(refusal, Some(Reason::Unable | Reason::Unlisted)) {
+                if moving.to == self.me {
+                    self.orders.remove(&row.set.key());
+                    self.memory.pinned.remove(&row.set.key());
+                }
                 withdraw(row, &counts, &self.members, majority, now);
                 withdrawn = true;
             }
@@ -263,8 +277,10 @@ impl Vip {
                 // Not again before it has said something new of itself, which it does after a while.
                 may.failed = true;
             }
+            row.pinned &= moving.reason != Reason::Operator;
             if moving.to == self.me {
                 self.orders.remove(key);
+                self.memory.pinned.remove(key);
             }
             if moving.to == self.me && self.able.get(key) == Some(&Able::Yes) {
                 self.able.insert(*key, Able::FailedUntil(now + FAILED_FOR));
@@ -403,6 +419,8 @@ impl Vip {
 /// The member to which it was to move does not get it. Whoever had it keeps it; of several, one is chosen as if they had just met.
 fn withdraw(row: &mut Row, counts: &[u32], members: &[Member], majority: bool, now: Instant) {
     let Some(moving) = row.moving.take() else { return };
+    // To where it stays nobody moved it.
+    row.pinned &= moving.reason != Reason::Operator;
     let from: Vec<usize> = moving.from.into_iter().filter(|from| *from != moving.to).collect();
     row.owner = allocate::winner(row, &from, counts, members, majority);
     if row.owner.is_none() {

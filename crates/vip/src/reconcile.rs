@@ -56,7 +56,7 @@ impl Vip {
         let known = row.known || self.memory.known.contains(&row.set.key());
         match row.pending {
             // The one that it moves from may not have had it yet.
-            _ if row.moving.is_some() && known => After::Asked,
+            _ if (row.moving.is_some() || row.awaited) && known => After::Asked,
             Some(until) if until > now => After::Lost { until },
             _ if known => After::Released,
             _ => After::Nobody,
@@ -77,6 +77,32 @@ impl Vip {
                 self.actions.push_back(Action::Add { set, after: After::Won, reason });
             }
         }
+    }
+
+    /// What is here, and was elsewhere in another form that goes now, is announced again.
+    pub(crate) fn announce_again(&mut self, won: &BTreeSet<SetKey>) {
+        for row in won.iter().filter_map(|key| self.table.row(*key)) {
+            let here = row.moving.is_none() && row.owner == Some(self.me);
+            let local = self.locals.get_mut(&row.set.key());
+            let Some(local) = local.filter(|local| here && local.hold == Hold::Up) else {
+                continue;
+            };
+            local.hold = Hold::Adding;
+            let (set, reason) = (row.set.clone(), Reason::Conflict);
+            self.actions.push_back(Action::Add { set, after: After::Won, reason });
+        }
+    }
+
+    /// Another has let go of this form: what is here in another is announced once more, for who asked in between.
+    pub(crate) fn announce_in_place_of(&mut self, key: SetKey) {
+        let Some(gone) = self.table.row(key).filter(|row| row.blocked_by.is_some()) else { return };
+        let is_here = |row: &&Row| {
+            row.owner == Some(self.me)
+                && row.set.contradicts(&gone.set)
+                && self.locals.contains_key(&row.set.key())
+        };
+        let here = self.table.rows.iter().filter(is_here).map(|row| row.set.key());
+        self.actions.extend(here.map(Action::Announce));
     }
 
     /// Tells of every set whose owner is another than when it was last told of, and remembers what has been held.

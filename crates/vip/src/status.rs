@@ -10,8 +10,8 @@ use base::Instant;
 use crate::allocate;
 use crate::reason::Reason;
 use crate::set::SetKey;
-use crate::table::Member;
-use crate::vip::{Hold, Phase, ViewId, Vip};
+use crate::table::{Member, Row};
+use crate::vip::{Able, Hold, Phase, ViewId, Vip};
 
 /// How far this machine is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +142,8 @@ pub struct MoveHere<'a> {
     pub key: SetKey,
     /// Whether it goes away from here and the other machine has it already. Otherwise it comes here, or the other has it not yet.
     pub gone: bool,
+    /// Whether it was planned in this view. Otherwise several had it when members met, or it is the rest of a move of the view before.
+    pub planned: bool,
     /// The other machine's place in the view.
     pub other: usize,
     /// Its hardware addresses.
@@ -150,22 +152,54 @@ pub struct MoveHere<'a> {
 
 impl Vip {
     /// The moves in which connections of another machine reach this one, or the other way round: from the word that a set is to move
-    /// until that of its release, for either may be believed in by somebody as soon as the new owner has added it.
+    /// until that of its release, for either may be believed in by somebody as soon as the new owner has added it. What the old owner
+    /// has still to release when the view changes is such a move in the next one, too.
     /// Under quorum there are none, for there nobody has it while it moves; nor while members are being heard.
     pub fn moves_here(&self) -> impl Iterator<Item = MoveHere<'_>> {
         let runs = matches!(self.phase, Phase::Run);
         let rows = self.table.rows.iter().filter(move |row| runs && !row.quorum);
-        rows.filter_map(|row| {
-            let moving = row.moving.as_ref().filter(|moving| !moving.break_first)?;
-            let goes = moving.from.contains(&self.me);
-            let other = match (moving.to == self.me, goes) {
-                (true, _) => *moving.from.first()?,
-                (false, true) => moving.to,
-                (false, false) => return None,
-            };
-            let gone = goes && moving.acquired;
+        rows.filter_map(move |row| {
+            let found = self.move_of(row).or_else(|| self.rest_of_move(row));
+            let (other, gone, planned) = found?;
             let macs = &self.members.get(other)?.peer.as_ref()?.macs;
-            Some(MoveHere { key: row.set.key(), gone, other, macs })
+            Some(MoveHere { key: row.set.key(), gone, planned, other, macs })
+        })
+    }
+
+    /// With whom this machine has to do in the move of a set, whether the set has gone away from here, and whether that was planned.
+    fn move_of(&self, row: &Row) -> Option<(usize, bool, bool)> {
+        let moving = row.moving.as_ref().filter(|moving| !moving.break_first)?;
+        let planned = moving.reason != Reason::Conflict;
+        match (moving.to == self.me, moving.from.contains(&self.me)) {
+            (true, _) => Some((*moving.from.first()?, false, planned)),
+            (false, true) => Some((moving.to, moving.acquired, planned)),
+            (false, false) => None,
+        }
+    }
+
+    /// The same of what another view has begun: the new owner is the owner in this one, and the old one has still to release.
+    fn rest_of_move(&self, row: &Row) -> Option<(usize, bool, bool)> {
+        let owner = row.owner?;
+        if owner == self.me {
+            let old = row.going.iter().find(|at| **at != self.me);
+            return old.map(|old| (*old, false, false));
+        }
+        row.going.contains(&self.me).then_some((owner, true, false))
+    }
+
+    /// Whether members are being heard: who has what is not known for the moment.
+    pub fn is_gathering(&self) -> bool {
+        matches!(self.phase, Phase::Gather { .. })
+    }
+
+    /// Sets that are on their way off here, and that this machine is to have again: the one that was to have them has gone, say.
+    pub fn returning(&self) -> impl Iterator<Item = SetKey> {
+        let runs = matches!(self.phase, Phase::Run);
+        let rows = self.table.rows.iter().filter(move |row| runs && !row.quorum);
+        let here = rows.filter(move |row| row.is_up_at(self.me)).map(|row| row.set.key());
+        here.filter(move |key| {
+            self.locals.get(key).is_some_and(|local| local.hold == Hold::Removing)
+                && self.able.get(key) == Some(&Able::Yes)
         })
     }
 
@@ -203,7 +237,7 @@ impl Vip {
         }
     }
 
-    fn set_status(&self, row: &crate::table::Row, counts: &[u32], now: Instant) -> SetStatus {
+    fn set_status(&self, row: &Row, counts: &[u32], now: Instant) -> SetStatus {
         let majority = self.standing.majority;
         // One that has it already is full only with more than its capacity.
         let full = |at: usize| {

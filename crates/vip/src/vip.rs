@@ -477,14 +477,18 @@ impl Vip {
                 || self.heirs())
     }
 
-    /// Whether another could have something that is held here.
+    /// Whether another could have something that is held here, in this form or in another.
     fn heirs(&self) -> bool {
         let others = |row: &Row| {
             (0..self.members.len()).filter(|at| *at != self.me).any(|at| {
                 crate::allocate::tier(row, at, &self.members, self.standing.majority).is_some()
             })
         };
-        self.table.rows.iter().any(|row| row.owner == Some(self.me) && others(row))
+        let rows = &self.table.rows;
+        let in_other_forms = |row: &Row| {
+            row.contested && rows.iter().any(|one| one.set.contradicts(&row.set) && others(one))
+        };
+        rows.iter().any(|row| row.owner == Some(self.me) && (others(row) || in_other_forms(row)))
     }
 
     /// Everything is let go without waiting any longer.

@@ -149,6 +149,26 @@ fn with_all_at_their_capacity_each_address_is_served_all_the_same() {
 }
 
 #[test]
+fn what_is_beyond_all_capacities_is_evenly_shared_also_after_machines_have_come() {
+    let small = Settings { capacity: 1, ..singles(6) };
+    let mut cluster = cluster(1, &small);
+    for count in [2, 3] {
+        cluster.add(small.clone());
+        cluster.together();
+        cluster.pass(Duration::from_secs(60));
+        assert_eq!(cluster.counts(), vec![6 / count; count]);
+    }
+    cluster.kill(2);
+    cluster.pass(Duration::from_secs(60));
+    assert_eq!(cluster.counts()[..2], [3, 3]);
+    cluster.add(small);
+    cluster.together();
+    cluster.pass(Duration::from_secs(120));
+    assert_eq!((cluster.counts()[0], cluster.counts()[1], cluster.counts()[3]), (2, 2, 2));
+    cluster.sound();
+}
+
+#[test]
 fn another_capacity_holds_as_soon_as_it_is_read() {
     let mut cluster = cluster(2, &singles(6));
     assert_eq!(cluster.counts(), [3, 3]);

@@ -429,20 +429,36 @@ fn the_new_form_of_a_set_does_not_move_on_before_the_old_one_is_off() {
     let mut cluster = cluster();
     let new = in_another_form();
     let key = new.sets[0].set.key();
-    // The holder is drained, but nobody else lists what it has in that form.
     for at in [1, 2, 0] {
-        if at == 0 {
-            cluster.nodes[0].vip.order("m1", vip::Order::Drain).unwrap();
-            cluster.run();
-            assert_eq!(cluster.holders(ip(1)), [0]);
-            cluster.nodes[0].stuck = true;
-        }
+        cluster.nodes[0].stuck = at == 0;
         reload(&mut cluster, at, key, &new);
         cluster.run();
         cluster.pass(Duration::from_millis(10));
         assert_eq!(cluster.holders(ip(1)), [0]);
     }
+    cluster.nodes[0].vip.order("m1", vip::Order::Drain).unwrap();
+    cluster.pass(Duration::from_millis(10));
+    assert_eq!(cluster.holders(ip(1)), [0]);
     // The old form is off, and then the new one, which goes on to a machine that is not drained.
+    the_first_lets_go(&mut cluster);
+    assert_eq!(cluster.holders(ip(60)).len(), 1);
+    assert_ne!(cluster.holders(ip(60)), [0]);
+}
+
+#[test]
+fn who_is_drained_gives_the_form_that_nobody_else_lists_to_another_form_and_two_never_have_it() {
+    let mut cluster = cluster();
+    let new = in_another_form();
+    let key = new.sets[0].set.key();
+    for at in [1, 2] {
+        reload(&mut cluster, at, key, &new);
+        cluster.run();
+    }
+    assert_eq!(cluster.holders(ip(1)), [0]);
+    cluster.nodes[0].stuck = true;
+    cluster.nodes[0].vip.order("m1", vip::Order::Drain).unwrap();
+    cluster.pass(Duration::from_millis(10));
+    assert_eq!((cluster.holders(ip(1)), cluster.holders(ip(60))), (vec![0], vec![]));
     the_first_lets_go(&mut cluster);
     assert_eq!(cluster.holders(ip(60)).len(), 1);
     assert_ne!(cluster.holders(ip(60)), [0]);

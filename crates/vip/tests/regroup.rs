@@ -268,3 +268,103 @@ fn under_quorum_what_comes_together_from_two_machines_is_held_by_nobody_in_betwe
     assert_eq!(cluster.holders(ip(3)).len(), 1);
     assert_eq!(cluster.holders(ip(1)), cluster.holders(ip(3)));
 }
+
+/// Two parts that list differently and have everything, each in its own form, meet.
+fn met(one: &Settings, other: &Settings) -> Cluster {
+    let mut cluster = Cluster::new(1, one);
+    cluster.add(other.clone());
+    cluster.split(&[vec![0], vec![1]]);
+    cluster.pass(Duration::from_secs(5));
+    forget(&mut cluster);
+    cluster.together();
+    cluster
+}
+
+#[test]
+fn who_keeps_an_address_that_another_had_in_another_form_announces_it_again_when_that_one_has_let_go()
+ {
+    let singles = grouped(&[&[1], &[2], &[3], &[4], &[5], &[6]]);
+    let cluster = met(&singles, &grouped(&[&[1, 2], &[3, 4], &[5, 6]]));
+    for i in 1..=6 {
+        let at = cluster.holders(ip(i));
+        assert_eq!(at.len(), 1, "{i}: {at:?}");
+        let node = &cluster.nodes[at[0]];
+        let won = |(head, after): &&(IpAddr, After)| {
+            *after == After::Won
+                && node
+                    .settings
+                    .sets
+                    .iter()
+                    .any(|one| one.set.head() == *head && one.set.addresses().contains(&ip(i)))
+        };
+        assert!(
+            node.afters.iter().any(|one| won(&one)),
+            "{i} was not announced again: {:?}",
+            node.afters
+        );
+        assert!(node.done.iter().any(|done| done.starts_with("announce")), "{:?}", node.done);
+    }
+}
+
+#[test]
+fn no_address_is_in_a_form_that_makes_way_for_one_that_makes_way() {
+    // A 1, B 2, S 3, T 4: whoever takes the strongest forms one by one leaves some to nobody.
+    for i in 0..8 {
+        let of = |at: u8| 4 * i + at;
+        let one = grouped(&[&[of(1), of(2)], &[of(3)], &[of(4)]]);
+        let other = grouped(&[&[of(1), of(3)], &[of(2), of(4)]]);
+        for (one, other) in [(&one, &other), (&other, &one)] {
+            let mut cluster = met(one, other);
+            let whole = |cluster: &Cluster| {
+                for at in 1..=4 {
+                    assert_eq!(cluster.holders(ip(of(at))).len(), 1, "{at} of {i}");
+                }
+            };
+            whole(&cluster);
+            cluster.pass(ROUND * 4);
+            whole(&cluster);
+            // As when both start at the same time.
+            let mut cluster = Cluster::new(1, one);
+            cluster.add(other.clone());
+            cluster.together();
+            cluster.pass(Duration::from_secs(5));
+            whole(&cluster);
+        }
+    }
+}
+
+#[test]
+fn whoever_goes_with_a_form_that_nobody_else_lists_waits_until_the_others_have_it_in_theirs() {
+    let (whole, singles) =
+        (grouped(&[&[1, 2, 3, 4, 5], &[6]]), grouped(&[&[1], &[2], &[3], &[4], &[5], &[6]]));
+    for drained in [false, true] {
+        let mut cluster = cluster(3, &whole);
+        let at = cluster.holders(ip(1))[0];
+        cluster.never_away = addresses(6);
+        for other in (0..3).filter(|other| *other != at) {
+            reload(&mut cluster, other, &singles);
+        }
+        assert_eq!(cluster.holders(ip(1)), [at]);
+        let now = cluster.now;
+        if drained {
+            let name = format!("m{}", at + 1);
+            cluster.nodes[at].vip.order(&name, vip::Order::Drain).unwrap();
+        } else {
+            cluster.nodes[at].vip.leave(now, None);
+            assert!(cluster.nodes[at].vip.is_leaving_in_order());
+        }
+        cluster.run();
+        for i in 1..=5 {
+            assert!(!cluster.holders(ip(i)).contains(&at), "{i}");
+        }
+        if drained {
+            reload(&mut cluster, at, &singles);
+            cluster.pass(ROUND);
+            cluster.sound();
+            let sets = cluster.status(0).sets.len();
+            assert_eq!(sets, 6, "what nobody lists is forgotten");
+        } else {
+            assert!(!cluster.nodes[at].vip.is_leaving_in_order());
+        }
+    }
+}
