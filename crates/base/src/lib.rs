@@ -1,5 +1,6 @@
 //! What every floor above shares: monotonic time, identities, address blocks, units, seeded
-//! randomness, histograms, reading configurations, mistakes in them and their places, and the rule of how often a thing is said.
+//! randomness, histograms, reading configurations, mistakes in them and their places, the rule of how often a thing is said, and which
+//! addresses stay on a machine.
 //!
 //! Everything here is a value. No clock is read, no socket opened, no entropy drawn: the drivers
 //! pass time in as [`Instant`] and seeds in as numbers, so the same inputs give the same outputs on
@@ -20,6 +21,7 @@ pub mod place;
 pub mod problem;
 pub mod random;
 pub mod seldom;
+pub mod stay;
 pub mod time;
 pub mod units;
 
@@ -31,4 +33,5 @@ pub use place::Place;
 pub use problem::Problem;
 pub use random::Random;
 pub use seldom::Seldom;
+pub use stay::Stay;
 pub use time::Instant;

@@ -14,7 +14,10 @@ use super::decode::{attributes, ip, number};
 use super::netlink::Request;
 
 /// Our mark on an address (IFA_PROTO), by which leftovers of a crash are recognised. Kernels before 5.18 do not keep it.
-pub const PROTOCOL: u8 = 186;
+pub const PROTOCOL: u8 = base::stay::MARK;
+
+/// No lease of ours is longer, in seconds: what an image leaves to the next one has the longest, one minute.
+const LONGEST: u32 = 120;
 
 /// IPv4 addresses of one send.
 const MAX_BATCH_V4: usize = 100;
@@ -107,6 +110,13 @@ impl Held {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.protocol == Some(PROTOCOL)
+    }
+
+    /// Whether this program cannot have put it there: it does not bear our mark, and it stays for longer than anything of ours, which is
+    /// what tells on a kernel that keeps no mark.
+    #[must_use]
+    pub fn is_anothers(&self) -> bool {
+        !self.is_ours() && self.valid.is_none_or(|valid| valid > LONGEST)
     }
 
     /// From the body of an RTM_NEWADDR or RTM_DELADDR.

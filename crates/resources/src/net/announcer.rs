@@ -12,10 +12,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use base::{Instant, Seldom};
+use base::{Instant, Seldom, Stay};
 use tracing::{info, warn};
 
-use super::links::{self, Changes, Link};
+use super::links::{self, Changes, Link, LinkAddress};
 use super::pair::{Pair, Where};
 use super::socket::Udp;
 use crate::config::{Config, Interface, Target};
@@ -82,21 +82,14 @@ impl Announcer {
     }
 
     /// An address of this machine for its own row: the one configured, else the first that others could
-    /// use, else loopback.
+    /// use and that stays on this machine, else loopback.
     pub(crate) fn own_address(&self) -> SocketAddr {
         let bound = self.main.each().find_map(|udp| udp.local().ok());
         let bound = bound.unwrap_or(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 0));
         if !bound.ip().is_unspecified() {
             return bound;
         }
-        let up = self.links.iter().filter(|link| link.up).flat_map(|link| &link.addresses);
-        let mut usable: Vec<IpAddr> = up.copied().filter(|ip| !ip.is_loopback()).collect();
-        usable.sort_by_key(|ip| match ip {
-            IpAddr::V4(_) => 0,
-            IpAddr::V6(ip) if ip.is_unicast_link_local() => 2,
-            IpAddr::V6(_) => 1,
-        });
-        let ip = usable.first().copied().unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        let ip = best(&self.links).unwrap_or(IpAddr::from([127, 0, 0, 1]));
         SocketAddr::new(ip, bound.port())
     }
 
@@ -225,7 +218,7 @@ impl Destination {
         let fits = |link: &&Link| match &self.target.interface {
             None => link.multicast && link.speaks(ipv4),
             Some(Interface::Name(name)) => link.name == *name,
-            Some(Interface::Address(address)) => link.addresses.contains(address),
+            Some(Interface::Address(ip)) => link.addresses.iter().any(|address| address.ip == *ip),
         };
         self.indexes =
             links.iter().filter(|link| link.up).filter(fits).map(|link| link.index).collect();
@@ -277,6 +270,55 @@ pub(crate) fn place(config: &Config) -> Where {
     }
 }
 
+/// The address by which this machine is best known: whoever follows one of the cluster is soon at another machine.
+fn best(links: &[Link]) -> Option<IpAddr> {
+    let up = links.iter().filter(|link| link.up).flat_map(|link| &link.addresses);
+    let usable = up.filter(|address| !address.ip.is_loopback());
+    let first = usable.min_by_key(|LinkAddress { ip, stay }| {
+        let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        (link_local, *stay == Stay::Shared, ip.is_ipv6(), *stay)
+    });
+    first.map(|address| address.ip)
+}
+
 fn name(links: &[Link], index: u32) -> &str {
     links.iter().find(|link| link.index == index).map_or("?", |link| &link.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An interface with these addresses.
+    fn link(index: u32, up: bool, addresses: &[(&str, Stay)]) -> Link {
+        let address =
+            |(ip, stay): &(&str, Stay)| LinkAddress { ip: ip.parse().unwrap(), stay: *stay };
+        let addresses = addresses.iter().map(address).collect();
+        Link { index, name: format!("eth{index}"), up, multicast: true, addresses }
+    }
+
+    #[test]
+    fn a_machine_is_known_by_an_address_that_stays() {
+        let known = |links: &[Link]| best(links).map(|ip| ip.to_string()).unwrap_or_default();
+        let lo = link(1, true, &[("127.0.0.1", Stay::Own), ("::1", Stay::Own)]);
+        let (shared, passing) = (("10.0.0.9", Stay::Shared), ("10.0.0.8", Stay::Passing));
+        let down = link(2, false, &[("10.0.1.1", Stay::Own)]);
+        let eth =
+            link(3, true, &[shared, passing, ("10.0.0.7", Stay::Leased), ("10.0.0.1", Stay::Own)]);
+        assert_eq!(known(&[lo.clone(), down.clone(), eth]), "10.0.0.1");
+        let leased = link(3, true, &[shared, passing, ("10.0.0.7", Stay::Leased)]);
+        assert_eq!(known(&[lo.clone(), down.clone(), leased]), "10.0.0.7");
+        // What is there at all is better than none.
+        let six = link(3, true, &[("fe80::1", Stay::Own), shared]);
+        assert_eq!(known(std::slice::from_ref(&six)), "10.0.0.9");
+        let other = link(4, true, &[("fd00::1", Stay::Own)]);
+        assert_eq!(known(&[six, other]), "fd00::1");
+        assert_eq!(known(&[lo, down]), "");
+    }
+
+    #[test]
+    fn of_several_addresses_that_stay_it_is_the_first_of_version_4() {
+        let all = [("fd00::1", Stay::Own), ("10.0.0.2", Stay::Own), ("10.0.0.1", Stay::Own)];
+        assert_eq!(best(&[link(1, true, &all)]), Some(IpAddr::from([10, 0, 0, 2])));
+    }
 }

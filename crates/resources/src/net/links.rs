@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use base::Stay;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
@@ -30,6 +31,10 @@ const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 const IFLA_IFNAME: u16 = 3;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const IFA_CACHEINFO: u16 = 6;
+const IFA_FLAGS: u16 = 8;
+const IFA_PROTO: u16 = 11;
+const IFA_F_SECONDARY: u32 = 0x1;
 const IFF_UP: u32 = 0x1;
 const IFF_MULTICAST: u32 = 0x1000;
 /// Most answers read for one question; a kernel with more interfaces than fit is not believed.
@@ -43,13 +48,20 @@ pub(crate) struct Link {
     pub(crate) up: bool,
     /// Whether the interface says of itself that it does multicast; loopback usually does not.
     pub(crate) multicast: bool,
-    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) addresses: Vec<LinkAddress>,
+}
+
+/// One address of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkAddress {
+    pub(crate) ip: IpAddr,
+    pub(crate) stay: Stay,
 }
 
 impl Link {
     /// Whether it has an address of this family, without which nothing can be sent from it.
     pub(crate) fn speaks(&self, ipv4: bool) -> bool {
-        self.addresses.iter().any(|address| address.is_ipv4() == ipv4)
+        self.addresses.iter().any(|address| address.ip.is_ipv4() == ipv4)
     }
 }
 
@@ -154,8 +166,8 @@ fn link(body: &[u8], links: &mut BTreeMap<u32, Link>) {
     links.insert(index, link);
 }
 
-/// An `ifaddrmsg`: family at 0, index at 4, attributes from 8. On a point-to-point link the local
-/// address is the one of its own attribute.
+/// An `ifaddrmsg`: family at 0, length of the network at 1, flags at 2, index at 4, attributes from 8.
+/// On a point-to-point link the local address is the one of its own attribute.
 fn address(body: &[u8], links: &mut BTreeMap<u32, Link>) {
     let Some(link) = u32_at(body, 4).and_then(|index| links.get_mut(&index)) else { return };
     let value =
@@ -166,7 +178,16 @@ fn address(body: &[u8], links: &mut BTreeMap<u32, Link>) {
             16 => <[u8; 16]>::try_from(value).ok().map(|octets| IpAddr::V6(Ipv6Addr::from(octets))),
             _ => None,
         });
-    link.addresses.extend(found);
+    let Some(ip) = found else { return };
+    let all = if ip.is_ipv4() { 32 } else { 128 };
+    let flags = value(IFA_FLAGS).and_then(|value| u32_at(value, 0));
+    let secondary = flags.is_some_and(|flags| flags & IFA_F_SECONDARY != 0);
+    let further = secondary || body.get(1) == Some(&all);
+    // Behind the time for which it is preferred.
+    let valid = value(IFA_CACHEINFO).and_then(|value| u32_at(value, 4));
+    let ends = valid.is_some_and(|valid| valid != u32::MAX);
+    let mark = value(IFA_PROTO).and_then(|value| value.first().copied());
+    link.addresses.push(LinkAddress { ip, stay: Stay::of(mark, ends, further) });
 }
 
 /// The attributes of a message, from `at`: length and kind of two bytes each, then the value, padded.
@@ -200,7 +221,8 @@ mod tests {
         let lo = links.iter().find(|link| link.name == "lo").unwrap();
         assert_eq!(lo.index, 1);
         if lo.up {
-            assert!(lo.addresses.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)), "{lo:?}");
+            let has = |ip: IpAddr| lo.addresses.iter().any(|address| address.ip == ip);
+            assert!(has(Ipv4Addr::LOCALHOST.into()), "{lo:?}");
             assert!(lo.speaks(true));
         }
     }
@@ -236,14 +258,23 @@ mod tests {
         own[4..8].copy_from_slice(&7u32.to_ne_bytes());
         own.extend(attribute(IFA_ADDRESS, &[10, 0, 0, 2]));
         own.extend(attribute(IFA_LOCAL, &[10, 0, 0, 1]));
+        // One of the cluster.
+        let mut shared = vec![0, 32, 0, 0, 0, 0, 0, 0];
+        shared[4..8].copy_from_slice(&7u32.to_ne_bytes());
+        shared.extend(attribute(IFA_LOCAL, &[10, 0, 0, 9]));
+        shared.extend(attribute(IFA_CACHEINFO, &[3, 0, 0, 0, 3, 0, 0, 0]));
+        shared.extend(attribute(IFA_FLAGS, &0x80_u32.to_ne_bytes()));
+        shared.extend(attribute(IFA_PROTO, &[base::stay::MARK]));
         let mut bytes = message(RTM_NEWLINK, &info);
         bytes.extend(message(RTM_NEWADDR, &own));
+        bytes.extend(message(RTM_NEWADDR, &shared));
         let mut links = BTreeMap::new();
         assert!(!take(&bytes, &mut links));
         assert!(take(&message(NLMSG_DONE, &[]), &mut links));
         let link = &links[&7];
         assert_eq!((link.name.as_str(), link.up, link.multicast), ("eth1", true, true));
-        assert_eq!(link.addresses, [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1))]);
+        let address = |last, stay| LinkAddress { ip: IpAddr::from([10, 0, 0, last]), stay };
+        assert_eq!(link.addresses, [address(1, Stay::Own), address(9, Stay::Shared)]);
         assert!(link.speaks(true) && !link.speaks(false));
     }
 

@@ -147,9 +147,15 @@ pub(crate) struct Parcel<'a> {
     pub(crate) each: usize,
 }
 
-impl Parcel<'_> {
+impl<'a> Parcel<'a> {
     pub(crate) fn is_several(&self) -> bool {
         self.bytes.len() > self.each
+    }
+
+    /// The first of its datagrams alone.
+    pub(crate) fn first(&self) -> Parcel<'a> {
+        let each = self.each.min(self.bytes.len());
+        Parcel { to: self.to, bytes: &self.bytes[..each], each }
     }
 }
 

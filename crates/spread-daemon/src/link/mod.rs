@@ -9,6 +9,7 @@ mod seeds;
 mod send;
 mod socket;
 mod strangers;
+mod watch;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,11 +23,12 @@ pub(crate) use self::book::Book;
 
 use self::batch::{BATCH, Inbox};
 use self::envelope::{Envelope, Unopened};
-use self::group::{Group, join, targets};
+use self::group::{Group, join, targets, watched};
 use self::seeds::Seeds;
 use self::send::Letter;
 use self::socket::Udp;
 use self::strangers::{Strange, Strangers};
+use self::watch::Watch;
 use crate::config::{DaemonConfig, Protection, SegmentTarget};
 use crate::error::StartError;
 use crate::status::LinkCounters;
@@ -46,6 +48,8 @@ pub(crate) struct Link {
     groups: Vec<Group>,
     /// What those were made of.
     targets: Vec<SegmentTarget>,
+    /// Whether those are still where they were, if any of them is anywhere.
+    watch: Option<Watch>,
     book: Book,
     seeds: Seeds,
     inbox: Inbox,
@@ -60,7 +64,7 @@ pub(crate) struct Link {
     pub(crate) counters: LinkCounters,
     /// Who speaks to us and is nobody we know.
     pub(crate) strangers: Strangers,
-    /// It was said that an interface takes no multicast.
+    /// It was said that an interface takes no multicast, since the last change of one.
     told_through: bool,
 }
 
@@ -85,9 +89,10 @@ impl Link {
         let own = sockets.len();
         let mut groups = Vec::new();
         let targets = targets(config);
-        for target in targets.iter().cloned() {
+        for target in &targets {
             join(&mut sockets, own, &mut groups, target, &here)?;
         }
+        let watch = watched(&targets).then(|| Watch::start(here));
         let seeds = Seeds::new(config);
         Ok(Self {
             envelope,
@@ -95,6 +100,7 @@ impl Link {
             own,
             groups,
             targets,
+            watch,
             book: Book::default(),
             seeds,
             inbox: Inbox::new(),

@@ -52,6 +52,7 @@ impl Link {
                 }
             }
             To::Group => {
+                self.follow();
                 for group in &self.groups {
                     let (socket, through) = (group.socket, group.through);
                     self.letters.push(Letter {
@@ -91,38 +92,75 @@ impl Link {
         while let Some(first) = rest.first() {
             if let Some((interface, address)) = first.through
                 && let Err(error) = self.sockets[first.socket].send_through(interface, address)
-                && !std::mem::replace(&mut self.told_through, true)
             {
-                tracing::warn!(interface, %error, "multicast cannot be sent through an interface; who is there is spoken to singly");
+                // It is gone; they would go out of another one.
+                let same = |letter: &&Letter| {
+                    (letter.socket, letter.through) == (first.socket, first.through)
+                };
+                let count = rest.iter().take_while(same).count();
+                self.tell_through(interface, &error);
+                self.counters.unsent += count as u64;
+                rest = &rest[count..];
+                continue;
             }
             let (parcels, used) = self.pack(rest);
             let socket = &self.sockets[first.socket];
-            let (mut sent, error) = batch::send(socket.as_fd(), &parcels);
+            let (mut sent, mut error) = batch::send(socket.as_fd(), &parcels);
             if error.is_some() {
                 // An error of an earlier datagram is told once; one of this datagram costs this datagram.
-                let (again, error) = batch::send(socket.as_fd(), &parcels);
-                sent = again;
-                if let Some(error) = error {
-                    let several = parcels[0].is_several();
-                    if several && error.kind() != io::ErrorKind::WouldBlock {
-                        tracing::info!(%error, "this network cannot cut messages into datagrams; each is sent for itself");
-                        self.cuts = false;
-                        continue;
+                (sent, error) = batch::send(socket.as_fd(), &parcels);
+            }
+            let mut gone = None;
+            if error.as_ref().is_some_and(is_of_source)
+                && let Some((interface, Some(source))) = first.through
+                && socket.send_through(interface, None).is_ok()
+            {
+                (sent, error) = batch::send(socket.as_fd(), &parcels);
+                gone = error.is_none().then_some((interface, source));
+            }
+            // Where one datagram goes and several as one message do not, it is the cutting.
+            let uncut = parcels[0].is_several()
+                && error.as_ref().is_some_and(is_of_cutting)
+                && batch::send(socket.as_fd(), &[parcels[0].first()]).0 == 1;
+            let bytes: usize = match uncut {
+                true => parcels[0].each,
+                false => parcels[..sent].iter().map(|parcel| parcel.bytes.len()).sum(),
+            };
+            if let Some((interface, source)) = gone {
+                self.forget_source(interface, source);
+            }
+            let count: usize = match error {
+                None => used[..sent].iter().sum(),
+                Some(error) if uncut => {
+                    tracing::info!(%error, "this network cannot cut messages into datagrams; each is sent for itself");
+                    self.cuts = false;
+                    1
+                }
+                Some(error) => {
+                    if let Some((interface, _)) = first.through
+                        && is_of_source(&error)
+                    {
+                        self.tell_through(interface, &error);
                     }
                     self.counters.unsent += used[0] as u64;
                     rest = &rest[used[0]..];
                     continue;
                 }
-            }
-            let bytes: usize = parcels[..sent].iter().map(|parcel| parcel.bytes.len()).sum();
-            self.counters.sent += used[..sent].iter().sum::<usize>() as u64;
+            };
+            self.counters.sent += count as u64;
             self.counters.sent_bytes += bytes as u64;
-            rest = &rest[used[..sent].iter().sum::<usize>()..];
+            rest = &rest[count..];
         }
         self.letters = letters;
         self.letters.clear();
         self.arena.clear();
         self.last = None;
+    }
+
+    fn tell_through(&mut self, interface: u32, error: &io::Error) {
+        if !std::mem::replace(&mut self.told_through, true) {
+            tracing::warn!(interface, %error, "multicast cannot be sent through an interface; who is there is spoken to singly");
+        }
     }
 
     /// The messages of one call, and how many letters each contains: neighbours of one length to one place are one message.
@@ -164,5 +202,32 @@ impl Link {
             last = Some(letter);
         }
         (parcels, used)
+    }
+}
+
+/// Whether an error may say that the address is gone that is to be sent from, or the way to where it is.
+fn is_of_source(error: &io::Error) -> bool {
+    let of_source = [libc::EADDRNOTAVAIL, libc::EINVAL, libc::ENETUNREACH, libc::ENODEV];
+    error.raw_os_error().is_some_and(|number| of_source.contains(&number))
+}
+
+/// Whether an error may say that a message cannot be cut here. A queue that is full just now says nothing of that.
+fn is_of_cutting(error: &io::Error) -> bool {
+    let of_cutting = [libc::EIO, libc::EOPNOTSUPP, libc::EINVAL, libc::EMSGSIZE];
+    error.raw_os_error().is_some_and(|number| of_cutting.contains(&number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_is_full_just_now_does_not_say_that_messages_cannot_be_cut() {
+        let of_cutting = |number| is_of_cutting(&io::Error::from_raw_os_error(number));
+        for passing in [libc::ENOBUFS, libc::EAGAIN, libc::ENOMEM, libc::EPERM, libc::ECONNREFUSED]
+        {
+            assert!(!of_cutting(passing), "{passing}");
+        }
+        assert!([libc::EIO, libc::EINVAL, libc::EOPNOTSUPP].into_iter().all(of_cutting));
     }
 }

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvFlags, recvmsg, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 /// Bytes the kernel may hold for one socket: more than the ring's window of 512 packets as the kernel counts them.
@@ -82,12 +82,27 @@ impl Udp {
         })
     }
 
-    /// Sends multicast out of this interface from now on.
+    /// Leaves a group on the interface with this index, also one that is gone. Not joined is as good.
+    pub(crate) fn leave(&self, group: IpAddr, interface: u32) {
+        let _ = match group {
+            IpAddr::V4(group) => {
+                let on = InterfaceIndexOrAddress::Index(interface);
+                self.socket.leave_multicast_v4_n(&group, &on)
+            }
+            IpAddr::V6(group) => self.socket.leave_multicast_v6(&group, interface),
+        };
+    }
+
+    /// Sends multicast out of this interface from now on, from this address unless the kernel is to choose one. Whether the address
+    /// is there shows only when something is sent.
     pub(crate) fn send_through(&self, interface: u32, address: Option<Ipv4Addr>) -> io::Result<()> {
-        match (self.at, address) {
-            (SocketAddr::V4(_), Some(address)) => self.socket.set_multicast_if_v4(&address),
-            (SocketAddr::V4(_), None) => Ok(()),
-            (SocketAddr::V6(_), _) => self.socket.set_multicast_if_v6(interface),
+        match self.at {
+            SocketAddr::V4(_) => {
+                let any = Ipv4Addr::UNSPECIFIED;
+                let from = address.unwrap_or(any);
+                Ok(sockopt::set_ip_multicast_if_with_ifindex(&self.socket, &any, &from, interface)?)
+            }
+            SocketAddr::V6(_) => self.socket.set_multicast_if_v6(interface),
         }
     }
 
