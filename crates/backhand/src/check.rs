@@ -9,6 +9,10 @@ use crate::MISTAKE;
 use crate::cli::FileArg;
 use crate::config::Config;
 
+/// What is said, behind its name, of a configuration that is in order. A program that is to become another version looks for it, so every
+/// version has to say just this.
+pub(crate) const IN_ORDER: &str = ": in order";
+
 /// Reads the configuration and prints what it means. Starts nothing and listens nowhere.
 pub(crate) fn check(file: &FileArg) -> Result<ExitCode> {
     match Config::load(file.config.as_deref()) {
@@ -21,7 +25,7 @@ pub(crate) fn check(file: &FileArg) -> Result<ExitCode> {
                 crate::logging::say(&config.mistaken_address(&error).to_string());
                 return Ok(ExitCode::from(MISTAKE));
             }
-            let mut text = format!("{}: in order\n", config.source);
+            let mut text = format!("{}{IN_ORDER}\n", config.source);
             for sentence in config.assumed() {
                 text += &format!("  assumed: {sentence}\n");
             }

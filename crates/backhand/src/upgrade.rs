@@ -23,6 +23,7 @@ use balancer::sockets::Inherited;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use crate::check::IN_ORDER;
 use crate::cli::FileArg;
 
 /// How the next image hears of addresses that are left for it.
@@ -39,7 +40,7 @@ pub(crate) const BACK_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) const BEGINNING: Duration = Duration::from_secs(30);
 /// What a binary may take to say whether it takes the configuration.
 pub(crate) const CHECKED_WITHIN: Duration = Duration::from_secs(10);
-/// How many bytes it is heard with when it does not.
+/// How many bytes of its answer are heard.
 const MOST_SAID: u64 = 64 << 10;
 
 /// What runs here, whatever its name is by now.
@@ -142,8 +143,7 @@ impl Check {
         for name in [LEGACY, LISTENERS, BINARY, END] {
             command.env_remove(name);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.process_group(0);
+        command.stdin(Stdio::null()).process_group(0);
         let asked = Arc::new(Mutex::new(Asked::NotYet));
         let (path, of_thread) = (path.to_owned(), asked.clone());
         let work = move || {
@@ -180,8 +180,14 @@ impl Drop for Check {
 /// What a binary says to the configuration; nothing if it was given up meanwhile.
 fn ask(path: &Path, mut command: Command, asked: &Mutex<Asked>) -> Option<Result<()>> {
     let is_awaited = || mem::replace(&mut *lock(asked), Asked::Over) != Asked::Over;
-    let mut child = match command.spawn() {
-        Ok(child) => child,
+    let started = io::pipe().and_then(|(answer, to)| {
+        let child = command.stdout(to.try_clone()?).stderr(to).spawn()?;
+        Ok((answer, child))
+    });
+    // With the ends of the pipe that were for the child: nothing would come to an end before they are closed.
+    drop(command);
+    let (mut answer, mut child) = match started {
+        Ok(started) => started,
         Err(error) => {
             let why = anyhow::Error::new(error);
             let why = why.context(format!("{} cannot be run", path.display()));
@@ -198,10 +204,10 @@ fn ask(path: &Path, mut command: Command, asked: &Mutex<Asked>) -> Option<Result
         }
     }
     let mut said = Vec::new();
-    if let Some(errors) = child.stderr.take() {
-        // What cannot be read is not said.
-        let _ = errors.take(MOST_SAID).read_to_end(&mut said);
-    }
+    // What cannot be read is not said.
+    let _ = answer.by_ref().take(MOST_SAID).read_to_end(&mut said);
+    // It is waited for to its end, however much it says.
+    let _ = io::copy(&mut answer, &mut io::sink());
     // It is not reaped yet: as long as it may be killed, its number is nobody else's.
     let end = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     while matches!(waitid(WaitId::Pid(pid), end), Err(Errno::INTR)) {}
@@ -211,10 +217,17 @@ fn ask(path: &Path, mut command: Command, asked: &Mutex<Asked>) -> Option<Result
 }
 
 fn judge(path: &Path, status: io::Result<ExitStatus>, said: &[u8]) -> Result<()> {
-    let status = status.with_context(|| format!("{} cannot be waited for", path.display()))?;
+    let path = path.display();
+    let status = status.with_context(|| format!("{path} cannot be waited for"))?;
+    let said = String::from_utf8_lossy(said);
     if !status.success() {
-        let said = String::from_utf8_lossy(said);
-        bail!("{} does not take the configuration: {}", path.display(), said.trim());
+        bail!("{path} does not take the configuration: {}", said.trim());
+    }
+    // Many programs end well whatever they are told.
+    if !said.lines().any(|line| line.ends_with(IN_ORDER)) {
+        bail!(
+            "{path} is no Backhand: to \"check\" it does not answer that the configuration is in order"
+        );
     }
     Ok(())
 }
@@ -291,17 +304,29 @@ mod tests {
 
     #[test]
     fn a_binary_that_does_not_take_the_configuration_or_cannot_be_run_is_refused() {
-        let (check, told) = asks("true");
-        assert_eq!(told.recv().unwrap().unwrap(), Path::new("true"));
-        assert!(!check.give_up(), "it has answered");
         for (program, why) in [
             ("cat", "cat does not take the configuration: cat: "),
             ("false", "false does not take the configuration"),
+            ("true", "true is no Backhand"),
+            ("echo", "echo is no Backhand"),
             ("./there/is/none", "./there/is/none cannot be run: No such file"),
         ] {
-            let (_check, told) = asks(program);
+            let (check, told) = asks(program);
             let error = format!("{:#}", told.recv().unwrap().unwrap_err());
             assert!(error.starts_with(why), "{error}");
+            assert!(!check.give_up(), "it has answered");
+        }
+    }
+
+    #[test]
+    fn a_binary_that_says_that_the_configuration_is_in_order_is_taken() {
+        let well = || Ok(ExitStatus::default());
+        let path = Path::new("it");
+        for said in ["b.toml: in order\n", "one line\n/a: b: in order\n  warning: something\n"] {
+            judge(path, well(), said.as_bytes()).unwrap();
+        }
+        for said in ["", "in order", "b.toml: in order?\n", "not that of b.toml: in order, so\n"] {
+            assert!(judge(path, well(), said.as_bytes()).is_err(), "{said}");
         }
     }
 

@@ -290,11 +290,11 @@ impl Guardian {
         }
     }
 
-    /// Keeps the guardian, with its table, for the image of this process that comes next (exec): for so long it does nothing. Give the
-    /// heir to that image, in an environment variable, and execute it; there, [`Guardian::adopt`].
+    /// Keeps the guardian, with its table, for the image of this process that comes next (exec): for so long silence is no reason to do
+    /// anything. Give the heir to that image, in an environment variable, and execute it; there, [`Guardian::adopt`].
     ///
-    /// When nobody adopts it in time, it takes everything away. Where the process itself ends instead of executing another image,
-    /// [`Guardian::end`] is right.
+    /// When nobody adopts it in time, it takes everything away, and at once when the process ends, in whichever image, or the heir is
+    /// dropped. Where the process is to end instead of executing another image, [`Guardian::end`] is right.
     ///
     /// # Errors
     /// When it does not know, or its socket cannot be handed down.
@@ -432,7 +432,7 @@ impl AsFd for Guardian {
 
 /// A guardian on its way to the next image of this process; its text ([`fmt::Display`]) is what [`Guardian::adopt`] takes.
 ///
-/// Keep it until the other image is executed: dropped, it is lost to that.
+/// Keep it until the other image is executed: dropped, it is lost to that, and the guardian takes everything away.
 #[derive(Debug)]
 pub struct Heir {
     socket: OwnedFd,

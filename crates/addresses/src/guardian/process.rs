@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,6 +16,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open, setsid};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::lock::is_left_to_next;
 use super::programs::Programs;
 use super::silence::Silence;
 use super::table::Table;
@@ -138,12 +139,12 @@ fn settle(pid: Pid) -> io::Result<Guard> {
 }
 
 /// The locked file that the parent has given, if it has.
-fn lock() -> io::Result<Option<OwnedFd>> {
+fn lock() -> io::Result<Option<File>> {
     let given = rustix::stdio::stdout();
     let mode = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(given)?.st_mode);
     let lock = (mode == rustix::fs::FileType::RegularFile)
         .then(|| rustix::io::fcntl_dupfd_cloexec(given, 3));
-    Ok(lock.transpose()?)
+    Ok(lock.transpose()?.map(File::from))
 }
 
 /// Signals wait for ever; only the parent's word and its death count. Programs that are run get none of this.
@@ -222,7 +223,7 @@ struct Guard {
     /// Nothing if it was gone before we looked.
     parent: Option<OwnedFd>,
     /// What keeps the next run of the program waiting, if there is such a thing; nothing once it may begin.
-    lock: Option<OwnedFd>,
+    lock: Option<File>,
     kernel: Kernel,
     connections: Connections,
     table: Table,
@@ -236,7 +237,7 @@ struct Guard {
     fencing: u32,
     /// The parent is to be told, by this number, when all programs have ended.
     owed: Option<u32>,
-    /// While the parent hands over to its next image.
+    /// While the parent hands over to its next image: until then its silence says nothing.
     patient_until: Option<Duration>,
     word: Vec<u8>,
     /// What to say when everything is over, and to whom.
@@ -257,6 +258,9 @@ impl Guard {
             }
             self.clear_again();
             if self.is_overdue(now) {
+                if self.is_left_to_next() {
+                    return self.finish(End::Alone);
+                }
                 self.fence();
             }
             self.programs.turn(now);
@@ -301,10 +305,8 @@ impl Guard {
         let deadlines = [silence, self.patient_until, self.programs.deadline()];
         let deadline = deadlines.into_iter().flatten().min().unwrap_or(now + IDLE);
         let timeout = deadline.saturating_sub(now);
-        // Its death changes nothing while it hands over, and is looked for after that.
-        let parent = self.parent.as_ref().filter(|_| self.patient_until.is_none());
         let watch = self.fenced.as_ref().and_then(Option::as_ref).map(AsFd::as_fd);
-        let handles = [self.socket.as_ref(), parent].into_iter().flatten();
+        let handles = [self.socket.as_ref(), self.parent.as_ref()].into_iter().flatten();
         let handles: Vec<BorrowedFd<'_>> =
             handles.map(AsFd::as_fd).chain(watch).chain(self.programs.handles()).collect();
         let mut fds: Vec<PollFd<'_>> =
@@ -337,8 +339,8 @@ impl Guard {
             }
         }
         let gone = dead || self.socket.is_none();
-        // While it hands over, its end is waited for like its silence.
-        (gone && self.patient_until.is_none_or(|until| now >= until)).then_some(End::Alone)
+        // In a hand-over as well: the next image is the same process, and finds this one by the other end of the socket.
+        gone.then_some(End::Alone)
     }
 
     fn is_parent_dead(&self) -> bool {
@@ -417,6 +419,11 @@ impl Guard {
         self.programs.add(self.table.take_programs());
     }
 
+    /// Whether a newer run of the program does not wait for this guardian any longer: what it knows of may be that one's by now.
+    fn is_left_to_next(&self) -> bool {
+        self.lock.as_ref().is_some_and(is_left_to_next)
+    }
+
     /// Once all programs have ended, a parent that knows what was taken away is told so.
     fn tell_of_programs(&mut self) {
         let over = self.fenced.is_none() && self.programs.are_done();
@@ -473,21 +480,24 @@ impl Guard {
         if matches!(end, End::Wished) {
             return 0;
         }
-        self.take_away();
-        self.programs.add(self.table.take_programs());
-        self.programs.turn(now());
-        let certain = !self.farewell.0.is_empty() && self.has_died() && {
-            // A thread that was not dead yet may have put something back.
+        if !self.is_left_to_next() {
             self.take_away();
-            self.is_all_off()
-        };
+            self.programs.add(self.table.take_programs());
+        }
+        self.turn_programs_at_the_end();
+        let certain =
+            !self.farewell.0.is_empty() && self.has_died() && !self.is_left_to_next() && {
+                // A thread that was not dead yet may have put something back.
+                self.take_away();
+                self.is_all_off()
+            };
         self.fenced = None;
         (self.socket, self.parent) = (None, None);
         // From here on only programs are waited for: with something on guard it would look for signs of life without a pause.
         self.table.clear();
         self.patient_until = None;
         loop {
-            self.programs.turn(now());
+            self.turn_programs_at_the_end();
             if self.programs.are_done() {
                 break;
             }
@@ -498,6 +508,14 @@ impl Guard {
             self.take_leave();
         }
         0
+    }
+
+    /// Lets programs begin and end; where a newer run has begun beside this, none begins any more.
+    fn turn_programs_at_the_end(&mut self) {
+        if self.is_left_to_next() {
+            self.programs.forget_waiting();
+        }
+        self.programs.turn(now());
     }
 
     /// Whether the parent is dead, all its threads. It closes its socket a little before that, and who has only closed that may go on.
@@ -556,6 +574,7 @@ impl Guard {
     fn rehearse(&mut self) {
         let nobody = Address { ip: Ipv4Addr::BROADCAST.into(), prefix: 32, interface: 1 };
         self.table.hold(String::new(), vec![nobody], Vec::new());
+        let _ = self.is_left_to_next();
         self.take_away();
         self.table.clear();
     }

@@ -101,6 +101,14 @@ impl Programs {
         }
     }
 
+    /// None of those that wait is run any more.
+    pub(super) fn forget_waiting(&mut self) {
+        let any = !self.waiting.is_empty();
+        self.waiting.clear();
+        self.failed |= any;
+        self.failed_of_late |= any;
+    }
+
     /// Whether all that were to be run have ended well so far.
     pub(super) fn went_well(&self) -> bool {
         !self.failed

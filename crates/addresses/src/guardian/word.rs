@@ -73,7 +73,7 @@ pub(super) enum Word {
     Beat {
         thread: u32,
     },
-    /// Do nothing until this time of CLOCK_BOOTTIME, in nanoseconds, or until the next word.
+    /// Silence says nothing until this time of CLOCK_BOOTTIME, in nanoseconds, or until the next word.
     HandOver {
         until: u64,
     },

@@ -183,7 +183,7 @@ impl Handle {
     }
 
     /// Ends and leaves everything where it is, for the next image of this program (exec), which has to begin within that time: leases are
-    /// made so long, and the guardian keeps still. What is under quorum is stopped and released before, which may take minutes more.
+    /// made so long, and the guardian minds no silence, only the death of the process. What is under quorum is stopped and released before, which may take minutes more.
     /// `None` if there is nothing to hand over.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Going on with what the image of this program before had: an upgrade of a machine that nobody could take anything from.
 //!
 //! Such a machine keeps its addresses while it executes its next image. Their leases are made long enough for that, the guardian
-//! keeps still for as long, and a record says until when and in which boot of the machine that holds. Whoever comes too late
+//! minds no silence for as long (the death of the process it does), and a record says until when and in which boot of the machine that holds. Whoever comes too late
 //! finds nothing to adopt and begins like after any start.
 
 use std::collections::{BTreeMap, BTreeSet};

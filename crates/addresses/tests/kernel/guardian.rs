@@ -1,6 +1,7 @@
 //! The guardian and its parent as real processes: the parent is this binary in another part, which does what it is told.
 
 use std::env;
+use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -9,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use addresses::guardian::{Config, Error, Event as Told, Guardian, Heir, Program};
+use addresses::guardian::{Config, Error, Event as Told, Guardian, Heir, Program, leave_to_next};
 use addresses::kernel::{Address, Event, Kernel, Watch};
 use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process, pidfd_open};
 
@@ -131,9 +132,12 @@ impl Part {
                 panic!("{}", Command::new(own).env(HEIR, heir.to_string()).exec());
             }
             "hand-over" => {
-                let within = Duration::from_millis(400);
+                let within = Duration::from_millis(rest.parse().unwrap());
                 self.kept = Some(self.guardian.take().unwrap().hand_over(within).unwrap());
             }
+            "drop-heir" => self.kept = None,
+            // After it was handed over.
+            "become" => panic!("{}", Command::new(rest).exec()),
             other => panic!("no order {other}"),
         }
     }
@@ -536,17 +540,61 @@ pub(crate) fn hand_over_to_nobody() {
     let mut parent = Parent::holding("10a");
     let mut watch = watch();
     let start = Instant::now();
-    parent.order("hand-over");
+    parent.order("hand-over 400");
     let took = until_removed(&mut watch, &set("10a")) - start;
     assert!(took >= Duration::from_millis(400), "{took:?}");
     assert!(took <= Duration::from_millis(1_000), "{took:?}");
-    // Also when the process ends meanwhile.
-    let mut parent = Parent::holding("10b");
-    let start = Instant::now();
-    parent.order("hand-over");
-    parent.kill();
-    let took = until_removed(&mut watch, &set("10b")) - start;
-    assert!(took >= Duration::from_millis(400), "{took:?}");
+}
+
+pub(crate) fn death_in_hand_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = folder.path().join("ran");
+    // Killed; another image that ends at once; and none that could find the guardian.
+    for order in [None, Some("become true"), Some("drop-heir")] {
+        let mut parent = Parent::holding(&format!("10a echo > {}", ran.display()));
+        let guardian = parent.guardian_handle();
+        let mut watch = watch();
+        parent.order("hand-over 60000");
+        stays(&mut watch, &set("10a"), 2 * SUSPICION);
+        let start = Instant::now();
+        match order {
+            Some(order) => parent.tell(order),
+            None => parent.kill(),
+        }
+        let took = until_removed(&mut watch, &set("10a")) - start;
+        assert!(took <= Duration::from_millis(500), "{order:?}: {took:?}");
+        assert!(readable(&guardian, PATIENCE), "{order:?}: it has nothing to do any more");
+        std::fs::remove_file(&ran).expect("what stops it was run");
+    }
+}
+
+pub(crate) fn left_to_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, ran] = ["lock", "ran"].map(|name| folder.path().join(name));
+    let lock = || {
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).open(&path).unwrap()
+    };
+    let program = Program {
+        command: vec!["/bin/sh".into(), "-c".into(), format!("echo > {}", ran.display()).into()],
+        limit: LIMIT,
+        ..Program::default()
+    };
+    add(&mut Kernel::open().unwrap(), &set("10a"), lease(60));
+    let mut watch = watch();
+    // The parent is silent, and is gone.
+    for silent in [true, false] {
+        let mut guardian = Guardian::start(Config { suspicion: SUSPICION }, Some(lock())).unwrap();
+        guardian.hold("x", &set("10a"), std::slice::from_ref(&program)).unwrap();
+        leave_to_next(&lock()).unwrap();
+        let pid = Pid::from_raw(guardian.pid()).unwrap();
+        let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        let kept = silent.then_some(guardian);
+        assert!(readable(&handle, PATIENCE), "it ends");
+        drop(kept);
+    }
+    stays(&mut watch, &set("10a"), SUSPICION);
+    assert!(!ran.exists(), "it has begun a program");
 }
 
 pub(crate) fn too_much() {

@@ -81,6 +81,16 @@ pub(crate) fn changes() {
         "the carrier",
         |event| matches!(event, Event::LinkUp(link) if link.index == near.index && link.carrier),
     );
+    // Longer than the first name may be.
+    ip("link property add dev near altname a-much-longer-name0");
+    until(
+        &mut watch,
+        "another name",
+        |event| matches!(event, Event::LinkChanged(link) if link.is_called("a-much-longer-name0")),
+    );
+    let listed = kernel.links().unwrap();
+    let called = listed.iter().find(|link| link.is_called("a-much-longer-name0"));
+    assert_eq!(called.map(|link| &link.name[..]), Some("near"));
     // A port of a bridge that leaves it is told as gone by the bridge, and is not.
     ip("link add switch type bridge");
     ip("link set near master switch");

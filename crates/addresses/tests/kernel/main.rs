@@ -69,6 +69,8 @@ const CASES: &[Case] = &[
     ("a_guardian_outlives_the_signals_that_end_its_parent", guardian::signals),
     ("a_guardian_keeps_still_while_the_parent_hands_over", guardian::hand_over),
     ("a_hand_over_that_nobody_takes_ends_in_time", guardian::hand_over_to_nobody),
+    ("the_death_of_the_parent_in_a_hand_over_is_one_like_any_other", guardian::death_in_hand_over),
+    ("a_guardian_that_a_newer_run_does_not_wait_for_does_nothing", guardian::left_to_next),
     ("what_is_too_much_for_a_guardian_is_refused", guardian::too_much),
 ];
 

@@ -22,6 +22,8 @@ pub(crate) const TRIALS: &[Named] = &[
     ("what_the_next_image_does_not_list_is_stopped_by_the_guardian", left_out),
     ("the_next_image_has_its_guardian_as_it_is_configured_then", guarded_anew),
     ("an_upgrade_to_what_cannot_be_executed_is_refused_and_serving_goes_on", refused),
+    ("a_program_killed_while_it_hands_over_leaves_nothing_and_the_next_run_begins_at_once", killed),
+    ("a_next_image_that_ends_at_once_leaves_its_addresses_to_others", stillborn),
     ("an_upgrade_executes_what_is_at_the_path_of_the_start_though_what_runs_was_renamed", renamed),
     ("an_upgrade_follows_the_link_by_which_the_program_was_started", linked),
     ("a_new_binary_that_hangs_is_given_up_and_signals_are_heard_meanwhile", hangs),
@@ -297,8 +299,9 @@ fn refused() -> Result<(), Failed> {
     let eyes = Eyes::open(&stand, v4(1));
     let script = |text: &str, mode: u32| put(&binary, text, mode);
     let none = || fs::remove_file(&binary).unwrap();
-    let cases: [(&dyn Fn(), &str); 4] = [
+    let cases: [(&dyn Fn(), &str); 5] = [
         (&none, "No such file"),
+        (&|| script("#!/bin/sh\n", 0o755), "is no Backhand"),
         (&|| script("#!/bin/sh\n", 0o644), "Permission denied"),
         (&|| script("no program\n", 0o755), "format error"),
         (
@@ -321,6 +324,82 @@ fn refused() -> Result<(), Failed> {
     stand.run(at).signal_alone(Signal::USR2)?;
     stand.wait_until_said(at, &["becoming the next image"]);
     stand.wait_until_even(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+/// A death is noticed by the guardian, and what was held is off, after this, in a hand-over as at any time.
+const NOTICED: Duration = Duration::from_secs(1);
+
+fn killed() -> Result<(), Failed> {
+    let mut stand = Stand::silent(1, [v4(1)]);
+    let [ran, begun] = ["ran", "begun"].map(|name| stand.path(name));
+    // What is running when addresses are handed over has half of the time of that to end, so the next image does not come soon.
+    let section = format!(
+        "{}[[addresses.hook]]\nevent = \"on up\"\ntimeout = \"2m\"\n\
+         command = [\"/bin/sh\", \"-c\", \"echo >> {}; exec sleep 120\"]\n\
+         [[addresses.hook]]\nevent = \"on down\"\ncommand = [\"/bin/sh\", \"-c\", \"echo down >> {}\"]\n",
+        stand.list(),
+        begun.display(),
+        ran.display()
+    );
+    let text = stand.with(0, &section);
+    let runs = || fs::read_to_string(&begun).unwrap_or_default().lines().count();
+    let downs = || fs::read_to_string(&ran).unwrap_or_default().lines().count();
+    let guardian = Which::Named("backhand-guard".to_owned());
+    for round in 1..=2 {
+        let start = Instant::now();
+        stand.start_as(0, &text, Spawn::new(PROGRAM));
+        stand.wait_until_whole(&[0]);
+        stand.until("its program runs", || (runs() == round).then_some(()));
+        println!("killed while it hands over, run {round}: up after {:?}", start.elapsed());
+        stand.run(0).signal_alone(Signal::USR2)?;
+        stand.wait_until_said_again(0, &["they are kept for the next image"], round - 1);
+        stand.until("it is handed over", || {
+            let held = stand.lab.addresses(Place::Machine(0)).unwrap();
+            let mut ours = held.iter().filter(|held| held.address == v4(1));
+            ours.any(|held| held.valid > Some(Duration::from_secs(10))).then_some(())
+        });
+        let dies = Instant::now();
+        stand.kill(0);
+        stand.until("its kernel is empty", || stand.held(0).is_empty().then_some(()));
+        let empty = dies.elapsed();
+        println!("killed while it hands over: kernel empty after {empty:?}");
+        assert!(empty < NOTICED, "{empty:?}");
+        stand.until("what stops it was run", || (downs() == round).then_some(()));
+        let lives = || stand.lab.machine(0).signal_one(&guardian, Signal::CONT).is_ok();
+        stand.until("nobody is left who could do it once more", || (!lives()).then_some(()));
+        assert_eq!(stand.count(0, &["starting", "version="]), round, "it was too late");
+    }
+    assert_eq!(stand.count(0, &["is not waited for any more"]), 0);
+    Ok(())
+}
+
+fn stillborn() -> Result<(), Failed> {
+    let mut stand = Stand::silent(2, [v4(1)]);
+    let (text, binary) = (stand.with(0, &stand.list()), binary(&stand, 0));
+    install(&binary);
+    stand.start_as(0, &text, Spawn::new(&binary));
+    stand.wait_until_whole(&[0]);
+    let script = format!("#!/bin/sh\n[ \"$1\" = check ] && exec {PROGRAM} \"$@\"\nexit 3\n");
+    put(&binary, &script, 0o755);
+    stand.run(0).signal_alone(Signal::USR2)?;
+    let exit = stand.wait_until_ended(0);
+    let ended = Instant::now();
+    assert_eq!(exit, Some(Exit::Code(3)), "{}", stand.said(0));
+    assert_eq!(stand.count(0, &["they are kept for the next image"]), 1);
+    stand.until("its kernel is empty", || stand.held(0).is_empty().then_some(()));
+    let empty = ended.elapsed();
+    println!("the next image ends at once: kernel empty after {empty:?}");
+    assert!(empty < NOTICED, "{empty:?}");
+    // Nobody answers for it any more when another machine asks whether it may have it.
+    stand.start(1);
+    stand.wait_until_whole(&[1]);
+    assert_eq!(stand.count(1, &["stranger"]), 0);
+    let map = stand.map();
+    install(&binary);
+    stand.start_as(0, &text, Spawn::new(binary));
+    stand.wait_until_said(0, &["2 machines:"]);
+    assert_eq!(stand.map(), map, "it was taken back");
     Ok(stand.all_live()?)
 }
 
