@@ -56,6 +56,10 @@ pub struct Ring {
     pub(crate) proposals: u64,
     pub(crate) follows: Option<(Tag, u64)>,
     pub(crate) refused: Option<Daemon>,
+    /// An older daemon with the very name of this one was met.
+    pub(crate) had_namesake: bool,
+    /// How often another daemon was noticed to stay outside for such a reason after it had been in a view.
+    pub(crate) pushed_out: u64,
     /// Since when a daemon of our name with a lesser tag stands against us.
     pub(crate) contested: Option<Instant>,
     /// When this daemon came back from a time in which it did nothing.
@@ -145,6 +149,8 @@ impl Ring {
             proposals: 0,
             follows: None,
             refused: None,
+            had_namesake: false,
+            pushed_out: 0,
             contested: None,
             woke: Instant::ORIGIN,
             kept_out_by: None,

@@ -189,6 +189,23 @@ impl Ring {
         self.refused.or(self.kept_out_by).or(self.struck_by)
     }
 
+    /// Whether another daemon of this one's name, or of a name with its virtual id, was here first: then this one is in no view, and in
+    /// none before the other is gone.
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// Whether an older daemon with the very name of this one was ever met.
+    pub fn had_namesake(&self) -> bool {
+        self.had_namesake
+    }
+
+    /// How often another daemon was noticed to stay outside because of its name after it had been in a view: whoever it spoke for
+    /// there may have been believed until then.
+    pub fn pushed_out(&self) -> u64 {
+        self.pushed_out
+    }
+
     /// Whether a daemon of another major version is heard: then this one may own nothing.
     pub fn hears_incompatible(&self) -> bool {
         self.incompatible.is_some()

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use base::{AddrBlocks, Instant};
 use groups::{Groups, Output};
-use ring::{Event, Ring};
+use ring::{Event, Notice, Ring};
 
-pub use self::handles::{Reloader, Seeker, Stopper};
+pub use self::handles::{Doubles, Reloader, Seeker, Stopper};
 pub use self::reload::Reread;
 
 use crate::activity::Activity;
@@ -62,6 +62,7 @@ pub struct Daemon {
     begun: Instant,
     heart: Heart,
     seeker: Seeker,
+    doubles: Doubles,
     standing: Standing,
     /// What of the memory is locked, in words.
     locked: String,
@@ -280,7 +281,13 @@ impl Daemon {
             }
             self.ring.handle_submitted(now);
         }
+        // Before a session ends because of it: its program asks why.
+        self.doubles.note(&self.ring);
         while let Some(notice) = self.ring.poll_notice() {
+            if matches!(notice, Notice::Refused { .. }) && self.ring.view().is_some() {
+                // The view is over, and no other comes as long as this lasts, of which clients could be told.
+                self.sessions.end_all(now, &mut self.groups);
+            }
             if notice.is_trouble() {
                 tracing::warn!("{notice}");
             } else {

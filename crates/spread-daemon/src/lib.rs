@@ -27,7 +27,7 @@ mod session;
 pub mod status;
 mod tls;
 
-pub use daemon::{Daemon, Reloader, Reread, Seeker, Stopper};
+pub use daemon::{Daemon, Doubles, Reloader, Reread, Seeker, Stopper};
 pub use error::StartError;
 pub use pulse::{Beat, Pulse};
 pub use status::{Observer, Status};

@@ -1,4 +1,4 @@
-//! Machines whose files differ in what is under quorum, or in who counts for it: what is told of that.
+//! Machines whose files differ in what is under quorum, or in who counts for it, or that have one name: what is told of that.
 //!
 //! Together a set is under quorum while any of them says so. Apart each goes by its own file: one that lacks the word may hold a set
 //! beside a majority that claims it. Nothing here can mend that, since nobody can tell a machine that was told otherwise from one that
@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::quorum;
 use crate::table::Member;
 use crate::vip::{Event, Vip};
 
@@ -16,6 +17,7 @@ impl Vip {
     pub(crate) fn tell_differences(&mut self) {
         self.tell_quorum();
         self.tell_lists();
+        self.tell_doubled();
     }
 
     fn tell_quorum(&mut self) {
@@ -55,15 +57,25 @@ impl Vip {
 
     /// The same for the lists of those that count.
     fn tell_lists(&mut self) {
-        let mut lists: BTreeMap<&BTreeMap<String, u16>, Vec<String>> = BTreeMap::new();
+        let mut lists: BTreeMap<BTreeMap<String, u16>, Vec<String>> = BTreeMap::new();
         let peers = self.members.iter().filter_map(Member::speaks);
         for peer in peers.filter(|peer| !peer.quorum.is_empty()) {
-            lists.entry(&peer.quorum).or_default().push(peer.machine.clone());
+            // Who remembers two machines of one name has no other file for that.
+            lists.entry(quorum::written(&peer.quorum)).or_default().push(peer.machine.clone());
         }
         let differ = lists.len() > 1;
         if differ && !self.memory.lists_differ {
             self.events.push_back(Event::ListsDiffer { machines: lists.into_values().collect() });
         }
         self.memory.lists_differ = differ;
+    }
+
+    /// Names that count for nobody, because two machines have had them.
+    pub(crate) fn tell_doubled(&mut self) {
+        for machine in self.uncounted() {
+            if self.memory.doubled_told.insert(machine.clone()) {
+                self.events.push_back(Event::Doubled { machine });
+            }
+        }
     }
 }

@@ -32,7 +32,8 @@ pub(crate) struct Local {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Able {
     Yes,
-    No,
+    /// Not since then.
+    No(Instant),
     /// Its interface has just come up.
     After(Instant),
     /// This program stood still, and the others may have gone on without it.
@@ -88,6 +89,10 @@ pub(crate) struct Memory {
     pub(crate) differing: BTreeMap<SetKey, (Vec<String>, Vec<String>)>,
     /// It was told that machines list those that count for quorum differently.
     pub(crate) lists_differ: bool,
+    /// Names of machines that two have had: they count for nobody.
+    pub(crate) doubled: BTreeSet<String>,
+    /// Those of which that was told.
+    pub(crate) doubled_told: BTreeSet<String>,
     /// The newest majority of which it knows all holders; 0 for none.
     pub(crate) epoch: u64,
     /// Until when a majority of which nobody knew may still have holders.

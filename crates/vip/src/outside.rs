@@ -158,6 +158,11 @@ pub enum Event {
         /// The machines, those with the same list together.
         machines: Vec<Vec<String>>,
     },
+    /// Two machines have had this name, which would count for quorum: it counts for nobody from now on.
+    Doubled {
+        /// The name.
+        machine: String,
+    },
     /// A member says nothing; the others go on without it.
     Silent {
         /// Its machine, or its private group.

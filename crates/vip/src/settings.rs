@@ -12,6 +12,7 @@ use crate::set::Set;
 pub const EXPIRY_LATE: Duration = Duration::from_millis(1_100);
 
 /// After an interface has come up, nothing is held on it until a view has come or this time has gone: the others are still there.
+/// Where the bus went on over another network, and no member was lost, there is nobody to wait for.
 ///
 /// Two beacons of the bus, with their jitter.
 pub const RECLAIM_AFTER: Duration = Duration::from_millis(2_200);
@@ -23,8 +24,8 @@ pub const LEFT_BEHIND_AFTER: Duration = Duration::from_millis(100);
 /// gone on without it say so at once, and a merge takes some 50 ms; where others really died meanwhile, what they had waits as long.
 pub const MEET_WITHIN: Duration = Duration::from_millis(500);
 
-/// Who this machine is. The name is by what quorums, orders and damping know it, and is its own in the cluster, as the bus sees to; the
-/// boot tells its runs apart. The rest is for people, and for telling peers from strangers.
+/// Who this machine is. The name is by what quorums, orders and damping know it, and should be its own in the cluster: one that two have
+/// counts for no quorum. The boot tells its runs apart. The rest is for people, and for telling peers from strangers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The machine's name, at most 255 bytes.

@@ -10,6 +10,7 @@ use crate::memory::{Able, Hold};
 use crate::message::{LOST_MAX, MACS_MAX, SETS_MAX, Said, State};
 use crate::outside::ViewId;
 use crate::peer::Peer;
+use crate::quorum;
 use crate::set::SetKey;
 use crate::vip::Vip;
 
@@ -36,7 +37,7 @@ impl Vip {
             prefer_after: settings.prefer_after,
             epoch: self.memory.epoch,
             uncertain: self.memory.uncertain.map(|until| until.since(now)).unwrap_or_default(),
-            quorum: settings.quorum.clone(),
+            quorum: quorum::said(&settings.quorum, &self.memory.doubled),
         };
         let held =
             |key: SetKey| self.locals.get(&key).is_some_and(|local| local.hold != Hold::Removing);
@@ -54,7 +55,7 @@ impl Vip {
                 Said {
                     set: listed.set.clone(),
                     listed: true,
-                    able: matches!(self.able.get(&key), Some(Able::Yes)),
+                    able: matches!(self.able.get(&key), Some(Able::Yes)) && !self.is_withheld(key),
                     held: held(key),
                     known: self.memory.known.contains(&key),
                     preferred: listed.preferred,

@@ -27,6 +27,8 @@ pub struct Cluster {
     ///
     /// Identity does not depend on it: that is a random number in the state directory, so a name may
     /// change at any time. Two machines of one name work, but nobody can tell them apart on a page.
+    /// Where there is a `[bus]`, it is the name of the daemon too, of which a second one is refused; and
+    /// `[addresses.quorum]` counts by it, so there each machine needs its own.
     ///
     /// Letters, digits, dots, hyphens and underscores, at most 64. Default: the host name.
     pub name: Option<Name>,

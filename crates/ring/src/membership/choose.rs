@@ -114,6 +114,7 @@ impl Ring {
                 None => self.tell(Notice::Admitted),
             }
         }
+        self.had_namesake |= older.is_some_and(|older| older.name == self.settings.me.name);
         self.refused = older;
     }
 

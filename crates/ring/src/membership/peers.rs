@@ -10,7 +10,7 @@ use crate::bits::Bits;
 use crate::name::DaemonName;
 use crate::notice::Notice;
 use crate::settings::PEERS_MAX;
-use crate::view::Daemon;
+use crate::view::{Daemon, RingId};
 use crate::wire::{Card, Nonce, Statement, Tag};
 
 /// Strangers of whom a proof was asked, at most.
@@ -80,6 +80,8 @@ pub(crate) struct Peer {
     /// It said that it goes.
     pub(crate) left: bool,
     pub(crate) statement: Statement,
+    /// Of which view of its own, which is over, it was last noticed that it stays outside of any because another has its name.
+    pub(crate) outside_since: Option<RingId>,
     /// Whom it hears and does not keep out, and whom it proposes, by place here.
     pub(crate) hears: Bits,
     /// Those of them whom its list does not have.
@@ -280,6 +282,7 @@ impl Peers {
             denied: false,
             left: false,
             statement: Statement::default(),
+            outside_since: None,
             hears: Bits::default(),
             unlists: Bits::default(),
             proposes: None,

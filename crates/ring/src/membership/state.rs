@@ -124,6 +124,10 @@ impl Ring {
         let ring = statement.ring;
         let over = ring == current && !statement.intact;
         peer.statement = statement;
+        if peer.statement.refused && ring != RingId::default() && peer.outside_since != Some(ring) {
+            peer.outside_since = Some(ring);
+            self.pushed_out += 1;
+        }
         self.resolve(place);
         self.dirty = true;
         if over {

@@ -25,8 +25,8 @@ use super::values::{Interface, Mode, Owner, Port, Seed, SegmentKey, Site, Socket
 pub struct BusSection {
     /// What this daemon is called. Clients see it: `#user#name` is the private group of one of its clients.
     ///
-    /// No two daemons of a cluster have the same; the younger is refused. Members of a view are in the order of
-    /// their names, byte by byte.
+    /// No two daemons of a cluster have the same; the younger is refused, and if it was in a view before they met, the
+    /// sessions of its clients end. Members of a view are in the order of their names, byte by byte.
     ///
     /// 1 to 19 characters from `$` to `~`, which leaves out space, `!`, `"` and `#`. Default: `cluster.name` or the
     /// host's name up to its first dot; if that is too long or impossible, its first ten characters, `-`, and eight of

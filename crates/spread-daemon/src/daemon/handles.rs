@@ -2,8 +2,10 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+
+use ring::{DaemonName, Ring};
 
 use crate::config::DaemonConfig;
 
@@ -59,6 +61,51 @@ impl Seeker {
 
     pub(super) fn take(&self) -> bool {
         self.asked.swap(false, Relaxed)
+    }
+}
+
+/// What a running daemon knows of daemons with one name, to be read at any time.
+#[derive(Clone, Debug)]
+pub struct Doubles(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    name: DaemonName,
+    refused: AtomicBool,
+    had_namesake: AtomicBool,
+    pushed_out: AtomicU64,
+}
+
+impl Doubles {
+    pub(super) fn new(name: DaemonName) -> Self {
+        let (refused, had_namesake) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Known { name, refused, had_namesake, pushed_out: AtomicU64::new(0) }))
+    }
+
+    /// The daemon's name.
+    pub fn name(&self) -> DaemonName {
+        self.0.name
+    }
+
+    /// [`Ring::is_refused`].
+    pub fn is_refused(&self) -> bool {
+        self.0.refused.load(Relaxed)
+    }
+
+    /// [`Ring::had_namesake`].
+    pub fn had_namesake(&self) -> bool {
+        self.0.had_namesake.load(Relaxed)
+    }
+
+    /// [`Ring::pushed_out`].
+    pub fn pushed_out(&self) -> u64 {
+        self.0.pushed_out.load(Relaxed)
+    }
+
+    pub(super) fn note(&self, ring: &Ring) {
+        self.0.refused.store(ring.is_refused(), Relaxed);
+        self.0.had_namesake.store(ring.had_namesake(), Relaxed);
+        self.0.pushed_out.store(ring.pushed_out(), Relaxed);
     }
 }
 

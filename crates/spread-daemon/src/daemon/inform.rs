@@ -3,7 +3,7 @@
 use base::Instant;
 
 use super::Daemon;
-use super::handles::{Reloader, Seeker, Stopper};
+use super::handles::{Doubles, Reloader, Seeker, Stopper};
 use crate::pulse::Pulse;
 use crate::status::{GroupsStatus, Observer, Status};
 
@@ -21,6 +21,11 @@ impl Daemon {
     /// How fresh its ring is, to be read at any time.
     pub fn pulse(&self) -> Pulse {
         self.heart.pulse()
+    }
+
+    /// What it knows of daemons with one name, to be read at any time.
+    pub fn doubles(&self) -> Doubles {
+        self.doubles.clone()
     }
 
     /// What lets it look for others at once.

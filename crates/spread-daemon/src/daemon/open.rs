@@ -8,7 +8,7 @@ use base::{Boot, Random};
 use groups::{Groups, Limits};
 use ring::{Daemon as Identity, Ring, Surroundings, Tag};
 
-use super::handles::{Reloader, Seeker, Stopper};
+use super::handles::{Doubles, Reloader, Seeker, Stopper};
 use super::reload::{ids, settings};
 use super::{BATCHES, Daemon};
 use crate::clock;
@@ -77,6 +77,7 @@ impl Daemon {
         let (observer, asked) = Observer::new(bell.clone());
         let seeker = Seeker::new(bell.clone());
         let (reloader, reloads) = Reloader::new(bell);
+        let doubles = Doubles::new(config.name);
 
         let settings = settings(&config, me, &link);
         let ring = Ring::new(clock::now(), settings, Box::new(System(link.book())), crypto::seed());
@@ -110,6 +111,7 @@ impl Daemon {
             begun: clock::now(),
             heart: Heart::new(),
             seeker,
+            doubles,
             standing: Standing::default(),
             locked: String::new(),
             monitor,

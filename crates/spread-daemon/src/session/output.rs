@@ -49,6 +49,15 @@ impl Sessions {
         }
     }
 
+    /// The same of all sessions: the view of which they were told is over, and the daemon is in no other.
+    pub(crate) fn end_all(&mut self, now: Instant, groups: &mut Groups) {
+        let open: Vec<usize> = self.by_id.values().copied().collect();
+        for at in open {
+            self.close(now, groups, at, Departure::Lost);
+            self.touch(at);
+        }
+    }
+
     /// Writes what waits, and drops who is gone or too slow. After much was written the rest waits for the next turn.
     pub(crate) fn flush(&mut self, now: Instant, groups: &mut Groups) {
         let mut dirty = std::mem::take(&mut self.dirty).into_iter();

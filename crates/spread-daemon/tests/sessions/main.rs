@@ -6,6 +6,7 @@
 #[allow(dead_code)]
 #[path = "../tls/client.rs"]
 mod client;
+mod doubles;
 mod log;
 mod slow;
 
