@@ -130,6 +130,7 @@ pub fn recorded() -> Vec<(String, Vec<u8>)> {
         passes_on_not: Some("the kernel cannot".into()),
         passed_on: 5,
         held: vec![head],
+        doubled: vec!["m2".into()],
         machines: vec![machine],
         sets: vec![set.clone()],
         decision: 7,

@@ -245,6 +245,23 @@ fn a_command_that_does_not_exist_is_named() {
     );
 }
 
+fn how_long_the_last_run_took_is_told_of_one_that_could_not_begin_as_well() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("sleep");
+        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+        let argv = [program.to_str().unwrap(), "1"].map(str::to_owned).to_vec();
+        let slow = check(CheckKind::Command { argv, exit: 0 });
+        let mut health = Health::new(vec![slow], None);
+        assert!(verdict(&mut health).await.healthy);
+        let took = |health: &Health| health.state().next().unwrap().took;
+        assert!(took(&health) >= Duration::from_secs(1), "{:?}", took(&health));
+        std::fs::remove_file(&program).unwrap();
+        let down = verdict(&mut health).await;
+        assert!(!down.healthy && took(&health) < Duration::from_secs(1), "{down:?}");
+    });
+}
+
 fn a_check_slower_than_its_interval_never_runs_twice_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let lock = folder.path().join("lock");
@@ -332,6 +349,10 @@ fn main() -> ExitCode {
             a_command_that_hangs_is_killed_with_its_children,
         ),
         case("a_command_that_does_not_exist_is_named", a_command_that_does_not_exist_is_named),
+        case(
+            "how_long_the_last_run_took_is_told_of_one_that_could_not_begin_as_well",
+            how_long_the_last_run_took_is_told_of_one_that_could_not_begin_as_well,
+        ),
         case(
             "a_check_slower_than_its_interval_never_runs_twice_at_once",
             a_check_slower_than_its_interval_never_runs_twice_at_once,

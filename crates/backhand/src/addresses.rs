@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use addresses::config::Config;
-use addresses::control::{self, Control, OpenError};
-use addresses::service::{self, Beat, Going, Handle, Left, Legacy, Pulse, Setup};
+use addresses::control::{self, Control, OpenError, Presence};
+use addresses::service::{self, Beat, Doubled, Doubles, Going, Handle, Left, Legacy, Pulse, Setup};
 use anyhow::Context;
 use balancer::Running;
 use resources::config::Protection;
@@ -29,6 +29,7 @@ pub(crate) struct OwnBus {
     pub(crate) endpoint: Endpoint,
     pub(crate) pulse: spread_daemon::Pulse,
     pub(crate) seeker: spread_daemon::Seeker,
+    pub(crate) doubles: spread_daemon::Doubles,
 }
 
 impl OwnBus {
@@ -40,7 +41,8 @@ impl OwnBus {
             Some(Endpoint::Tcp { host: at.ip().to_string(), port: at.port() })
         };
         let endpoint = by_file.or_else(by_port)?;
-        Some(Self { endpoint, pulse: daemon.pulse(), seeker: daemon.seeker() })
+        let (pulse, seeker, doubles) = (daemon.pulse(), daemon.seeker(), daemon.doubles());
+        Some(Self { endpoint, pulse, seeker, doubles })
     }
 }
 
@@ -52,12 +54,13 @@ impl Addresses {
         balancer: &Running,
         resources: &resources::config::Config,
     ) -> anyhow::Result<Self> {
-        let (endpoint, pulse, seek) = match (&config.daemon, own) {
-            (Some(daemon), _) => (daemon.clone(), None, None),
+        let (endpoint, pulse, seek, doubles) = match (&config.daemon, own) {
+            (Some(daemon), _) => (daemon.clone(), None, None, None),
             (None, Some(own)) => {
-                let OwnBus { endpoint, pulse, seeker } = own;
+                let OwnBus { endpoint, pulse, seeker, doubles } = own;
                 let seek: Arc<dyn Fn() + Send + Sync> = Arc::new(move || seeker.seek());
-                (endpoint, Some(self::pulse(pulse)), Some(seek))
+                let doubles = self::doubles(doubles, &config.machine);
+                (endpoint, Some(self::pulse(pulse)), Some(seek), Some(doubles))
             }
             (None, None) => anyhow::bail!(
                 "the addresses cannot reach the bus: its daemon takes no clients on this machine; write bus.clients.socket, or addresses.daemon"
@@ -72,14 +75,23 @@ impl Addresses {
             Protection::Key(key) => Some(key.clone()),
             Protection::Alone | Protection::Loopback | Protection::Insecure => None,
         };
-        Self::with(Setup { config, endpoint, pulse, seek, balancer, going, state, key, legacy })
+        Self::with(Setup {
+            config,
+            endpoint,
+            pulse,
+            seek,
+            doubles,
+            balancer,
+            going,
+            state,
+            key,
+            legacy,
+        })
     }
 
     /// Starts it with all that it needs, and its control sockets.
     pub(crate) fn with(setup: Setup) -> anyhow::Result<Self> {
-        for sentence in &setup.config.warnings {
-            warn!("{sentence}");
-        }
+        warn_of(&setup.config);
         let sockets: Vec<_> =
             setup.config.socket.iter().chain(&setup.config.control).cloned().collect();
         let (sockets, troubles) = control::open(&sockets);
@@ -90,10 +102,17 @@ impl Addresses {
             // Addresses are served without it.
             warn!("{trouble}; nobody can ask or command there");
         }
+        let presence = present(&setup.config)?;
         let (handle, thread) = service::start(setup).context("the addresses")?;
-        let control = control::serve(handle.clone(), sockets);
+        let control = control::serve(handle.clone(), sockets, presence);
         let control = control.inspect_err(|why| warn!("{why}; nobody can ask or command")).ok();
         Ok(Self { handle, control, thread })
+    }
+
+    /// Takes another configuration.
+    pub(crate) fn reload(&self, config: Config) {
+        warn_of(&config);
+        self.handle.reload(config);
     }
 
     /// Others get what is held here; what nobody takes is let go.
@@ -149,6 +168,28 @@ pub(crate) fn cut_short(handle: &Handle) {
     handle.end();
 }
 
+fn warn_of(config: &Config) {
+    for sentence in &config.warnings {
+        warn!("{sentence}");
+    }
+}
+
+/// The sign that this program is the one of this machine that holds the addresses of its group. It is an error if another is. Where no
+/// address is put on an interface nobody takes off what another puts on, and there may be several.
+fn present(config: &Config) -> anyhow::Result<Option<Presence>> {
+    if !config.historical && !config.sets.iter().any(|set| set.kernel) {
+        return Ok(None);
+    }
+    match control::claim(&config.group) {
+        Ok(presence) => Ok(Some(presence)),
+        Err(error @ OpenError::SameGroup { .. }) => Err(error.into()),
+        Err(error) => {
+            warn!("{error}");
+            Ok(None)
+        }
+    }
+}
+
 fn tell(left: &Left) {
     match left {
         Left::HadNothing => info!("no address was held here"),
@@ -163,5 +204,15 @@ fn pulse(pulse: spread_daemon::Pulse) -> Pulse {
         let beat = pulse.read()?;
         let daemons = beat.daemons.iter().map(|name| name.as_str().to_owned()).collect();
         Some(Beat { since: beat.since, daemons, kept: beat.kept })
+    })
+}
+
+/// A namesake of the daemon is one of the machine only where both have the same name.
+fn doubles(doubles: spread_daemon::Doubles, machine: &str) -> Doubles {
+    let alike = doubles.name().as_str() == machine;
+    Arc::new(move || Doubled {
+        refused: doubles.is_refused(),
+        namesake: alike && doubles.had_namesake(),
+        pushed_out: doubles.pushed_out(),
     })
 }

@@ -114,7 +114,7 @@ pub(crate) enum VipCommand {
     List,
     /// Say why an address is where it is, what every machine is for it, and what would move it
     Explain {
-        /// A name or an address; all if left out
+        /// A name or an address, also as `list` shows it; all if left out
         set: Option<String>,
     },
     /// Let a machine hold nothing any more, for maintenance: its addresses go to others, each before it leaves here
@@ -159,7 +159,7 @@ pub(crate) struct VipWait {
     /// Give the order, and do not wait until it is carried out
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Seconds to wait until it is carried out
+    /// Seconds to wait until it is carried out, 1 to 86400
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
 }
@@ -201,7 +201,7 @@ pub(crate) struct PurgeArgs {
     /// The group of the caches
     #[arg(short, long, default_value = purge::GROUP)]
     pub(crate) group: String,
-    /// Seconds to wait for the answers about each object
+    /// Seconds to wait for the answers about each object, 1 to 86400
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
     /// Send, and do not wait for answers

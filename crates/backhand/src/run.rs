@@ -220,7 +220,7 @@ fn reread_addresses(running: Option<&Addresses>, file: &FileArg) {
         }
     };
     match (running, config) {
-        (Some(running), Some(config)) => running.handle.reload(config),
+        (Some(running), Some(config)) => running.reload(config),
         (Some(_), None) => {
             warn!(
                 "the section [addresses] is gone; the addresses stay as they were: going without needs a start"

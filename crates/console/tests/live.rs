@@ -355,6 +355,7 @@ fn a_machine_with_addresses_shows_that_the_bus_is_away_and_that_they_ended() {
         config,
         pulse: None,
         seek: None,
+        doubles: None,
         balancer: None,
         going: None,
         state: None,

@@ -8,11 +8,12 @@ use base::Instant;
 use crate::reason::Reason;
 use crate::set::SetKey;
 use crate::settings::{LEFT_BEHIND_AFTER, MEET_WITHIN, RECLAIM_AFTER};
-use crate::vip::{Able, Action, Hold, Vip};
+use crate::table::Row;
+use crate::vip::{Able, Action, Hold, Phase, Vip};
 
 impl Vip {
     /// The interfaces of a set are there and up, or not. `new` says that a carrier has just come back: then nothing is held
-    /// until the others had time to be met.
+    /// until the others had time to be met, unless they have been there all the time, over another network.
     pub fn handle_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) {
         self.handle_all_able(now, [(key, able, new)]);
     }
@@ -40,9 +41,11 @@ impl Vip {
     fn is_able(&mut self, now: Instant, key: SetKey, able: bool, new: bool) -> bool {
         let before = self.able.get(&key).copied();
         let next = match (able, new, before) {
-            (false, ..) => Able::No,
+            (false, _, Some(since @ Able::No(_))) => since,
+            (false, ..) => Able::No(now),
+            (true, _, Some(Able::No(since))) if self.is_free_since(key, since) => Able::Yes,
             // One that was not there at all is as new as one that had no carrier.
-            (true, true, _) | (true, false, Some(Able::No)) => Able::After(now + RECLAIM_AFTER),
+            (true, true, _) | (true, false, Some(Able::No(_))) => Able::After(now + RECLAIM_AFTER),
             // Interfaces are looked at for many reasons; none of them shortens a wait.
             (
                 true,
@@ -55,16 +58,31 @@ impl Vip {
             return false;
         }
         self.able.insert(key, next);
-        if next == Able::No
+        if matches!(next, Able::No(_))
             && let Some(local) = self.locals.get_mut(&key)
             && local.hold != Hold::Removing
         {
             // The carrier is gone: nobody hears this machine, and when it comes back another has the addresses.
             local.hold = Hold::Removing;
+            // What an operator wanted has been overruled.
+            self.memory.pinned.remove(&key);
             let set = local.set.clone();
             self.actions.push_back(Action::Remove { set, reason: Reason::Unable });
         }
         true
+    }
+
+    /// Whether nobody of the cluster can have taken a set since then without this machine having heard of it: nobody else has it in
+    /// the table, no member has left the view since before, and a word said after it has come back through all their daemons. Who is
+    /// alone in its view, or has lost anybody, cannot know.
+    fn is_free_since(&self, key: SetKey, since: Instant) -> bool {
+        let has_none = |row: &Row| row.destined().is_none_or(|at| at == self.me);
+        let mut members = self.members.iter().enumerate();
+        self.phase == Phase::Run
+            && self.unbroken < since
+            && self.echoed.is_some_and(|sent| sent > since)
+            && members.any(|(at, member)| at != self.me && member.speaks().is_some())
+            && self.table.row(key).is_some_and(has_none)
     }
 
     /// This program stood still for so long. The others, if there were any, may have gone on without it and have everything: what is not

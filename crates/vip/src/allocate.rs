@@ -8,6 +8,7 @@ use core::cmp::Ordering;
 
 use base::Instant;
 
+use crate::peer::Peer;
 use crate::reason::Reason;
 use crate::set::SetKey;
 use crate::settings::PerRound;
@@ -40,7 +41,7 @@ pub(crate) fn refusal(row: &Row, at: usize, members: &[Member], majority: bool) 
         Some(Reason::Unlisted)
     } else if !(may.able || keeps) || may.failed {
         Some(Reason::Unable)
-    } else if peer.leaving {
+    } else if peer.leaving && !returns_to_nobody(peer, at, members) {
         Some(Reason::Leaving)
     } else if !peer.mature {
         Some(Reason::Immature)
@@ -51,6 +52,13 @@ pub(crate) fn refusal(row: &Row, at: usize, members: &[Member], majority: bool) 
     } else {
         None
     }
+}
+
+/// Whether this member is about to be back (an upgrade), and nobody is there to have anything until then: its next image goes on
+/// with what it has, also with what others had that have died since it said so.
+fn returns_to_nobody(peer: &Peer, at: usize, members: &[Member]) -> bool {
+    let alone = || (0..members.len()).all(|other| other == at || members[other].speaks().is_none());
+    peer.back_within.is_some() && alone()
 }
 
 /// What makes its holder want to give a set away.
@@ -113,6 +121,9 @@ pub(crate) fn fill(
         }
         let free = (0..members.len()).filter(|at| row.is_free_for(*at));
         let Some((_, at)) = best(row, free, &counts, members, majority) else {
+            if row.reason == Reason::Unowned && lacks_interfaces(row, members, majority) {
+                row.reason = Reason::Unable;
+            }
             continue;
         };
         row.owner = Some(at);
@@ -149,7 +160,9 @@ pub(crate) fn evacuate(
                 row.moving = Some(Moving::planned(row.quorum, owner, to, why, now));
                 changed.push(row.set.key());
             }
-            _ if refusal(row, owner, members, majority).is_some_and(loses) => {
+            _ if refusal(row, owner, members, majority)
+                .is_some_and(|why| loses(row, owner, why)) =>
+            {
                 counts[owner] = counts[owner].saturating_sub(1);
                 if row.quorum && members.get(owner).and_then(Member::speaks).is_some() {
                     // Whoever can have it later waits until it is off.
@@ -158,6 +171,8 @@ pub(crate) fn evacuate(
                 row.owner = None;
                 row.reason = why;
                 row.since = now;
+                // What an operator wanted has been overruled.
+                row.pinned = false;
                 changed.push(row.set.key());
             }
             _ => {}
@@ -166,10 +181,24 @@ pub(crate) fn evacuate(
     changed
 }
 
-/// Whether a holder has to let go although nobody else can have the set. One that only cannot hold it at this moment, or goes, has
-/// it as long as nobody else wants it.
-fn loses(why: Reason) -> bool {
-    matches!(why, Reason::Lost | Reason::NoQuorum | Reason::Unhealthy | Reason::Unlisted)
+/// Whether a holder has to let go although nobody else can have the set. One that cannot hold it at this moment and still does, or goes,
+/// has it as long as nobody else wants it. Of what has gone with its interface nobody is to be told that it is there.
+fn loses(row: &Row, holder: usize, why: Reason) -> bool {
+    match why {
+        Reason::Lost | Reason::NoQuorum | Reason::Unhealthy | Reason::Unlisted => true,
+        Reason::Unable => row.may.get(holder).is_some_and(|may| may.off),
+        _ => false,
+    }
+}
+
+/// Whether all who could have a set cannot hold it now, and that alone is why nobody has it.
+fn lacks_interfaces(row: &Row, members: &[Member], majority: bool) -> bool {
+    let refusals: Vec<Option<Reason>> =
+        (0..members.len()).map(|at| refusal(row, at, members, majority)).collect();
+    let is_out = |why: &Option<Reason>| {
+        matches!(why, Some(Reason::Unable | Reason::Unlisted | Reason::Lost))
+    };
+    refusals.contains(&Some(Reason::Unable)) && refusals.iter().all(is_out)
 }
 
 /// Which of those that hold a set at the same time keeps it: the best suited, and among equals the one with the smallest

@@ -38,6 +38,10 @@ impl Vip {
         self.remember_where();
         self.remember_lost(now, &view.members);
         let before = core::mem::take(&mut self.members);
+        let left = |member: &Member| !view.members.contains(&member.name);
+        if self.view.is_none() || before.iter().any(left) {
+            self.unbroken = now;
+        }
         let new = |name: &&String| !before.iter().any(|member| member.name == **name);
         let newcomers: Vec<String> = view.members.iter().filter(new).cloned().collect();
         let grown = !newcomers.is_empty();
@@ -171,6 +175,7 @@ impl Vip {
             return;
         }
         member.peer = Some(state.peer);
+        self.look_for_namesakes(at);
         self.said.insert(at, state.sets);
         self.silent_said.extend(state.silent);
         match self.phase {
@@ -458,6 +463,7 @@ pub(crate) fn take_in(row: &mut Row, at: usize, said: &Said) {
     if let Some(may) = row.may.get_mut(at) {
         may.listed = said.listed;
         may.able = said.able;
+        may.off = !said.able && !said.held;
         may.preferred = said.preferred;
         may.quorum = said.quorum;
     }

@@ -9,7 +9,7 @@
 //! - [`Set`]: addresses that move as one. [`settings`]: what is configured. `message`: what members say.
 //! - `gather`: from a view to a table. `word`: what this machine says for it. `silence`: members that say nothing.
 //! - `table`: who owns what. `allocate`: the pure functions that fill, settle, balance. `forms`: which form of an address that
-//!   machines group differently. `able`: what can be held here.
+//!   machines group differently. `able`: what can be held here. `hidden`: what nobody would find here.
 //! - `orders`: what operators ask. `moves`: planned moves, *make before break*. `reconcile`: from the table to what is to be
 //!   done here.
 //! - `quorum`: sets that may never be held twice, and the leases that are waited for. `agreement`: machines that differ in
@@ -44,6 +44,7 @@ mod damping;
 mod fenced;
 mod forms;
 mod gather;
+mod hidden;
 pub mod lease;
 mod memory;
 mod message;

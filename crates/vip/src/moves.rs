@@ -14,7 +14,7 @@ use crate::reason::Reason;
 use crate::set::SetKey;
 use crate::settings::PerRound;
 use crate::table::{Member, Moving, Row};
-use crate::vip::{Able, Action, Event, FAILED_FOR, Phase, Service, ViewId, Vip};
+use crate::vip::{Able, Action, Event, FAILED_FOR, Hold, Phase, Service, ViewId, Vip};
 
 /// A move that has not come so far by then is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -123,7 +123,9 @@ impl Vip {
                 }
                 continue;
             }
-            if owner == to || planned && tier != 0 || !row.is_free_for(to) {
+            // While one is still to let go of it, from a move of the view before, a third would be on two ways at once.
+            let waits = planned && (tier != 0 || !row.going.is_empty());
+            if owner == to || waits || !row.is_free_for(to) {
                 continue;
             }
             // It would go back at once.
@@ -186,7 +188,12 @@ impl Vip {
                 self.announce_in_place_of(*key);
             }
             let Some(row) = self.table.row_mut(*key) else { continue };
-            row.going.remove(&at);
+            let went = row.going.remove(&at) && at != self.me;
+            if went && row.moving.is_none() && row.owner == Some(self.me) {
+                // The rest of a move that was begun in the view before.
+                let is_up = self.locals.get(key).is_some_and(|local| local.hold == Hold::Up);
+                self.actions.extend(is_up.then_some(Action::Announce(*key)));
+            }
             let goes = |moving: &&mut Moving| moving.acquired || moving.break_first;
             let Some(moving) = row.moving.as_mut().filter(goes) else { continue };
             let before = moving.from.len();

@@ -49,6 +49,8 @@ pub struct Status {
     pub view: Option<ViewId>,
     /// Whether a majority is here, where one is configured.
     pub majority: Option<bool>,
+    /// Names that would count for a majority and count for nobody, because two machines have had them.
+    pub doubled: Vec<String>,
     /// Members, in the order of the view.
     pub members: Vec<MemberStatus>,
     /// Sets, in the order in which they are listed.
@@ -227,6 +229,7 @@ impl Vip {
             stage,
             view: self.view,
             majority: lists.then_some(self.standing.majority),
+            doubled: self.uncounted().into_iter().collect(),
             members: self
                 .members
                 .iter()
@@ -274,6 +277,14 @@ impl Vip {
             here: self.locals.get(&key).is_some_and(|local| local.hold == Hold::Up),
             candidates: (0..self.members.len()).map(candidate).collect(),
         }
+    }
+
+    /// Whether this machine is the first to have a set, as far as the group knows: nobody has had it, and nobody else has it or lets go of
+    /// it. Nothing while that is not known, as the members are being heard.
+    pub fn is_new_here(&self, key: SetKey) -> Option<bool> {
+        let known = |row: &Row| row.known || self.memory.known.contains(&key);
+        let row = self.table.row(key)?;
+        Some(!known(row) && row.holders().iter().all(|at| *at == self.me))
     }
 
     /// The sets that are, or are about to be, on this machine's interfaces.

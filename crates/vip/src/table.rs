@@ -46,6 +46,8 @@ impl Member {
 pub(crate) struct May {
     pub(crate) listed: bool,
     pub(crate) able: bool,
+    /// It cannot hold it and does not have it, as it said last.
+    pub(crate) off: bool,
     pub(crate) preferred: bool,
     /// It says that the set is under quorum.
     pub(crate) quorum: bool,

@@ -38,6 +38,8 @@ pub struct Vip {
     pub(crate) view: Option<ViewId>,
     pub(crate) me: usize,
     pub(crate) members: Vec<Member>,
+    /// Since when no member has left the view.
+    pub(crate) unbroken: Instant,
     pub(crate) table: Table,
     pub(crate) standing: Standing,
     /// What members have said of sets, until the table is made of it.
@@ -54,6 +56,8 @@ pub struct Vip {
     pub(crate) damping: Damping,
     pub(crate) locals: BTreeMap<SetKey, Local>,
     pub(crate) able: BTreeMap<SetKey, Able>,
+    /// Sets that nobody would find here, and whether this machine would have them all the same, as it says.
+    pub(crate) hidden: BTreeMap<SetKey, bool>,
     pub(crate) mature: bool,
     pub(crate) mature_at: Option<Instant>,
     /// The view in which this machine has said that it has waited long enough.
@@ -110,6 +114,7 @@ impl Vip {
             view: None,
             me: 0,
             members: Vec::new(),
+            unbroken: now,
             table: Table::default(),
             standing: Standing { majority: false, epoch: 0, certain: false },
             said: BTreeMap::new(),
@@ -121,6 +126,7 @@ impl Vip {
             damping: Damping::default(),
             locals: BTreeMap::new(),
             able: BTreeMap::new(),
+            hidden: BTreeMap::new(),
             mature: false,
             mature_at: None,
             mature_said: None,
@@ -364,7 +370,7 @@ impl Vip {
         ];
         times.extend(self.able.values().map(|able| match able {
             Able::After(at) | Able::Unmet(at) | Able::FailedUntil(at) => Some(*at),
-            Able::Yes | Able::No => None,
+            Able::Yes | Able::No(_) => None,
         }));
         if self.claims() {
             times.extend(self.unclaimed().map(|row| row.pending));
@@ -473,7 +479,7 @@ impl Vip {
             && (self.changed
                 || matches!(self.phase, Phase::Gather { .. })
                 || self.table.rows.iter().any(going)
-                || self.locals.values().any(|local| local.hold == Hold::Removing)
+                || self.locals.values().any(|local| local.hold != Hold::Up)
                 || self.heirs())
     }
 
@@ -524,6 +530,7 @@ impl Vip {
     /// What all inputs end with: the table's consequences here, and what is to be said of it.
     pub(crate) fn finish(&mut self, now: Instant) {
         self.reconcile(now);
+        self.offer_hidden();
         let Some(view) = self.view else { return };
         // Before there is a table nobody could enter it, and the table would give the set to whoever has said that it is coming.
         let tells = self.phase == Phase::Run;

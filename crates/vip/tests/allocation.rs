@@ -452,3 +452,23 @@ fn a_cluster_whose_view_ends_just_when_it_becomes_mature_becomes_mature_all_the_
     cluster.pass(Duration::from_secs(1));
     assert_eq!(cluster.counts(), [2, 2]);
 }
+
+#[test]
+fn a_set_whose_interfaces_are_missing_everywhere_is_nowhere_because_of_that() {
+    let mut cluster = Cluster::new(2, &singles(2));
+    let key = singles(2).sets[0].set.key();
+    for node in &mut cluster.nodes {
+        node.vip.handle_able(cluster.now, key, false, false);
+    }
+    cluster.together();
+    let why = |cluster: &Cluster, at: usize| {
+        let set = cluster.status(0).sets.swap_remove(at);
+        (set.owner.is_some(), set.why)
+    };
+    assert_eq!(why(&cluster, 0), (false, Reason::Unable));
+    // This one waits for the machines alone.
+    assert_eq!(why(&cluster, 1), (false, Reason::Unowned));
+    cluster.pass(MATURE);
+    assert_eq!(why(&cluster, 0), (false, Reason::Unable));
+    assert_eq!(why(&cluster, 1), (true, Reason::Unowned));
+}

@@ -469,3 +469,81 @@ fn both_sides_of_a_move_know_each_other_until_the_release() {
     assert_eq!(of_old, [vec![], vec![false], vec![true], vec![]]);
     assert_eq!(of_new, [vec![], vec![false], vec![]]);
 }
+
+/// The moves that a machine has to do with: the other's place, whether it has gone away, and whether that was planned in this view.
+fn moves(cluster: &Cluster, at: usize) -> Vec<(usize, bool, bool)> {
+    let all = cluster.nodes[at].vip.moves_here();
+    all.map(|one| (one.other, one.gone, one.planned)).collect()
+}
+
+#[test]
+fn what_is_still_to_be_released_when_the_view_changes_moves_on_in_the_next() {
+    let mut cluster = cluster(3, &singles(1));
+    cluster.nodes[0].stuck = true;
+    cluster.nodes[0].vip.order("m1", Order::Drain).unwrap();
+    cluster.run();
+    assert_eq!(cluster.holders(ip(1)), [0, 1]);
+    let seen = |cluster: &Cluster| [moves(cluster, 0), moves(cluster, 1)];
+    assert_eq!(seen(&cluster), [vec![(1, true, true)], vec![(0, false, true)]]);
+    cluster.nodes[2].dead = true;
+    cluster.announce_views(&[vec![0, 1]]);
+    assert!(cluster.nodes[0].vip.is_gathering());
+    assert_eq!(seen(&cluster), [vec![], vec![]]);
+    cluster.run();
+    assert!(!cluster.nodes[0].vip.is_gathering());
+    assert_eq!(seen(&cluster), [vec![(1, true, false)], vec![(0, false, false)]]);
+    assert_eq!(cluster.nodes[0].vip.returning().count(), 0);
+    // Until the word that it is off.
+    cluster.nodes[0].up.clear();
+    let now = cluster.now;
+    cluster.nodes[0].vip.handle_removed(now, listed(&[1]).set.key());
+    cluster.run();
+    assert_eq!(seen(&cluster), [vec![], vec![]]);
+    assert_eq!(cluster.holders(ip(1)), [1]);
+}
+
+#[test]
+fn what_is_still_to_be_released_is_had_again_when_the_new_owner_dies() {
+    let mut cluster = cluster(2, &singles(1));
+    let key = listed(&[1]).set.key();
+    cluster.nodes[0].stuck = true;
+    cluster.nodes[0].vip.order("m1", Order::Drain).unwrap();
+    cluster.run();
+    assert_eq!(cluster.nodes[0].vip.returning().count(), 0);
+    cluster.kill(1);
+    assert_eq!(cluster.nodes[0].vip.returning().collect::<Vec<_>>(), [key]);
+    assert!(moves(&cluster, 0).is_empty());
+    // All that it waits for is the word that it is off.
+    cluster.nodes[0].done.clear();
+    let now = cluster.now;
+    cluster.nodes[0].vip.handle_removed(now, key);
+    cluster.run();
+    assert_eq!(cluster.nodes[0].vip.returning().count(), 0);
+    assert!(cluster.nodes[0].done[0].starts_with("add 10.0.0.1 "), "{:?}", cluster.nodes[0].done);
+    cluster.sound();
+}
+
+#[test]
+fn whoever_is_upgraded_has_everything_when_the_last_other_dies_meanwhile() {
+    let mut cluster = Cluster::new(2, &singles(4));
+    cluster.together();
+    cluster.pass(Duration::from_secs(5));
+    let now = cluster.now;
+    cluster.nodes[0].vip.leave(now, Some(Duration::from_secs(60)));
+    cluster.run();
+    assert_eq!(cluster.counts(), [0, 4]);
+    cluster.kill(1);
+    cluster.run();
+    assert_eq!(cluster.counts()[0], 4);
+    assert!(!cluster.nodes[0].vip.is_leaving_in_order(), "what is here stays for the next image");
+    // One that only stops takes nothing any more.
+    let mut cluster = Cluster::new(2, &singles(4));
+    cluster.together();
+    cluster.pass(Duration::from_secs(5));
+    let now = cluster.now;
+    cluster.nodes[0].vip.leave(now, None);
+    cluster.run();
+    cluster.kill(1);
+    cluster.run();
+    assert_eq!(cluster.counts()[0], 0);
+}

@@ -70,6 +70,46 @@ fn nothing_is_moved_to_a_drained_machine_that_would_give_it_back() {
 }
 
 #[test]
+fn an_order_that_its_machine_refuses_is_over_and_pins_the_set_nowhere() {
+    let mut cluster = cluster(3);
+    let from = cluster.holders(ip(1))[0];
+    let to = (from + 1) % 3;
+    cluster.nodes[to].refuses.insert(ip(1));
+    let name = cluster.nodes[to].name.clone();
+    cluster.nodes[0].vip.order(&name, Order::Take(ip(1))).unwrap();
+    cluster.run();
+    let pinned =
+        |cluster: &Cluster| (0..3).any(|at| cluster.status(at).sets.iter().any(|set| set.pinned));
+    assert_eq!(cluster.holders(ip(1)), [from]);
+    assert!(!pinned(&cluster));
+    let failed = |event: &Event| matches!(event, Event::Failed { head, .. } if *head == ip(1));
+    assert!(cluster.nodes.iter().all(|node| node.events.iter().any(failed)));
+    // When it could have it, nobody remembers the order.
+    cluster.nodes[to].refuses.clear();
+    cluster.pass(Duration::from_secs(15));
+    assert_eq!(cluster.holders(ip(1)), [from]);
+    cluster.split(&[vec![0, 1], vec![2]]);
+    cluster.together();
+    assert!(!pinned(&cluster));
+    cluster.sound();
+}
+
+#[test]
+fn a_move_that_an_operator_ordered_and_that_takes_too_long_pins_the_set_nowhere() {
+    let mut cluster = cluster(2);
+    let from = cluster.holders(ip(1))[0];
+    let to = 1 - from;
+    cluster.nodes[to].hangs = true;
+    let name = cluster.nodes[to].name.clone();
+    cluster.nodes[0].vip.order(&name, Order::Take(ip(1))).unwrap();
+    cluster.run();
+    cluster.pass(Duration::from_secs(7));
+    assert_eq!(cluster.holders(ip(1)), [from]);
+    assert!((0..2).all(|at| cluster.status(at).sets.iter().all(|set| !set.pinned)));
+    cluster.agree();
+}
+
+#[test]
 fn of_machines_with_one_name_each_is_meant_by_its_place_on_the_bus() {
     let mut cluster = Cluster::new(2, &singles(2));
     cluster.add_called("m2", singles(2));

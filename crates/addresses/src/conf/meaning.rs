@@ -17,7 +17,7 @@ use crate::config::judge::{self, LeftOut, Written};
 use crate::config::{
     ADDRESSES_MAX, AddressText, Balance, Block, Config, DEFAULT_GROUP, FRAMES_PER_SECOND,
     GUARDIAN_PORT, Guardian, HOOKS_MAX, Hook, HookRun, HookSets, NOTIFY_MAX, Notify, PerRound, Set,
-    WEIGHT, WhenAllUnhealthy, bad_socket, program,
+    WEIGHT, WhenAllUnhealthy, bad_daemon, bad_socket, program,
 };
 
 /// Most hosts that are looked up: each may take seconds.
@@ -47,11 +47,7 @@ pub(super) fn control(draft: &Draft<'_>) -> Result<Option<PathBuf>, Mistake> {
         return Ok(None);
     };
     let path = PathBuf::from(token.text);
-    let fault = match token.text.contains('\0') {
-        true => Some(("a path has no NUL".into(), "take it out".into())),
-        false => bad_socket(&path),
-    };
-    match fault {
+    match bad_socket(&path) {
         Some((message, remedy)) => Err(Mistake::new(&token, message, remedy)),
         None => Ok(Some(path)),
     }
@@ -175,7 +171,12 @@ impl Judge {
             self.assumed.push("no Spread: 4803".into());
         }
         match (text.parse::<Endpoint>(), &draft.spread) {
-            (Ok(endpoint), _) if !text.is_empty() => endpoint,
+            (Ok(endpoint), token) if !text.is_empty() => {
+                if let (Some(token), Some((message, remedy))) = (token, bad_daemon(&endpoint)) {
+                    self.wrong(token, message, remedy);
+                }
+                endpoint
+            }
             (read, token) => {
                 if let Some(token) = token {
                     let said = read.err().map(|error| error.to_string()).unwrap_or_default();

@@ -377,6 +377,10 @@ fn braces_out_of_step_are_told_where_they_show() {
             "Spread = wack",
             "line 1, column 10: \"wack\": this is no address of a daemon of the bus; write PORT for the Unix socket of that name, PORT@HOST, or tls:PORT@HOST",
         ),
+        (
+            "Spread = 4803@127.0.0.1:9",
+            "line 1, column 10: \"4803@127.0.0.1:9\": \"127.0.0.1:9\" is no name of a host; write a name or an address, and nothing behind it: 4803@web1, 4803@::1",
+        ),
     ] {
         let told = told(text);
         assert_eq!(told[0], message, "{text}: {told:#?}");

@@ -1,19 +1,20 @@
 //! Judging `[addresses]`: what depends on several keys, on other sections, and on this machine.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::Problem;
 use base::units::Span;
 use spread_client::Endpoint;
+use spread_client::endpoint::SOCKET_FOLDER;
 use spread_wire::{GroupName, PrivateName};
 
 use super::found::{Found, ms, secs};
 use super::judge::{self, LeftOut, Written};
 use super::section::AddressesSection;
-use super::values::{AddressItem, AddressText, HostsText, NotifyItem};
+use super::values::{AddressItem, AddressText, HostsText, NotifyItem, is_interface};
 use super::{
     Balance, Block, CAPACITY_MAX, Config, DEFAULT_GROUP, FRAMES_PER_SECOND, GUARDIAN_PORT,
     Guardian, NOTIFY_MAX, Notify, PerRound, Quorum, Set, WEIGHT,
@@ -167,7 +168,12 @@ impl Found {
                 self.wrong("daemon", "this text is empty", "write \"4803\", or leave it out");
                 None
             }
-            Ok(endpoint) => Some(endpoint),
+            Ok(endpoint) => {
+                if let Some((message, remedy)) = bad_daemon(&endpoint) {
+                    self.wrong("daemon", message, remedy);
+                }
+                Some(endpoint)
+            }
             Err(error) => {
                 self.said("daemon", error, "");
                 None
@@ -312,6 +318,10 @@ impl Found {
         }
         if let Some((message, remedy)) = judge::too_many_hosts(block, sets) {
             self.wrong(key, message, remedy);
+        } else if !judge::is_near(block, sets) {
+            self.warnings.push(format!(
+                "addresses.{key}: {block} is in the network of no address, so nobody there is told"
+            ));
         }
         Some(Notify::Hosts { interface: interface.clone(), block, throttle, ping: item.ping })
     }
@@ -447,9 +457,42 @@ impl Found {
     }
 }
 
+/// Why no daemon of the bus can be there.
+pub fn bad_daemon(endpoint: &Endpoint) -> Option<(String, String)> {
+    let (host, port) = match endpoint {
+        Endpoint::Unix(path) if *path == Path::new(SOCKET_FOLDER).join("0") => (None, 0),
+        Endpoint::Unix(path) => return bad_socket(path),
+        Endpoint::Tcp { host, port } | Endpoint::Tls { host, port } => (Some(host), *port),
+    };
+    if port == 0 {
+        return Some((
+            "there is no port 0".into(),
+            "write that of the daemon, such as 4803".into(),
+        ));
+    }
+    host.filter(|host| !is_host(host)).map(|host| {
+        let remedy = "write a name or an address, and nothing behind it: 4803@web1, 4803@::1";
+        (format!("{host:?} is no name of a host"), remedy.into())
+    })
+}
+
+/// Whether a host can be called so: by its name, or by its address, of version 6 also with its interface.
+fn is_host(host: &str) -> bool {
+    match host.split_once('%') {
+        Some((ip, zone)) => ip.parse::<Ipv6Addr>().is_ok() && is_interface(zone),
+        None => {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            host.parse::<IpAddr>().is_ok() || host.bytes().all(fits)
+        }
+    }
+}
+
 /// Why nothing can listen at this path.
 pub(crate) fn bad_socket(path: &Path) -> Option<(String, String)> {
     let bytes = path.as_os_str().len();
+    if path.as_os_str().as_encoded_bytes().contains(&0) {
+        return Some(("a path has no NUL".into(), "take it out".into()));
+    }
     if !path.is_absolute() {
         let message = format!("{:?} is no whole path of a Unix socket", path.display().to_string());
         return Some((message, "write it from the root: /run/wack.it".into()));

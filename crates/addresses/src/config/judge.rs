@@ -217,6 +217,15 @@ pub(crate) fn too_many_hosts(block: Block, sets: &[Set]) -> Option<Fault> {
     })
 }
 
+/// Whether any host of a block is in the network of an address, and so may be told. Without any address that is not judged.
+pub(crate) fn is_near(block: Block, sets: &[Set]) -> bool {
+    let near = |one: &Address| {
+        Block::around(one.ip, one.net).is_some_and(|network| network.common(&block).is_some())
+    };
+    let mut all = sets.iter().flat_map(|set| &set.addresses).peekable();
+    all.peek().is_none() || all.any(near)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +260,8 @@ mod tests {
             "10.0.1.0",
             "10.0.0.0/31",
             "eth0:[fe80::1]/64",
+            // One interface has its network, as a rule.
+            "169.254.1.1",
             "fd00::/127",
         ] {
             assert_eq!(told(text), None, "{text}");

@@ -26,8 +26,8 @@ use spread_client::Endpoint;
 use spread_wire::{GroupName, PrivateName};
 
 pub use block::Block;
-pub use check::Around;
 pub(crate) use check::bad_socket;
+pub use check::{Around, bad_daemon};
 pub use section::{
     AddressesSection, BalanceSection, GuardianSection, HealthSection, HookSection, QuorumSection,
     SetSection,

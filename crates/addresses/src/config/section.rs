@@ -65,7 +65,7 @@ pub struct AddressesSection {
 
     /// The addresses. Each entry is one address, or a list of addresses that are always held by the same machine.
     ///
-    /// An address is `"10.0.0.10"`, with its interface before it if that shall not be the one whose network it is in:
+    /// An address is `"10.0.0.10"`, with any name of its interface before it if that shall not be the one whose network it is in:
     /// `"eth0:10.0.0.10"`, with the length of its prefix if the interface shall have its network by it:
     /// `"eth0:10.0.0.10/24"`, and with the network whose hosts are told of a new holder if that is another:
     /// `"10.0.0.10/32n22"`. IPv6: `"fd00::10"`, `"eth0:[fd00::10]/64"`. A table says that this machine may open connections
@@ -76,7 +76,7 @@ pub struct AddressesSection {
     /// which is said on every machine.
     ///
     /// At most 4096 addresses, with those of `[[addresses.set]]`, and at most 64 in one entry; none twice; no network's own, broadcast,
-    /// loopback or multicast address; a link-local one only with its interface. The length is 1 to 32, or 1 to 128. Default: none; at least
+    /// loopback or multicast address; a link-local one of IPv6 only with its interface. The length is 1 to 32, or 1 to 128. Default: none; at least
     /// one address is needed here or in `[[addresses.set]]`. Default of the length: /32 and /128. Default of the network: the
     /// length if it is written, else /24 and /64.
     pub list: Vec<ListItem>,
@@ -262,6 +262,11 @@ pub struct BalanceSection {
 pub struct QuorumSection {
     /// The machines by name (`cluster.name`, or the host's name) and how much each counts. The same on all machines.
     ///
+    /// Each of them needs a name that no other machine has. Where two with one name are seen in the group, it counts for
+    /// nobody on any machine that has seen them, until its program is started again; and for the later one also where only
+    /// their daemons of the bus have met. While two such machines have never met, nobody can know, and each gives its side of a
+    /// split the weight: then a set may be held twice until the sides meet.
+    ///
     /// 0 to 1000 each, at least one more than 0, at most 128 machines. Default: none; needed with `quorum = true` in a set.
     pub members: BTreeMap<String, i64>,
 }
@@ -296,8 +301,8 @@ pub struct HealthSection {
 
     /// Which status codes are good: `[200, "300-399"]`. Only with `http`.
     ///
-    /// 100 to 599. Default `["200-399"]`.
-    pub status: Vec<StatusItem>,
+    /// 100 to 599, at least one. Default `["200-399"]`.
+    pub status: Option<Vec<StatusItem>>,
 
     /// What must stand in the body's first 64 KiB. Only with `http`.
     ///

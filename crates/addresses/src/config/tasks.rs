@@ -63,7 +63,7 @@ impl Found {
             key,
             &[
                 ("host", written.host.is_some()),
-                ("status", !written.status.is_empty()),
+                ("status", written.status.is_some()),
                 ("contains", written.contains.is_some()),
             ],
         );
@@ -115,9 +115,15 @@ impl Found {
             let remedy = format!("write 1 to {CONTAINS_MAX} bytes, or leave it out");
             self.wrong(&format!("{key}.contains"), message, remedy);
         }
-        let status = match &*written.status {
-            [] => vec![200..=399],
-            some => some.iter().map(|item| item.0.clone()).collect(),
+        let status = match written.status.as_deref() {
+            None => vec![200..=399],
+            Some([]) => {
+                let message = "with no status nothing that is answered is good";
+                let remedy = "write [\"200-399\"], or leave it out";
+                self.wrong(&format!("{key}.status"), message, remedy);
+                return None;
+            }
+            Some(some) => some.iter().map(|item| item.0.clone()).collect(),
         };
         Some(CheckKind::Http { address, path, host, status, contains })
     }

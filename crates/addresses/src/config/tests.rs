@@ -308,6 +308,42 @@ fn values_out_of_bounds_are_told_with_their_bounds() {
 }
 
 #[test]
+fn a_daemon_a_socket_and_a_status_that_are_read_and_cannot_be_are_told() {
+    let host = "write a name or an address, and nothing behind it: 4803@web1, 4803@::1";
+    for (line, message) in [
+        ("daemon = \"0\"", "daemon: there is no port 0; write that of the daemon, such as 4803".to_owned()),
+        ("daemon = \"0@web1\"", "daemon: there is no port 0; write that of the daemon, such as 4803".into()),
+        ("daemon = \"4803@a b\"", format!("daemon: \"a b\" is no name of a host; {host}")),
+        ("daemon = \"4803@127.0.0.1:9\"", format!("daemon: \"127.0.0.1:9\" is no name of a host; {host}")),
+        ("daemon = \"tls:4804@x/\"", format!("daemon: \"x/\" is no name of a host; {host}")),
+        ("control = \"/run/a\\u0000b\"", "control: a path has no NUL; take it out".into()),
+        ("socket = \"/run/a\\u0000b\"", "socket: a path has no NUL; take it out".into()),
+        (
+            "[[health]]\nhttp = \"http://127.0.0.1/\"\nstatus = []",
+            "health[0].status: with no status nothing that is answered is good; write [\"200-399\"], or leave it out".into(),
+        ),
+    ] {
+        assert_eq!(told(&format!("{ONE}{line}")), [format!("addresses.{message}")]);
+    }
+    for daemon in ["4803", "4803@web_1.example.com", "4803@::1", "4803@fe80::1%eth0", "/run/bus"] {
+        assert!(config(&format!("{ONE}daemon = \"{daemon}\"")).daemon.is_some());
+    }
+}
+
+#[test]
+fn hosts_that_are_in_no_network_of_an_address_are_warned_of() {
+    let warned = |notify: &str| config(&format!("{ONE}notify = [{notify}]")).warnings;
+    assert_eq!(warned("\"10.0.0.0/8\", \"10.0.0.7\", \"neighbours\""), [""; 0]);
+    assert_eq!(
+        warned("\"10.0.0.7\", \"fd00:88::/112\", { hosts = \"10.0.1.7\" }"),
+        [
+            "addresses.notify[1]: fd00:88::/112 is in the network of no address, so nobody there is told",
+            "addresses.notify[2]: 10.0.1.7/32 is in the network of no address, so nobody there is told",
+        ]
+    );
+}
+
+#[test]
 fn a_value_that_can_be_judged_alone_is_told_by_the_reader() {
     for (text, message) in [
         ("list = [\"10.0.0.256\"]", "\"10.0.0.256\" is no address; write four numbers"),

@@ -80,7 +80,9 @@ fn why(table: &Table, set: &SetRow) -> Vec<String> {
         ));
     }
     if set.pinned {
-        said.push("An operator moved it there, so balance and preference leave it there.".into());
+        said.push(
+            "An operator moved it there, so balance and preference leave it there until it goes elsewhere: by another move, or when that machine is drained, stopped or lost.".into(),
+        );
     }
     if set.quorum {
         said.push("It may be held only together with a majority of addresses.quorum.".into());
@@ -120,6 +122,7 @@ fn because(word: &str, machine: &str) -> String {
             format!("several machines had it when they met, and {machine} is the one that keeps it")
         }
         "balance" => "the share of the machines was uneven".into(),
+        "full" => "the machine that had it had more than it takes (addresses.capacity)".into(),
         "preference" => format!("{machine} prefers it"),
         "drain" => "the machine that had it is drained".into(),
         "leaving" => "the machine that had it was stopped in order".into(),
@@ -146,10 +149,19 @@ fn nowhere(table: &Table, set: &SetRow) -> String {
         "no machine has been there for long enough to take part (addresses.mature)"
     } else if set.quorum && table.majority != Some(true) {
         "there is no majority"
+    } else if lacks_interfaces(set) {
+        "no machine's interfaces can hold it now"
     } else {
         "no machine can have it"
     };
     why.to_owned()
+}
+
+/// Whether all machines that could have it cannot hold it now, and that alone is why nobody has it.
+fn lacks_interfaces(set: &SetRow) -> bool {
+    let all = || set.candidates.iter().map(|one| one.why.as_deref().unwrap_or_default());
+    all().any(|why| why == "unable")
+        && all().all(|why| matches!(why, "unable" | "unlisted" | "lost"))
 }
 
 fn machines(table: &Table, set: &SetRow) -> Vec<String> {
@@ -196,7 +208,7 @@ pub(super) fn obstacle(table: &Table, word: Option<&str>, row: Option<&MachineRo
         "lost" => "it has not said anything yet".into(),
         "unlisted" => "it does not list it".into(),
         "unable" => {
-            "its interface is missing, down or without a carrier, or did not take it, or a stranger has the address".into()
+            "its interface is missing, down, without a carrier or answers nobody, or did not take it, or somebody else, or this machine itself, has the address".into()
         }
         "leaving" => "it is being stopped".into(),
         "immature" if !table.originals().is_empty() => {
@@ -364,6 +376,7 @@ mod tests {
             bus: "#v#m1".into(),
             away: false,
             majority: None,
+            doubled: vec![],
             healthy: true,
             health: String::new(),
             guarded: true,
@@ -473,6 +486,19 @@ mod tests {
             ["10.0.0.1 (10.0.0.2) is nowhere: no machine can have it."]
         );
         assert_eq!(explain(&table, &nowhere).moves, ["As things are, m1 gets it next."]);
+        let no = |why| candidate("m1", Can::No, Some(why));
+        let mut unable = SetRow { why: "unable".into(), ..nowhere.clone() };
+        unable.candidates = ["unable", "unable", "lost", "unlisted"].map(no).to_vec();
+        assert_eq!(
+            explain(&table, &unable).why,
+            ["10.0.0.1 (10.0.0.2) is nowhere: no machine's interfaces can hold it now."]
+        );
+        assert_eq!(
+            explain(&table, &unable).moves,
+            ["A machine that can have it gets it as soon as there is one."]
+        );
+        unable.candidates[0] = no("unhealthy");
+        assert!(explain(&table, &unable).why[0].ends_with("no machine can have it."));
         table.machines.iter_mut().for_each(|one| one.mature = false);
         assert!(explain(&table, &nowhere).why[0].contains("(addresses.mature)"));
         table.connected = false;

@@ -190,6 +190,7 @@ mod tests {
             bus: String::new(),
             away: false,
             majority: None,
+            doubled: vec![],
             healthy: true,
             health: String::new(),
             guarded: true,

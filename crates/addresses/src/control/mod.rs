@@ -10,13 +10,15 @@
 //!   would get what.
 //! - `historical`: the binary records and what `wackatrl` prints.
 //! - `socket`: the files. `serve`: the connections, on a thread of their own, so that nobody who asks delays the service. `room`: how
-//!   many.
+//!   many. `presence`: that there is one such program on a machine. `refusal`: who would not take a set.
 //! - [`client`]: the other end.
 
 pub mod client;
 mod explain;
 mod heirs;
 pub mod historical;
+mod presence;
+mod refusal;
 mod room;
 mod serve;
 mod socket;
@@ -30,6 +32,8 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 pub use explain::lasting;
+pub use presence::{Presence, claim};
+pub use refusal::refusal;
 pub use socket::OpenError;
 pub use table::{AddressRow, Can, CandidateRow, MachineRow, SetRow, SetState, Table};
 pub use words::{
@@ -69,11 +73,15 @@ pub fn open(paths: &[PathBuf]) -> (Sockets, Vec<OpenError>) {
     (Sockets { listeners, files }, troubles)
 }
 
-/// Answers at the sockets for the service.
+/// Answers at the sockets for the service, for as long as which the presence is kept.
 ///
 /// # Errors
 /// [`OpenError::Thread`]; addresses are served without it.
-pub fn serve(handle: Handle, sockets: Sockets) -> Result<Control, OpenError> {
+pub fn serve(
+    handle: Handle,
+    sockets: Sockets,
+    presence: Option<Presence>,
+) -> Result<Control, OpenError> {
     let Sockets { listeners, files } = sockets;
     let (stop, stopped) = oneshot::channel();
     let work = move || {
@@ -81,7 +89,7 @@ pub fn serve(handle: Handle, sockets: Sockets) -> Result<Control, OpenError> {
         if let Err(error) = crate::kernel::capabilities::drop_to_net_admin_and_raw(false) {
             tracing::warn!(%error, "the control socket keeps more power than it needs");
         }
-        serve::run(handle, listeners, stopped);
+        serve::run(handle, listeners, presence.map(Presence::into_listener), stopped);
     };
     let thread = std::thread::Builder::new().name("addresses-ctl".into()).spawn(work);
     let thread = Some(thread.map_err(OpenError::Thread)?);

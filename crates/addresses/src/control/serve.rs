@@ -15,10 +15,11 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use vip::{NoSuch, Order};
 
-use super::explain::{explain, obstacle};
+use super::explain::explain;
 use super::historical;
+use super::refusal::refusal;
 use super::room::Room;
-use super::table::{Can, MachineRow, SetRow, Table};
+use super::table::{MachineRow, SetRow, Table};
 use super::words::{Answer, Ask, DecisionRow, ErrorKind, REQUEST_MAX};
 use crate::service::{Handle, NoAnswer};
 
@@ -68,7 +69,12 @@ impl Told {
 }
 
 /// Serves until told to stop.
-pub(super) fn run(handle: Handle, listeners: Vec<UnixListener>, stopped: oneshot::Receiver<()>) {
+pub(super) fn run(
+    handle: Handle,
+    listeners: Vec<UnixListener>,
+    presence: Option<UnixListener>,
+    stopped: oneshot::Receiver<()>,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -86,6 +92,11 @@ pub(super) fn run(handle: Handle, listeners: Vec<UnixListener>, stopped: oneshot
                 }
                 Err(error) => tracing::error!(%error, "a control socket cannot be served"),
             }
+        }
+        match presence.map(tokio::net::UnixListener::from_std) {
+            Some(Ok(listener)) => drop(tokio::task::spawn_local(take_and_close(listener))),
+            Some(Err(error)) => tracing::debug!(%error, "a presence is not looked after"),
+            None => {}
         }
         // That the other end is gone is the word to stop.
         let _ = stopped.await;
@@ -121,6 +132,15 @@ async fn accept(server: Rc<Server>, room: Rc<Room>, listener: tokio::net::UnixLi
                 tracing::debug!(%error, "a connection of a control socket was closed");
             }
         });
+    }
+}
+
+/// Whoever connects has seen who listens, and gets nothing else.
+async fn take_and_close(listener: tokio::net::UnixListener) {
+    loop {
+        if listener.accept().await.is_err() {
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 }
 
@@ -182,15 +202,8 @@ impl Server {
             Ask::Move { set, machine } => {
                 let set = find(table, &set)?;
                 let to = meant(table, Some(&machine))?;
-                let mut all = set.candidates.iter().zip(&table.machines);
-                let candidate = all.find(|(_, row)| row.member == to.member).map(|(one, _)| one);
-                if let Some(one) = candidate.filter(|one| one.can == Can::No) {
-                    let why = obstacle(table, one.why.as_deref(), Some(to));
-                    let (machine, set) = (table.called(to), set.called());
-                    return Err(Answer::Error {
-                        kind: ErrorKind::Refused,
-                        message: format!("{machine} cannot have {set}: {why}"),
-                    });
+                if let Some(message) = refusal(table, set, to) {
+                    return Err(Answer::Error { kind: ErrorKind::Refused, message });
                 }
                 let head = set.head;
                 self.order(to, Order::Take(head), Some(head.to_string())).await

@@ -35,6 +35,21 @@ pub enum OpenError {
         /// Who listens.
         holder: i32,
     },
+    /// Another program in this network namespace takes part in the same group, and so has to do with the same addresses.
+    #[error(
+        "the addresses of the group {group} are managed already by {holder}; stop that first, or give this one its own list and group (addresses.group, Group)"
+    )]
+    SameGroup {
+        /// The group.
+        group: String,
+        /// Who takes part in it.
+        holder: String,
+    },
+    /// Whether another does cannot be known.
+    #[error(
+        "whether another program of this machine holds the same addresses cannot be known: {0}"
+    )]
+    Unsigned(io::Error),
     /// Something else is there.
     #[error("the control socket cannot be at {}: something is there that is no socket; move it away or name another path", .0.display())]
     NoSocket(PathBuf),
@@ -121,8 +136,8 @@ pub(super) fn open(path: &Path) -> Result<(UnixListener, SocketFile), OpenError>
     Ok((OwnedFd::from(socket).into(), file))
 }
 
-/// The number of the process at the other end; nothing where it has none here, since it is in another namespace of processes.
-fn peer(other: &UnixStream) -> Option<i32> {
+/// Who listens, or has connected, at the other end, as it was when it began to.
+pub(super) fn credentials(other: &UnixStream) -> Option<libc::ucred> {
     let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).ok()?;
     // SAFETY: the kernel writes at most `length` bytes to `who`, which lives until then and may have any value. The crate's own call
@@ -137,7 +152,12 @@ fn peer(other: &UnixStream) -> Option<i32> {
             &raw mut length,
         )
     };
-    (result == 0 && who.pid > 0).then_some(who.pid)
+    (result == 0).then_some(who)
+}
+
+/// The number of the process at the other end; nothing where it has none here, since it is in another namespace of processes.
+fn peer(other: &UnixStream) -> Option<i32> {
+    credentials(other).map(|who| who.pid).filter(|pid| *pid > 0)
 }
 
 /// The process that listens at the other end, if it is in this network namespace. One that cannot be looked at is not known to be.

@@ -8,6 +8,7 @@ use vip::SetKey;
 use vip::status::{Candidate, MemberStatus, SetStatus, Status};
 
 use super::words::{CheckRow, CountersRow};
+use crate::config::AddressText;
 use crate::service::{Report, SetName};
 
 /// Everything.
@@ -25,6 +26,9 @@ pub struct Table {
     pub away: bool,
     /// Whether a majority is here, where one is configured.
     pub majority: Option<bool>,
+    /// Names in `addresses.quorum` that count for nobody, because two machines have had them.
+    #[serde(default)]
+    pub doubled: Vec<String>,
     /// Whether its checks pass.
     pub healthy: bool,
     /// Why.
@@ -227,6 +231,7 @@ impl Table {
             bus: report.bus.clone().unwrap_or_else(|why| why),
             away: report.away,
             majority: status.majority,
+            doubled: status.doubled.clone(),
             healthy: report.health.0,
             health: report.health.1.clone(),
             guarded: report.guarded,
@@ -242,9 +247,10 @@ impl Table {
         }
     }
 
-    /// The set that people mean by a name or an address: by its name, else by its head, else by any address of it.
+    /// The set that people mean by a name or an address: by its name, else by its head, else by any address of it, which may stand as
+    /// `list` shows it.
     pub fn set(&self, wanted: &str) -> Option<&SetRow> {
-        let ip = wanted.parse::<IpAddr>().ok();
+        let ip = wanted.parse::<AddressText>().ok().map(|text| text.ip);
         let by = |test: &dyn Fn(&SetRow) -> bool| self.sets.iter().find(|set| test(set));
         by(&|set| set.name.as_deref() == Some(wanted))
             .or_else(|| by(&|set| Some(set.head) == ip))
@@ -509,6 +515,7 @@ mod tests {
                 stage: Stage::Away,
                 view: None,
                 majority: None,
+                doubled: Vec::new(),
                 members: Vec::new(),
                 sets: Vec::new(),
             },
@@ -540,6 +547,17 @@ mod tests {
                 "It may be held only together with a majority of addresses.quorum.",
             ]
         );
+    }
+
+    #[test]
+    fn a_set_is_found_by_its_addresses_however_they_are_shown() {
+        let table = Table::new(&report());
+        for wanted in ["10.0.0.1", "10.0.0.1/32", "eth0:10.0.0.1", "eth0:10.0.0.1/32"] {
+            assert!(table.set(wanted).is_some(), "{wanted}");
+        }
+        for wanted in ["10.0.0.2", "eth0", "10.0.0.1/33", ""] {
+            assert!(table.set(wanted).is_none(), "{wanted}");
+        }
     }
 
     fn member(at: usize, machine: &str) -> MemberStatus {

@@ -45,7 +45,7 @@ pub enum Event {
     LinkUp(Link),
     /// An interface was set down, lost its carrier, or is new and passes nothing.
     LinkDown(Link),
-    /// An interface has another hardware address or another largest packet.
+    /// An interface has another hardware address, another largest packet or other names beside its first.
     LinkChanged(Link),
     /// An interface has another name.
     LinkRenamed {
@@ -183,7 +183,7 @@ fn compare(known: Option<Link>, link: Link, ready: &mut VecDeque<Event>) {
             to: link.name.clone(),
         });
     }
-    if (known.mac, known.mtu) != (link.mac, link.mtu) {
+    if (known.mac, known.mtu, &known.altnames) != (link.mac, link.mtu, &link.altnames) {
         ready.push_back(Event::LinkChanged(link.clone()));
     }
     if known.passes() != link.passes() {
@@ -199,7 +199,8 @@ mod tests {
         let mac = Some([2, 0, 0, 0, 0, 1]);
         let (index, name) = (3, name.to_owned());
         let (up, carrier, loopback) = (true, passes, false);
-        Link { index, name, mac, mtu, up, carrier, loopback, addresses: Vec::new() }
+        let (altnames, addresses) = (Vec::new(), Vec::new());
+        Link { index, name, altnames, mac, mtu, up, carrier, loopback, addresses }
     }
 
     fn events(known: Option<Link>, link: Link) -> Vec<Event> {
@@ -217,6 +218,8 @@ mod tests {
         assert_eq!(events(Some(up.clone()), down.clone()), [Event::LinkDown(down)]);
         let large = link("eth0", true, 9000);
         assert_eq!(events(Some(up.clone()), large.clone()), [Event::LinkChanged(large)]);
+        let other = Link { altnames: vec!["uplink0".to_owned()], ..up.clone() };
+        assert_eq!(events(Some(up.clone()), other.clone()), [Event::LinkChanged(other)]);
         let renamed = events(Some(up), link("lan", true, 1500));
         let (from, to) = ("eth0".to_owned(), "lan".to_owned());
         assert_eq!(renamed, [Event::LinkRenamed { index: 3, from, to }]);

@@ -161,12 +161,6 @@ impl Table {
         self.known.contains_key(&(interface, ip))
     }
 
-    /// Whether nothing moves.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
     /// Packets passed on so far.
     #[must_use]
     pub fn passed(&self) -> u64 {

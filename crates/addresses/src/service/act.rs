@@ -36,7 +36,7 @@ pub(super) fn common(reasons: &BTreeSet<Reason>) -> Option<Reason> {
 impl Service {
     /// Does what the core wants, says what is due, and lets sets go that have lingered long enough. Whether anything was done.
     pub(super) fn act(&mut self, now: Instant) -> bool {
-        let mut acted = false;
+        let mut acted = self.look_after_lingering(now);
         let mut adds = Vec::new();
         while let Some(action) = self.vip.poll_action() {
             acted = true;
@@ -60,7 +60,7 @@ impl Service {
             .holdings
             .sets
             .iter()
-            .filter(|(_, holding)| matches!(holding.state, State::Lingering(until) if until <= now))
+            .filter(|(_, holding)| holding.lingers_until().is_some_and(|until| until <= now))
             .map(|(key, _)| *key)
             .collect();
         for key in over {
@@ -92,16 +92,29 @@ impl Service {
             // The guardian still runs programs that stop it. Then the core hears that it is off, and asks for it anew.
             return;
         }
+        let contested = match after {
+            After::Lost { until } => Some(until),
+            _ => None,
+        };
         if let Some(holding) = self.holdings.sets.get_mut(&key) {
-            if matches!(holding.state, State::Lingering(_)) && holding.is_aside() {
+            if holding.is_aside() {
                 // It was not taken off yet, but is not answered for any more.
-                holding.reason = reason;
+                (holding.reason, holding.contested) = (reason, contested);
                 self.put_on(now, key, adds);
                 return;
             }
-            if matches!(holding.state, State::Up | State::Lingering(_)) {
-                // It is there: everybody is told again, and that is all.
+            if matches!(holding.state, State::Lingering { .. }) {
+                // It is there, and is answered for again. Of what is another's nothing is announced: it begins anew.
                 holding.state = State::Up;
+                (holding.reason, holding.contested) = (reason, contested);
+                for placed in &holding.placed {
+                    self.air.acquired(now, placed.said(), placed.net, contested);
+                }
+                self.to_confirm.push(key);
+                return;
+            }
+            if matches!(holding.state, State::Up) {
+                // It is there: everybody is told again, and that is all.
                 for placed in &holding.placed {
                     self.air.won(now, placed.said());
                 }
@@ -120,10 +133,6 @@ impl Service {
                 self.failed(now, key, set.head(), why);
                 return;
             }
-        };
-        let contested = match after {
-            After::Lost { until } => Some(until),
-            _ => None,
         };
         let asks = after == After::Nobody && config.kernel;
         let state = if asks {
@@ -198,7 +207,7 @@ impl Service {
     pub(super) fn remove(&mut self, now: Instant, set: &Set, reason: Reason) {
         let key = set.key();
         let has_time = self.vip.stands().is_some();
-        let passed = self.is_passed_on(key);
+        let (passed, by_plan) = (self.is_passed_on(key), self.moves_by_plan(key));
         let Some(holding) = self.holdings.sets.get_mut(&key) else {
             // Off, because the bus or this program was not fresh, is not stopped: its programs say when it is.
             if !self.stopping.withholds(key) {
@@ -215,6 +224,7 @@ impl Service {
                 | Reason::Operator
                 | Reason::Leaving
                 | Reason::Conflict
+                | Reason::Full
         );
         match holding.state {
             State::Asking(_) => {
@@ -224,27 +234,73 @@ impl Service {
             }
             State::Up if planned && !holding.set.quorum && has_time => {
                 // Nothing is said of it any more, but what is being answered is answered to the end. After a merge the other
-                // machine has connections of its own: two owners are to be one soon.
-                let grace = passed && reason != Reason::Conflict;
-                let lasts = if grace { self.config.grace } else { LINGER };
-                holding.state = State::Lingering(now + lasts);
+                // machine has connections of its own: two owners are to be one soon. Not so where the view has changed in the middle of a move.
+                let passes = passed && (by_plan || reason != Reason::Conflict);
+                let lasts = if passes { self.config.grace } else { LINGER };
+                holding.state = State::Lingering { until: now + lasts, passes };
                 for placed in &holding.placed {
                     self.air.released(placed.said());
                 }
                 // Where packets are passed on, questions for it do not come through any more; else it has to go out of the way.
-                let all = holding.placed.iter().map(|placed| placed.address);
-                let all = all.filter(|one| one.ip.is_ipv6() && !grace);
-                let aside: Vec<kernel::Address> = all.collect();
-                let stay = |one: &kernel::Address| !self.holdings.stays(one, key);
-                let aside: Vec<kernel::Address> = aside.into_iter().filter(stay).collect();
-                if !aside.is_empty() {
-                    self.ask_kernel(Job::Aside(aside));
+                if !passes {
+                    self.set_aside(key);
                 }
             }
             State::Removing(_) => {}
             State::Failing(left) => holding.state = State::Removing(left),
-            State::Adding { .. } | State::Up | State::Lingering(_) => self.take_off(key),
+            State::Adding { .. } | State::Up | State::Lingering { .. } => self.take_off(key),
         }
+    }
+
+    /// Of what lingers, the addresses of version 6 are answered for no longer, but for those that are in another set that stays.
+    fn set_aside(&self, key: SetKey) {
+        let Some(holding) = self.holdings.sets.get(&key) else { return };
+        let all = holding.placed.iter().map(|placed| placed.address);
+        let six = all.filter(|one| one.ip.is_ipv6() && !self.holdings.stays(one, key));
+        let aside: Vec<kernel::Address> = six.collect();
+        if !aside.is_empty() {
+            self.ask_kernel(Job::Aside(aside));
+        }
+    }
+
+    /// What lingers so that packets are passed on does so for as long as they are: without that the kernel here would answer for what is
+    /// another's, and reset what was begun there. If the other machine has gone, somebody else has it soon, or this machine again.
+    /// Whether anything was done.
+    fn look_after_lingering(&mut self, now: Instant) -> bool {
+        let passes =
+            |holding: &Holding| matches!(holding.state, State::Lingering { passes: true, .. });
+        let some = self.holdings.sets.iter().filter(|(_, holding)| passes(holding));
+        let some: Vec<SetKey> = some.map(|(key, _)| *key).collect();
+        // Whose it is without the other machine is known in a moment; until then it is best answered for here.
+        if some.is_empty() || self.vip.is_gathering() {
+            return false;
+        }
+        if self.vip.stands().is_none() {
+            some.into_iter().for_each(|key| self.take_off(key));
+            return true;
+        }
+        let returning: BTreeSet<SetKey> = self.vip.returning().collect();
+        let mut acted = false;
+        for key in some {
+            if returning.contains(&key) {
+                // It need not be taken off before it is added: that is all that the core waits for.
+                self.vip.handle_removed(now, key);
+            } else if !self.is_passed_on(key) {
+                self.pass_no_longer(now, key);
+            } else {
+                continue;
+            }
+            acted = true;
+        }
+        acted
+    }
+
+    /// What is being answered has a moment left.
+    fn pass_no_longer(&mut self, now: Instant, key: SetKey) {
+        let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
+        let State::Lingering { until, .. } = holding.state else { return };
+        holding.state = State::Lingering { until: until.min(now + LINGER), passes: false };
+        self.set_aside(key);
     }
 
     /// Takes a set's addresses off, but for those that are in another set that stays.

@@ -34,7 +34,8 @@ pub(super) enum Claimed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Free(Address),
-    Taken(Address, Mac),
+    /// Somebody has it: a machine that is known, or a stranger.
+    Taken(Address, Mac, Option<MachineId>),
 }
 
 /// Sockets and what is said through them.
@@ -122,6 +123,11 @@ impl Air {
         true
     }
 
+    /// Whether it is a hardware address of a machine of the view.
+    pub(super) fn is_member(&self, mac: Mac) -> bool {
+        self.members.contains(&mac)
+    }
+
     /// Neighbours: those that are machines of the view are remembered with the interface.
     pub(super) fn meet(&mut self, neighbours: impl IntoIterator<Item = (u32, [u8; 6])>) {
         for (interface, mac) in neighbours {
@@ -202,7 +208,9 @@ impl Air {
                     }
                 }
                 Action::Free(address) => asked.push(Asked::Free(address)),
-                Action::Taken { address, mac } => asked.push(Asked::Taken(address, mac)),
+                Action::Taken { address, mac, machine } => {
+                    asked.push(Asked::Taken(address, mac, machine));
+                }
             }
         }
         while count < FRAMES_AT_ONCE

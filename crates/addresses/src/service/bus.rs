@@ -64,10 +64,11 @@ impl Service {
                 self.vip.handle_connected(now);
             }
             Ok(Happened::Lost { error, .. }) => {
-                self.lost(now, format!("the bus is away: {error}"));
+                let why = self.refused().unwrap_or_else(|| format!("the bus is away: {error}"));
+                self.lost(now, why);
             }
             Ok(Happened::Waiting { error, pause }) => {
-                let why = error.to_string();
+                let why = self.refused().unwrap_or_else(|| error.to_string());
                 if self.bus.as_ref().err() != Some(&why) {
                     self.alarm(None, format!("{why}; trying again in {} ms", pause.as_millis()));
                 }

@@ -49,7 +49,7 @@ impl Service {
         let stopping = self.stopping.withheld();
         // What lingers is another machine's already.
         let held = self.holdings.sets.values();
-        let held = held.filter(|holding| !matches!(holding.state, State::Lingering(_)));
+        let held = held.filter(|holding| !matches!(holding.state, State::Lingering { .. }));
         let held = held.map(|holding| holding.set.head());
         let heads: BTreeSet<IpAddr> = held.chain(stopping).collect();
         let heads: Vec<IpAddr> = heads.into_iter().collect();
@@ -118,7 +118,7 @@ impl Service {
         self.vip.abandon(clock::now());
         let _ = self.act(clock::now());
         // What others have, and what could be here a moment longer, goes now, with its programs.
-        let lingers = |holding: &Holding| matches!(holding.state, State::Lingering(_));
+        let lingers = |holding: &Holding| matches!(holding.state, State::Lingering { .. });
         let rest = self.holdings.sets.iter().filter(|(_, holding)| lingers(holding));
         for key in rest.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.take_off(key);

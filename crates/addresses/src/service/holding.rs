@@ -32,8 +32,9 @@ pub(super) enum State {
     Adding { left: usize, refused: Option<String> },
     /// All are there.
     Up,
-    /// It goes once those who are being served had a moment to finish.
-    Lingering(Instant),
+    /// It goes once those who are being served had a moment to finish. Packets are passed on to the machine that has it now; or not, and
+    /// then what it has of version 6 is set aside.
+    Lingering { until: Instant, passes: bool },
     /// The kernel has still to take off so many.
     Removing(usize),
     /// Not all could be added. The others hear it when the kernel has taken off so many again.
@@ -43,7 +44,7 @@ pub(super) enum State {
 impl State {
     /// Whether it is on its way off.
     pub(super) fn goes(&self) -> bool {
-        matches!(self, Self::Lingering(_) | Self::Removing(_) | Self::Failing(_))
+        matches!(self, Self::Lingering { .. } | Self::Removing(_) | Self::Failing(_))
     }
 }
 
@@ -63,9 +64,18 @@ pub(super) struct Holding {
 }
 
 impl Holding {
+    /// Until when it lingers, if it does.
+    pub(super) fn lingers_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Lingering { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
     /// Whether some of its addresses are set aside while it lingers.
     pub(super) fn is_aside(&self) -> bool {
-        self.placed.iter().any(|placed| placed.address.ip.is_ipv6())
+        matches!(self.state, State::Lingering { passes: false, .. })
+            && self.placed.iter().any(|placed| placed.address.ip.is_ipv6())
     }
 }
 
@@ -99,10 +109,6 @@ impl Holdings {
 
     /// When the next lingering set is to go.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        let ends = |holding: &Holding| match holding.state {
-            State::Lingering(until) => Some(until),
-            _ => None,
-        };
-        self.sets.values().filter_map(ends).min()
+        self.sets.values().filter_map(Holding::lingers_until).min()
     }
 }

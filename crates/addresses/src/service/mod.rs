@@ -3,20 +3,22 @@
 //! One loop on one thread: what the bus says, what the kernel says, what the network says, what is due. It never waits for any
 //! of them: the kernel is spoken to by a thread of its own (`worker`), programs run in processes of their own.
 //!
-//! - `run`: the loop. `bus`, `others`, `orders`: what the bus, strangers and operators say. `reload`: another configuration. `setup`, `ending`: before and after.
+//! - `run`: the loop. `bus`, `others`, `orders`: what the bus, strangers and operators say. `doubles`: what follows from daemons with one name. `reload`: another configuration. `setup`, `ending`: before and after.
 //! - `act`: what the core wants done. `outcome`, `refusals`: what became of it. `programs`: what is run. `tell`: what is logged and remembered.
 //! - `worker`: the kernel's thread. `basis`: on what it renews. `places`: where an address belongs. `holding`: what is here.
-//! - `watching`: what the kernel says by itself. `secondaries`: a setting of it that is looked at. `stopping`: what is off and whose programs have not ended. `drained`: what outlives the program.
+//! - `watching`: what the kernel says by itself. `secondaries`, `answering`: settings of it that are looked at. `stopping`: what is off and whose programs have not ended. `drained`: what outlives the program.
 //! - `passing`: which packets belong to another machine while addresses move.
 //! - `guarding`: the guardian. `before`: that of a run that was killed. `farewell`: its last word. `air`: what is said and heard on the networks.
 //! - [`Handle`]: how others speak with it. [`Report`]: what they see.
 
 mod act;
 mod air;
+mod answering;
 mod basis;
 mod before;
 mod bus;
 mod clock;
+mod doubles;
 mod drained;
 mod ending;
 mod farewell;
@@ -49,6 +51,7 @@ use spread_client::Endpoint;
 use tokio::sync::{mpsc, watch};
 
 pub use basis::{Beat, Pulse};
+pub use doubles::{Doubled, Doubles};
 pub use handle::{Handle, Left, Legacy, NoAnswer};
 pub use report::{Counters, Decision, Report, SetName};
 
@@ -69,6 +72,8 @@ pub struct Setup {
     pub pulse: Option<Pulse>,
     /// Lets it look for others at once.
     pub seek: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// What it knows of daemons with one name.
+    pub doubles: Option<Doubles>,
     /// What this program's balancer says of its local server.
     pub balancer: Option<watch::Receiver<BalancerState>>,
     /// Called before a set goes.

@@ -4,21 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use base::Instant;
+use base::{Instant, MachineId};
 use vip::SetKey;
+use vip::neighbours::Mac;
 
 use super::air::Claimed;
+use super::answering::Asked;
 use super::holding::{Holding, State};
 use super::places::Place;
 use super::run::Service;
+use super::setup::kernel_addresses;
 use super::worker::Job;
-use crate::kernel::sysctl::{Flux, arp_flux};
 use crate::kernel::{self, Held};
 
 /// An address that somebody else takes off again and again is given up after so many times.
 const PUT_BACK_MAX: u32 = 5;
 /// Once it has stayed for so long, that is forgotten.
 const PUT_BACK_FORGOTTEN: Duration = Duration::from_secs(60);
+/// After so long what was put back is told of.
+const SETTLED: Duration = Duration::from_millis(100);
 /// The smallest largest packet with which the kernel has IPv6 on an interface (RFC 8200 section 5).
 const LEAST_MTU_OF_SIX: u32 = 1_280;
 
@@ -34,14 +38,53 @@ fn too_narrow_for_six(link: &kernel::Link) -> Option<String> {
     })
 }
 
+/// Why an address that this machine has for itself is no other's to hold.
+fn is_own(ip: IpAddr, interface: &str) -> String {
+    format!(
+        "{ip} is an address of this machine itself, at {interface}, where this program has not put it; take it out of the list of all machines, or, if it was put on by another program, take it off there"
+    )
+}
+
 impl Service {
+    /// What is listed and is an address of this machine itself is not managed: it is never touched, and it says what networks there are, as
+    /// any other does. Those with their interfaces.
+    pub(super) fn look_what_is_managed(&mut self) -> BTreeMap<IpAddr, String> {
+        let listed: BTreeSet<IpAddr> = kernel_addresses(&self.config).collect();
+        // What is held here, and was put on once more by somebody else, goes on being held.
+        let own = self.places.own(&listed).filter(|(ip, _)| self.head_of_held(*ip).is_none());
+        let own: BTreeMap<IpAddr, String> = own.map(|(ip, name)| (ip, name.to_owned())).collect();
+        self.managed = listed.into_iter().filter(|ip| !own.contains_key(ip)).collect();
+        own
+    }
+
+    /// The head of the set that has this address on an interface here, or is about to.
+    fn head_of_held(&self, ip: IpAddr) -> Option<IpAddr> {
+        let (_, holding) = self.holdings.by_ip(ip)?;
+        (!matches!(holding.state, State::Asking(_))).then(|| holding.set.head())
+    }
+
+    /// Why an address that was to come here is not to be had: somebody has it, and nobody of the group has given it to him.
+    pub(super) fn is_anothers(&self, ip: IpAddr, mac: Mac, machine: Option<MachineId>) -> String {
+        match machine.map(|id| self.machine_of(id)) {
+            None => {
+                format!("{ip} is in use by a stranger at {mac}; give that machine another address")
+            }
+            Some(machine) if self.air.is_member(mac) => format!(
+                "{ip} is an address of {machine} itself, at {mac}, and not the cluster's; take it out of the list of all machines, or give {machine} another"
+            ),
+            Some(machine) => format!(
+                "{ip} is in use by {machine} at {mac}, which is not in the group now; if it is an address of that machine itself, take it out of the list of all machines"
+            ),
+        }
+    }
+
     /// Somebody else uses an address of ours.
     pub(super) fn claimed(&mut self, claim: Claimed) {
         match claim {
             Claimed::Apart(address, id) => {
                 let machine = self.machine_of(id);
-                let head = self.holdings.by_ip(address.ip).map(|(_, holding)| holding.set.head());
-                if self.seldom(format!("apart {}", address.ip)) {
+                let head = self.head_of_held(address.ip);
+                if head.is_some() && self.seldom(format!("apart {}", address.ip)) {
                     // The daemon of the bus, where it is a program of its own, looks by itself and cannot be told to.
                     let what = if self.seek.is_some() { "; looking for it" } else { "" };
                     self.alarm(head, format!("{} is held by {machine} too: the network connects us and the bus does not{what}", address.ip));
@@ -51,10 +94,17 @@ impl Service {
                 }
             }
             Claimed::Stranger { address, mac, defended } => {
-                let head = self.holdings.by_ip(address.ip).map(|(_, holding)| holding.set.head());
+                // What is only asked for is not kept: it is told of when it is not taken.
+                let Some(head) = self.head_of_held(address.ip) else { return };
                 if defended || self.seldom(format!("stranger {}", address.ip)) {
                     let what = if defended { "; told so, and kept" } else { "; kept" };
-                    self.alarm(head, format!("{} is used by a stranger at {mac}{what}; give that machine another address", address.ip));
+                    // After an upgrade of all at once each is a stranger to the others until they meet.
+                    let unless = if self.machines.len() > 1 {
+                        ""
+                    } else {
+                        ", unless it is one of the cluster that was not met yet"
+                    };
+                    self.alarm(Some(head), format!("{} is used by a stranger at {mac}{what}; give that machine another address{unless}", address.ip));
                     self.decisions.of_a_stranger();
                 }
             }
@@ -81,7 +131,11 @@ impl Service {
             self.air.won(now, said);
         }
         if !ours && !held.is_ours() {
-            self.tell_of_other(held.address.ip);
+            // Whether it is this machine's own from now on is seen when the interfaces are listed.
+            self.relist_soon(now);
+            if !held.is_anothers() {
+                self.tell_of_other(held.address.ip);
+            }
         }
     }
 
@@ -131,7 +185,10 @@ impl Service {
                 continue;
             }
             for key in self.holdings.with(&address) {
-                self.put_back_of(now, key, address);
+                // What goes because of the same is not put back before.
+                if !self.unable.contains_key(&key) {
+                    self.put_back_of(now, key, address);
+                }
             }
         }
     }
@@ -149,18 +206,35 @@ impl Service {
         holding.put_back += 1;
         // Each address of the set may be taken off as often.
         let most = PUT_BACK_MAX * u32::try_from(holding.placed.len()).unwrap_or(u32::MAX);
-        let (head, over) = (holding.set.head(), holding.put_back > most);
-        if over {
+        if holding.put_back > most {
             let why = "another program takes it off again and again";
             self.cannot_keep(now, key, why.into());
             return;
         }
         self.counters.put_back += 1;
-        self.alarm(
-            Some(head),
-            format!("{} was taken off by another program and is put back", address.ip),
-        );
+        self.came_back.insert(address.ip, (key, now + SETTLED));
+        self.relist_soon(now);
         self.ask_kernel(Job::Add(vec![(address, terms)]));
+    }
+
+    /// Says what was put back. Whoever takes everything off an interface does so one by one, and what is let go because of that is not
+    /// told of as if it stayed.
+    pub(super) fn tell_of_put_back(&mut self, now: Instant) {
+        let all = std::mem::take(&mut self.came_back);
+        let (due, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            all.into_iter().partition(|(_, (_, at))| *at <= now);
+        if !rest.is_empty() {
+            self.relist_soon(now);
+        }
+        self.came_back = rest;
+        for (ip, (key, _)) in due {
+            let stays = !self.unable.contains_key(&key);
+            let head = self.holdings.sets.get(&key).map(|holding| holding.set.head());
+            if let Some(head) = head.filter(|_| stays) {
+                let what = format!("{ip} was taken off by another program and is put back");
+                self.alarm(Some(head), what);
+            }
+        }
     }
 
     /// Everything that was here is off, and not because it was to be.
@@ -188,11 +262,12 @@ impl Service {
     /// Which sets can be had here has to be looked at again. `back` are interfaces whose carrier has come back.
     pub(super) fn interfaces_changed(&mut self, now: Instant, back: &BTreeSet<u32>) {
         let mut used = BTreeSet::new();
-        // Interfaces with addresses of version 4, and whether any of them has the scope of a host.
-        let mut v4: BTreeMap<u32, bool> = BTreeMap::new();
+        let mut asked = Vec::new();
         let mut verdicts = Vec::new();
+        let own = self.look_what_is_managed();
         for (key, set) in &self.sets {
-            let mut why = None;
+            let mut ips = set.addresses.iter().filter(|_| set.kernel).map(|address| address.ip);
+            let mut why = ips.find_map(|ip| Some(is_own(ip, own.get(&ip)?)));
             let mut new = false;
             for address in set.addresses.iter().filter(|_| set.kernel) {
                 match self.places.of(address, &self.managed) {
@@ -203,7 +278,7 @@ impl Service {
                         used.insert((index, address.ip.is_ipv4()));
                         if address.ip.is_ipv4() {
                             let host = address.prefix == 32 && !address.source;
-                            *v4.entry(index).or_default() |= host;
+                            asked.push(Asked { key: *key, interface: index, host });
                         }
                     }
                     Place::NotNow(reason) => why = why.or(Some(reason)),
@@ -216,7 +291,7 @@ impl Service {
             }
             verdicts.push((*key, set.head(), why, new));
         }
-        self.look_who_answers(&v4);
+        self.look_who_answers(now, &asked);
         self.put_program(used.iter().map(|(interface, _)| *interface).collect());
         for trouble in self.air.know(&self.places, &used, &self.config) {
             self.alarm(None, trouble);
@@ -246,39 +321,11 @@ impl Service {
         self.tell_of_others();
     }
 
-    /// Interfaces where the kernel answers no question for what is held there: said once, and again when it has changed. What is held there
-    /// stays: somebody may have told the neighbours in another way.
-    fn look_who_answers(&mut self, v4: &BTreeMap<u32, bool>) {
-        let mut silent = BTreeMap::new();
-        for (index, host) in v4 {
-            let Some(link) = self.places.link(*index) else { continue };
-            // What cannot be read is no reason for an alarm.
-            let Ok(flux) = arp_flux(&link.name) else { continue };
-            let why = match flux {
-                Flux::Never => "for any address",
-                Flux::NotForHost if *host => "for a /32 that is no source of connections",
-                Flux::NotForHost | Flux::OwnOnly | Flux::Everywhere => continue,
-            };
-            silent.insert(*index, (link.name.clone(), why));
-        }
-        for (index, (name, why)) in &silent {
-            if self.silent.get(index).is_none_or(|(_, before)| before != why) {
-                self.alarm(None, format!("the kernel answers at {name} no question of a neighbour {why}: what is held there cannot be reached; set net.ipv4.conf.{name}.arp_ignore and net.ipv4.conf.all.arp_ignore to 0 or 1"));
-            }
-        }
-        for (index, (name, _)) in std::mem::replace(&mut self.silent, silent) {
-            if !self.silent.contains_key(&index) {
-                self.note(None, format!("the kernel answers neighbours at {name} again"));
-            }
-        }
-    }
-
     /// Addresses that somebody has put on interfaces here for ever, and that are the cluster's to give.
     pub(super) fn tell_of_others(&mut self) {
         let all = self.places.links().flat_map(|link| &link.addresses);
-        let others = all.filter(|held| {
-            self.managed.contains(&held.address.ip) && !held.is_ours() && held.valid.is_none()
-        });
+        let others =
+            all.filter(|held| self.managed.contains(&held.address.ip) && held.is_anothers());
         let others: Vec<kernel::Address> = others.map(|held| held.address).collect();
         for address in others {
             if self.holdings.with(&address).is_empty() {

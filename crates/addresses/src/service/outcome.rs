@@ -76,6 +76,7 @@ impl Service {
                 self.interfaces_changed(now, &back);
                 self.announce_another_mac(now, &other);
                 self.put_back(now);
+                self.tell_of_put_back(now);
             }
             Done::Neighbours(neighbours) => {
                 self.air.meet(neighbours.iter().map(|one| (one.interface, one.mac)));
@@ -304,27 +305,32 @@ impl Service {
         asked: Asked,
         adds: &mut Vec<(kernel::Address, Terms)>,
     ) {
-        let (Asked::Free(address) | Asked::Taken(address, _)) = asked;
+        let (Asked::Free(address) | Asked::Taken(address, ..)) = asked;
         let Some((key, _)) = self.holdings.by_ip(address.ip) else { return };
+        let is_new = self.vip.is_new_here(key);
         let Some(holding) = self.holdings.sets.get_mut(&key) else { return };
         let State::Asking(left) = &mut holding.state else { return };
         match asked {
-            Asked::Free(_) => {
+            // A machine of the cluster may have been given it since, which is known when all have spoken.
+            Asked::Taken(_, _, Some(_)) if is_new.is_none() => self.air.ask(now, address),
+            Asked::Taken(_, mac, machine) if machine.is_none() || is_new == Some(true) => {
+                let Some(holding) = self.holdings.sets.remove(&key) else { return };
+                holding.placed.iter().for_each(|placed| self.air.cancel(placed.said()));
+                let why = self.is_anothers(address.ip, mac, machine);
+                self.failed(now, key, holding.set.head(), why.clone());
+                if machine.is_some() {
+                    self.is_a_machine_s(now, key, why);
+                } else {
+                    self.decisions.of_a_stranger();
+                    self.refusals.of_a_stranger(now, key, why);
+                }
+            }
+            // A take-over does not wait for the one that has it.
+            Asked::Free(_) | Asked::Taken(..) => {
                 *left = left.saturating_sub(1);
                 if *left == 0 {
                     self.put_on(now, key, adds);
                 }
-            }
-            Asked::Taken(_, mac) => {
-                let Some(holding) = self.holdings.sets.remove(&key) else { return };
-                holding.placed.iter().for_each(|placed| self.air.cancel(placed.said()));
-                let why = format!(
-                    "{} is in use by a stranger at {mac}; give that machine another address",
-                    address.ip
-                );
-                self.refusals.of_a_stranger(now, key, why.clone());
-                self.failed(now, key, holding.set.head(), why);
-                self.decisions.of_a_stranger();
             }
         }
     }

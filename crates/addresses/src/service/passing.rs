@@ -24,7 +24,39 @@ pub(super) struct Passing {
     /// Where it could not be put, and why.
     refused: BTreeMap<u32, String>,
     /// The moves that the table was made for.
-    moves: Vec<(SetKey, bool, usize)>,
+    moves: Moves,
+    /// The table is to be made anew, whatever moves: an address may belong elsewhere now.
+    stale: bool,
+}
+
+/// What moves between this machine and another.
+type Moves = BTreeMap<SetKey, Move>;
+
+/// A move in which packets are passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Move {
+    /// The private group of the other machine, by which it is known from one view to the next.
+    other: String,
+    /// Its hardware addresses.
+    macs: Vec<[u8; 6]>,
+    /// It goes away from here, and the other has it already.
+    gone: bool,
+    /// It was planned, even if the view has changed before the new owner had it, so that both hold it when members are heard.
+    planned: bool,
+}
+
+/// What goes on until it is known again who has what: moves with machines that are there.
+fn going_on(before: &Moves, members: &[String]) -> Moves {
+    let there = before.iter().filter(|(_, one)| members.contains(&one.other));
+    there.map(|(key, one)| (*key, one.clone())).collect()
+}
+
+/// What moves now; what was planned between the same two stays planned.
+fn continued(before: &Moves, mut now: Moves) -> Moves {
+    for (key, one) in &mut now {
+        one.planned |= before.get(key).is_some_and(|was| was.planned && was.other == one.other);
+    }
+    now
 }
 
 impl Passing {
@@ -44,8 +76,8 @@ impl Passing {
             Ok((table, program)) => (Ok(table), Some(program)),
             Err(why) => (Err(why), None),
         };
-        let (at, wanted, moves) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        (Self { table, at, wanted, refused: BTreeMap::new(), moves }, program)
+        let (at, wanted, moves) = (BTreeSet::new(), BTreeSet::new(), Moves::new());
+        (Self { table, at, wanted, refused: BTreeMap::new(), moves, stale: false }, program)
     }
 
     /// Whether packets are passed on wherever there are addresses; otherwise why not.
@@ -68,14 +100,13 @@ impl Service {
             self.passing.wanted.clone_from(&used);
             self.ask_kernel(Job::Pass(used));
         }
-        // An address may belong elsewhere now.
-        self.passing.moves.clear();
+        self.passing.stale = true;
     }
 
     /// The program was put there.
     pub(super) fn passes_at(&mut self, at: BTreeSet<u32>, refused: Vec<(u32, String)>) {
         self.passing.at = at;
-        self.passing.moves.clear();
+        self.passing.stale = true;
         self.passing.refused.clear();
         for (interface, why) in refused {
             // It is tried again when the interfaces have changed.
@@ -114,33 +145,55 @@ impl Service {
 
     /// Makes the table say what moves now.
     pub(super) fn pass_on(&mut self, now: Instant) {
-        let Ok(table) = &mut self.passing.table else { return };
-        let moves: Vec<(SetKey, bool, usize)> =
-            self.vip.moves_here().map(|one| (one.key, one.gone, one.other)).collect();
-        // What was forgotten because interfaces have changed is taken out all the same.
-        if moves == self.passing.moves && (!moves.is_empty() || table.is_empty()) {
+        if self.passing.table.is_err() {
+            return;
+        }
+        let moves = self.moves_now();
+        if moves == self.passing.moves && !self.passing.stale {
             return;
         }
         let mut moving = Moving::new();
-        for one in self.vip.moves_here() {
-            let Some(set) = self.sets.get(&one.key).filter(|set| set.kernel) else { continue };
+        for (key, one) in &moves {
+            let Some(set) = self.sets.get(key).filter(|set| set.kernel) else { continue };
             for address in &set.addresses {
                 let Place::On(interface) = self.places.of(address, &self.managed) else { continue };
                 if !self.passing.at.contains(&interface) {
                     continue;
                 }
-                if let Some(mac) = self.air.reach(interface, one.macs) {
+                if let Some(mac) = self.air.reach(interface, &one.macs) {
                     let side = if one.gone { Side::Old } else { Side::New };
                     moving.insert((interface, address.ip), Other { mac, side });
                 }
             }
         }
         self.passing.moves = moves;
+        self.passing.stale = false;
+        let Ok(table) = &mut self.passing.table else { return };
         if let Err(error) = table.set(now, &moving)
             && self.seldom("pass on".to_owned())
         {
             self.alarm(None, format!("packets are not passed on while addresses move: {error}"));
         }
+    }
+
+    /// The moves of the view. When it changes, what moves does not stand still: a client may be between the two machines, and the old owner
+    /// would answer for an address that is another's already.
+    fn moves_now(&self) -> Moves {
+        let before = &self.passing.moves;
+        if self.vip.is_gathering() {
+            return going_on(before, &self.members);
+        }
+        let all = self.vip.moves_here().filter_map(|one| {
+            let other = self.members.get(one.other)?.clone();
+            let (macs, gone, planned) = (one.macs.to_vec(), one.gone, one.planned);
+            Some((one.key, Move { other, macs, gone, planned }))
+        });
+        continued(before, all.collect())
+    }
+
+    /// Whether a set moves by plan, and not because several had it when they met.
+    pub(super) fn moves_by_plan(&self, key: SetKey) -> bool {
+        self.passing.moves.get(&key).is_some_and(|one| one.planned)
     }
 
     /// Whether packets to all addresses of a set are passed on, so far as they belong to another machine.
@@ -153,5 +206,40 @@ impl Service {
                 .placed
                 .iter()
                 .all(|placed| table.has(placed.address.interface, placed.address.ip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: SetKey = SetKey(7);
+
+    fn with(other: &str, planned: bool) -> Moves {
+        let macs = vec![[2, 0, 0, 0, 0, 1]];
+        [(KEY, Move { other: other.into(), macs, gone: true, planned })].into()
+    }
+
+    #[test]
+    fn a_move_goes_on_while_members_are_heard_if_the_other_machine_is_there() {
+        let before = with("#m#two", true);
+        let members =
+            |names: &[&str]| names.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        // By its name: places in the view have changed.
+        assert_eq!(going_on(&before, &members(&["#m#two", "#m#one"])), before);
+        assert_eq!(going_on(&before, &members(&["#m#one", "#m#three"])), Moves::new());
+        assert_eq!(going_on(&before, &[]), Moves::new());
+    }
+
+    #[test]
+    fn what_was_planned_and_is_held_by_both_after_a_change_of_the_view_is_planned_still() {
+        let conflict = || with("#m#two", false);
+        assert_eq!(continued(&with("#m#two", true), conflict()), with("#m#two", true));
+        // Another machine has it, too; or both had it without any plan.
+        assert_eq!(continued(&with("#m#three", true), conflict()), conflict());
+        assert_eq!(continued(&conflict(), conflict()), conflict());
+        assert_eq!(continued(&Moves::new(), conflict()), conflict());
+        // What is over is not remembered.
+        assert_eq!(continued(&with("#m#two", true), Moves::new()), Moves::new());
     }
 }

@@ -46,7 +46,7 @@ impl Places {
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&Link> {
-        self.links.values().find(|link| link.name == name)
+        self.links.values().find(|link| link.is_called(name))
     }
 
     /// Where an address belongs. `managed` are the addresses that this program itself puts on interfaces: they say nothing of networks.
@@ -88,6 +88,19 @@ impl Places {
         });
         let has = |(of, prefix, _): &(IpAddr, u8, &Link)| shares(*of, ip, *prefix);
         networks.filter(has).max_by_key(|(_, prefix, _)| *prefix).map(|(.., link)| link)
+    }
+
+    /// Those of these addresses that an interface has although this program has not put them there, each with the interface's name: addresses
+    /// of this machine itself. The loopback interface is no neighbour's, and may have any.
+    pub(super) fn own<'a>(
+        &'a self,
+        listed: &'a BTreeSet<IpAddr>,
+    ) -> impl Iterator<Item = (IpAddr, &'a str)> {
+        let links = self.links().filter(|link| !link.loopback);
+        let all = links.flat_map(|link| link.addresses.iter().map(move |held| (held, link)));
+        let own =
+            all.filter(move |(held, _)| held.is_anothers() && listed.contains(&held.address.ip));
+        own.map(|(held, link)| (held.address.ip, link.name.as_str()))
     }
 
     fn names(&self) -> String {
@@ -153,6 +166,7 @@ mod tests {
         Link {
             index,
             name: name.into(),
+            altnames: vec![format!("uplink{index}")],
             mac: Some([2, 0, 0, 0, 0, index as u8]),
             mtu: 1500,
             up: true,
@@ -187,6 +201,7 @@ mod tests {
     fn an_address_goes_where_it_is_said_or_where_its_network_is() {
         let (places, none) = (places(), BTreeSet::new());
         assert_eq!(places.of(&address(Some("eth1"), "192.0.2.1"), &none), Place::On(3));
+        assert_eq!(places.of(&address(Some("uplink3"), "192.0.2.1"), &none), Place::On(3));
         assert_eq!(places.of(&address(None, "10.0.9.9"), &none), Place::On(2));
         assert_eq!(places.of(&address(None, "10.0.5.9"), &none), Place::On(3));
         assert_eq!(places.of(&address(None, "fd00::9"), &none), Place::On(2));
@@ -220,6 +235,25 @@ mod tests {
         places.know(vec![link(2, "eth0", &[("10.0.0.9", 24), ("10.0.0.1", 24)])]);
         let managed: BTreeSet<IpAddr> = ["10.0.0.9".parse().unwrap()].into();
         assert_eq!(places.shown(&managed, &[]), Some("10.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_listed_and_this_machine_has_for_itself_is_its_own() {
+        let mut places = places();
+        let mut lo = link(1, "lo", &[("10.0.0.4", 32)]);
+        lo.loopback = true;
+        let mut eth0 = link(2, "eth0", &[("10.0.0.1", 24), ("10.0.0.2", 32), ("10.0.0.3", 32)]);
+        (eth0.addresses[1].valid, eth0.addresses[1].protocol) = (Some(3), Some(PROTOCOL));
+        // As of a kernel that keeps no mark.
+        eth0.addresses[2].valid = Some(3);
+        let mut eth1 = link(3, "eth1", &[("10.0.0.5", 24), ("10.0.0.6", 24)]);
+        eth1.addresses[0].valid = Some(3_600);
+        places.know(vec![lo, eth0, eth1]);
+        let listed: BTreeSet<IpAddr> =
+            (1..=5_u8).map(|last| IpAddr::from([10, 0, 0, last])).collect();
+        let own: Vec<(IpAddr, &str)> = places.own(&listed).collect();
+        let ip = |last: u8| IpAddr::from([10, 0, 0, last]);
+        assert_eq!(own, [(ip(1), "eth0"), (ip(5), "eth1")]);
     }
 
     #[test]

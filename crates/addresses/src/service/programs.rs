@@ -15,7 +15,7 @@ use super::setup::{FRESH, FRESH_BY_ECHO, settings};
 use super::stopping::Stopped;
 use crate::config::{self, HookEvent, HookSets};
 use crate::guardian::{Program, Running};
-use crate::hooks::{Called, HookCall, HookDone, Located, Owner, for_guardian};
+use crate::hooks::{Called, HookCall, HookDone, Located, Owner, event_name, for_guardian};
 use crate::kernel::{self};
 
 impl Service {
@@ -137,7 +137,9 @@ impl Service {
     }
 
     pub(super) fn hook_ended(&mut self, done: HookDone) {
-        let entry = self.counters.hooks.entry(done.hook.clone()).or_default();
+        // Its arguments may be nobody's business.
+        let name = format!("{} {}", event_name(done.event), done.hook);
+        let entry = self.counters.hooks.entry(name).or_default();
         entry.0 += 1;
         entry.1 += u64::from(!done.succeeded());
         entry.2 += done.took;

@@ -11,6 +11,9 @@ use crate::kernel;
 
 /// How long a set that could not be kept here is not tried again, as in the core after an addition that was refused.
 const NOT_AGAIN_FOR: Duration = Duration::from_secs(10);
+/// The same of one of which another machine of the cluster has an address for itself: that is so until somebody changes the list, and
+/// whoever asks for it has a set less for as long.
+const A_MACHINE_S_FOR: Duration = Duration::from_secs(60);
 /// How long a stranger is remembered who had an address when it was to be taken: longer than until it is asked for again.
 const STRANGER_FOR: Duration = Duration::from_secs(30);
 
@@ -53,8 +56,8 @@ impl Refusals {
         fresh.map(|(key, (_, what))| (*key, what))
     }
 
-    fn refuse(&mut self, now: Instant, key: SetKey, why: String) {
-        self.sets.insert(key, (now + NOT_AGAIN_FOR, why));
+    fn refuse(&mut self, key: SetKey, until: Instant, why: String) {
+        self.sets.insert(key, (until, why));
     }
 
     /// Forgets those whose time is over. Whether there were any.
@@ -103,7 +106,14 @@ impl Service {
         self.alarm(Some(head), format!("{head} cannot be kept here: {why}"));
         // It is not said again when the interfaces are looked at.
         self.unable.insert(key, why.clone());
-        self.refusals.refuse(now, key, why);
+        self.refusals.refuse(key, now + NOT_AGAIN_FOR, why);
+        self.vip.handle_able(now, key, false, false);
+    }
+
+    /// Another machine of the cluster has an address of a set for itself. That was said.
+    pub(super) fn is_a_machine_s(&mut self, now: Instant, key: SetKey, why: String) {
+        self.unable.insert(key, why.clone());
+        self.refusals.refuse(key, now + A_MACHINE_S_FOR, why);
         self.vip.handle_able(now, key, false, false);
     }
 
@@ -164,7 +174,7 @@ mod tests {
     fn a_set_that_could_not_be_kept_is_tried_again_after_a_while() {
         let key = vip::Set::new(&[address().ip]).unwrap().key();
         let mut refusals = Refusals::default();
-        refusals.refuse(at(0), key, "no".into());
+        refusals.refuse(key, at(10_000), "no".into());
         assert_eq!(refusals.next_timeout(), Some(at(10_000)));
         assert!(!refusals.forget(at(9_999)));
         assert_eq!(refusals.of(key).map(String::as_str), Some("no"));

@@ -9,7 +9,7 @@ use vip::SetKey;
 use super::holding::Holding;
 use super::places::Place;
 use super::run::Service;
-use super::setup::{kernel_addresses, keyed, settings};
+use super::setup::{keyed, settings};
 use super::worker::Job;
 use crate::config::{self, Config};
 
@@ -23,7 +23,7 @@ impl Service {
         }
         self.config = as_started(&self.config, config);
         self.sets = keyed(&self.config);
-        self.managed = kernel_addresses(&self.config).collect();
+        self.look_what_is_managed();
         self.hear_farewells();
         self.hold_as_listed();
         // First: what is listed in another form stays only with a holder that could have that form.

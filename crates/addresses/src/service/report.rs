@@ -48,7 +48,7 @@ pub struct Counters {
     pub farewells_refused: u64,
     /// Guardians started.
     pub guardians: u64,
-    /// Runs of hooks by their name, with those that failed, and how long all took.
+    /// Runs of hooks by their event and program, with those that failed, and how long all took.
     pub hooks: BTreeMap<String, (u64, u64, Duration)>,
 }
 

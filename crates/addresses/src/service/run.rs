@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use vip::{Identity, MESSAGE_TYPE, SetKey, Vip};
 
 use super::air::{Air, BEAT};
+use super::answering::Answering;
 use super::basis::Shared;
 use super::drained::Keeper;
 use super::farewell::Farewell;
@@ -77,6 +78,9 @@ pub(super) struct Service {
     pub(super) shared: Arc<Shared>,
     pub(super) echo_only: bool,
     pub(super) seek: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(super) doubles: Option<super::Doubles>,
+    /// How often another daemon has been pushed out because of its name, as far as was looked.
+    pub(super) pushed_out: u64,
     pub(super) going: Option<super::Going>,
     pub(super) jobs: sync_mpsc::Sender<Job>,
     pub(super) done: UnboundedReceiver<Done>,
@@ -86,8 +90,7 @@ pub(super) struct Service {
     pub(super) unable: BTreeMap<SetKey, String>,
     pub(super) refusals: Refusals,
     pub(super) secondaries: Secondaries,
-    /// Interfaces where the kernel answers no question for what is held there: their names, and for what it does not.
-    pub(super) silent: BTreeMap<u32, (String, &'static str)>,
+    pub(super) answering: Answering,
     pub(super) air: Air,
     pub(super) passing: super::passing::Passing,
     pub(super) holdings: Holdings,
@@ -119,6 +122,8 @@ pub(super) struct Service {
     pub(super) missing: BTreeSet<kernel::Address>,
     /// Addresses that are held here and that the kernel says are off; what to do is decided once the interfaces are listed.
     pub(super) taken_off: BTreeSet<kernel::Address>,
+    /// Addresses that were put back, in which set, and when that is told.
+    pub(super) came_back: BTreeMap<IpAddr, (SetKey, Instant)>,
     /// What was said of late and is not to be said again yet.
     pub(super) said: BTreeMap<String, Instant>,
     /// Machines that were ever seen, by what conflicts call them.
@@ -143,7 +148,8 @@ impl Service {
         orders: UnboundedReceiver<Command>,
         changes: tokio::sync::watch::Sender<u64>,
     ) -> Result<Self, StartError> {
-        let Setup { config, endpoint, pulse, seek, balancer, going, state, key, legacy } = setup;
+        let Setup { config, endpoint, pulse, seek, doubles, .. } = setup;
+        let Setup { balancer, going, state, key, legacy, .. } = setup;
         let now = clock::now();
         let system = |what| move |error| StartError::System { what, error };
         let watch = super::watching::listen()?;
@@ -156,11 +162,14 @@ impl Service {
         let (passing, program) = super::passing::Passing::open(&config);
         let mut worker = Worker::new(config.lease, fresh, shared.clone(), program, to)?;
         let sets = keyed(&config);
-        let managed: BTreeSet<IpAddr> = kernel_addresses(&config).collect();
+        let listed: BTreeSet<IpAddr> = kernel_addresses(&config).collect();
         let links = kernel.links()?;
         let mut watch = Watching::new(watch).map_err(system("events of the kernel"))?;
         watch.know(&links);
         places.know(links);
+        // What this machine has for itself is left alone, and says what networks there are.
+        let own: BTreeSet<IpAddr> = places.own(&listed).map(|(ip, _)| ip).collect();
+        let managed: BTreeSet<IpAddr> = listed.difference(&own).copied().collect();
         let record = legacy.as_deref().and_then(super::legacy::read);
         let adopted = match &record {
             Some(_) => super::legacy::adopt(&mut worker, &sets, &places, &managed)?,
@@ -168,7 +177,7 @@ impl Service {
         };
         let kept =
             adopted.iter().flat_map(|(_, holding)| &holding.placed).map(|placed| placed.address);
-        let left = worker.remove_leftovers(&managed, &kept.collect(), record.is_some())?;
+        let left = worker.remove_leftovers(&listed, &kept.collect(), record.is_some())?;
         for address in left {
             tracing::warn!(address = %address.ip, "taken off: a run of this program before has left it behind");
         }
@@ -226,6 +235,8 @@ impl Service {
             shared,
             echo_only,
             seek,
+            doubles,
+            pushed_out: 0,
             going,
             jobs,
             done,
@@ -235,7 +246,7 @@ impl Service {
             unable: BTreeMap::new(),
             refusals: Refusals::default(),
             secondaries: Secondaries::default(),
-            silent: BTreeMap::new(),
+            answering: Answering::default(),
             air,
             passing,
             holdings,
@@ -253,6 +264,7 @@ impl Service {
             to_release: Vec::new(),
             untold: Vec::new(),
             taken_off: BTreeSet::new(),
+            came_back: BTreeMap::new(),
             rejoin_next: false,
             proven: BTreeSet::new(),
             unproven: BTreeMap::new(),
@@ -380,6 +392,8 @@ impl Service {
         self.prove(now);
         self.try_again(now);
         self.listen_again(now);
+        self.look_again_who_answers(now);
+        self.look_for_doubles(now);
         self.bus_again = self.bus_again.filter(|at| *at > now);
         if self.relist_at.is_some_and(|at| at <= now) {
             self.relist_at = None;

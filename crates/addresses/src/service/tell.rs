@@ -160,6 +160,14 @@ impl Service {
                     ),
                 );
             }
+            Event::Doubled { machine } => {
+                self.alarm(
+                    None,
+                    format!(
+                        "two machines have been called {machine}, and a majority would count the name on both sides of a split: it counts for nobody in addresses.quorum from now on; give each machine a name of its own (cluster.name) and start the programs of all anew, one after the other"
+                    ),
+                );
+            }
             // It says nothing that this program would understand, which was told.
             Event::Silent { machine } if self.originals.contains(&machine) => {}
             Event::Silent { machine } => {
@@ -304,6 +312,9 @@ impl Service {
         let mut unable = self.unable.clone();
         for (key, what) in self.refusals.strangers(now) {
             unable.entry(key).or_insert_with(|| what.clone());
+        }
+        for (key, what) in &self.answering.sets {
+            unable.entry(*key).or_insert_with(|| what.clone());
         }
         Report {
             status: self.vip.status(now),

@@ -76,8 +76,8 @@ fn on_loopback(ip: IpAddr) -> Address {
 /// of an earlier list runs out by its lease. But the image before this one may have left what this list does not name, and for longer.
 fn is_left_behind(held: &Held, wanted: &BTreeSet<IpAddr>, handed_over: bool) -> bool {
     if wanted.contains(&held.address.ip) {
-        // One that is there for ever is an operator's, unless it bears our mark.
-        held.is_ours() || held.valid.is_some()
+        // One that is there for ever, or for long, is an operator's, unless it bears our mark.
+        !held.is_anothers()
     } else {
         handed_over && held.is_ours()
     }

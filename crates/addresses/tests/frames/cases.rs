@@ -180,7 +180,7 @@ fn taken_or_free() {
         }
     }
     eprintln!("all were answered after {:?}", begin.elapsed());
-    let taken = |ip| Action::Taken { address: at(ip), mac };
+    let taken = |ip| Action::Taken { address: at(ip), mac, machine: None };
     for result in [taken("10.77.0.2"), taken("fd77::2")] {
         assert!(done[..2].contains(&result), "{done:?}");
     }

@@ -80,6 +80,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_the_wrong_kind_is_told_how_it_is_written() {
+        let rest = "[bus]\n[addresses]\nlist = [\"10.0.0.10\"]\n";
+        for (text, remedy) in [
+            ("health = \"x\"\n", "write [[addresses.health]] in two brackets, once for each"),
+            ("hook = 5\n", "write [[addresses.hook]] in two brackets, once for each"),
+            ("[addresses.quorum]\nmembers = [\"a\"]\n", "write a table: { name = value }"),
+            ("[[addresses.health]]\nstatus = 200\n", "write a list: [200, \"300-399\"]"),
+        ] {
+            let mistakes =
+                Config::read("b.toml", &format!("{rest}{text}")).unwrap_err().to_string();
+            assert!(mistakes.contains(&format!("  help: {remedy}")), "{mistakes}");
+        }
+    }
+
+    #[test]
     fn a_machine_is_known_by_the_name_of_the_cluster() {
         let text = "[cluster]\nname = \"web1\"\n[bus]\n[addresses]\nlist = [\"10.0.0.10\"]\n";
         let config = Config::read("b.toml", text).unwrap();

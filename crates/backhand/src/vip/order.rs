@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use addresses::control::client::Client;
-use addresses::control::{Answer, Ask, Can, ErrorKind, MachineRow, SetRow, SetState, Table};
+use addresses::control::{
+    Answer, Ask, Can, ErrorKind, MachineRow, SetRow, SetState, Table, refusal,
+};
 use anyhow::Result;
 
 use crate::cli::VipWait;
@@ -18,6 +20,9 @@ use crate::output::print;
 /// What is said of a machine that was told, as long as it does not say so itself.
 const NOT_TAKEN: &str = "has not taken the order yet";
 
+/// Where a later order seems to have been carried out, this one may still be on its way for so long.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
+
 /// Which machine an order was given to.
 #[derive(Clone, Debug, Default)]
 struct Given {
@@ -25,6 +30,8 @@ struct Given {
     machine: String,
     /// Its private group, which no other has. Services of before do not tell it.
     member: Option<String>,
+    /// When.
+    at: Option<Instant>,
 }
 
 impl Given {
@@ -45,6 +52,8 @@ enum Progress {
     Done(String),
     /// These wait, each with what for.
     Waits(Vec<(String, String)>),
+    /// It will not happen, unless it does so very soon.
+    Overtaken(String),
     /// It will not happen.
     Failed(String),
 }
@@ -65,6 +74,7 @@ pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Resul
     };
     let mut task = Task::new(ask, &first);
     let (mut now, mut ordered) = (first, None);
+    let mut overtaken: Option<Instant> = None;
     let mut shown: Vec<(String, String)> = Vec::new();
     loop {
         if ordered.is_none() && task.may_begin(&now) {
@@ -78,8 +88,17 @@ pub(super) fn run(socket: &Path, ask: &Ask, wait: &VipWait, json: bool) -> Resul
                 return Ok(ExitCode::SUCCESS);
             }
             Progress::Failed(sentence) => return could_not(json, &given, &sentence, &[]),
+            Progress::Overtaken(sentence) => {
+                let until = *overtaken.get_or_insert_with(|| Instant::now() + ON_ITS_WAY);
+                match table(&mut follower, until.min(deadline))? {
+                    Some(next) => now = next,
+                    None => return could_not(json, &given, &sentence, &[]),
+                }
+                continue;
+            }
             Progress::Waits(waiting) => waiting,
         };
+        overtaken = None;
         // An order that was given a moment ago is on its way, which is nothing to tell.
         for (what, why) in waiting.iter().filter(|one| one.1 != NOT_TAKEN && !shown.contains(one)) {
             crate::logging::say(&format!("{what} {why}\n"));
@@ -135,7 +154,9 @@ fn told(
 /// Gives the order; to which machine.
 fn give(socket: &Path, ask: &Ask) -> Result<Given> {
     match super::ask(socket, ask)? {
-        Answer::Ordered { machine, member, .. } => Ok(Given { machine, member }),
+        Answer::Ordered { machine, member, .. } => {
+            Ok(Given { machine, member, at: Some(Instant::now()) })
+        }
         _ => Err(super::unexpected()),
     }
 }
@@ -232,6 +253,22 @@ impl Task {
                     *from = Some(owner.clone());
                 }
                 let watch = format!("(backhand vip watch --after {before} says more)");
+                if set.state == SetState::Held && !is_there {
+                    if came_since(set, given) {
+                        return Progress::Overtaken(format!(
+                            "another order came after this one: {called} is at {owner} {watch}"
+                        ));
+                    }
+                    // What was so before anything was decided is older than the order, which was not refused.
+                    let row = row.filter(|_| table.decision > *before);
+                    if let Some(why) = row.and_then(|row| refusal(table, set, row)) {
+                        let exactly = match &set.unable {
+                            Some(unable) if is_own(table, row) => format!(" ({unable})"),
+                            _ => format!("; `backhand vip explain {called}` on {to} says more"),
+                        };
+                        return Progress::Failed(format!("{why}{exactly}; it stays at {owner}"));
+                    }
+                }
                 match set.state {
                     SetState::Moving if row.is_some_and(|row| set.goes_to(row)) => {
                         *began = true;
@@ -272,6 +309,12 @@ impl Task {
 /// Whether a set is for the machine that tells it and not on its interfaces yet. Of the others it cannot say so.
 fn is_coming(table: &Table, set: &SetRow) -> bool {
     table.own().is_some_and(|own| set.is_at(own)) && !set.here
+}
+
+/// Whether an operator's order has brought a set to where it is after this one was given.
+fn came_since(set: &SetRow, given: Option<&Given>) -> bool {
+    let since = Duration::from_millis(set.since_ms);
+    set.why == "operator" && given.and_then(|given| given.at).is_some_and(|at| since < at.elapsed())
 }
 
 /// Whether this machine is the one that tells the table.
@@ -392,7 +435,7 @@ mod tests {
     }
 
     fn to(name: &str) -> Given {
-        Given { machine: name.into(), member: Some(format!("#vip#{name}")) }
+        Given { machine: name.into(), member: Some(format!("#vip#{name}")), at: None }
     }
 
     fn waits(why: &str) -> Progress {
@@ -483,6 +526,58 @@ mod tests {
         let mut task = Task::new(&ask, &elsewhere);
         assert_eq!(task.look(&elsewhere, Some(&to("m1"))), Progress::Done("web is at m1".into()));
         assert_eq!(begun("m2").look(&on_its_way, Some(&to("m2"))), waits("is on its way"));
+    }
+
+    #[test]
+    fn a_move_that_the_machine_refuses_ends_with_why() {
+        let ask = Ask::Move { set: "web".into(), machine: "m2".into() };
+        let held = table(Some("m1"), None, false);
+        let mut task = Task::new(&ask, &held);
+        let mut refused = held.clone();
+        refused.sets[0].candidates[1].can = Can::No;
+        refused.sets[0].candidates[1].why = Some("unable".into());
+        // That may be from before the order, which was not refused.
+        assert_eq!(task.look(&refused, Some(&to("m2"))), waits("waits for m2 to ask for it"));
+        refused.decision += 1;
+        let mut failed = |table: &Table| match task.look(table, Some(&to("m2"))) {
+            Progress::Failed(why) => why,
+            other => panic!("{other:?}"),
+        };
+        let why = failed(&refused);
+        assert!(why.starts_with("m2 cannot have web: its interface is missing, "), "{why}");
+        assert!(
+            why.ends_with("; `backhand vip explain web` on m2 says more; it stays at m1"),
+            "{why}"
+        );
+        // Asked on the machine itself.
+        (refused.machine, refused.bus) = ("m2".into(), "#vip#m2".into());
+        refused.sets[0].unable = Some("promote_secondaries cannot be set".into());
+        let why = failed(&refused);
+        assert!(why.ends_with(" (promote_secondaries cannot be set); it stays at m1"), "{why}");
+        let back = &mut refused.sets[0].candidates[1];
+        (back.can, back.why) = (Can::Reluctant, Some("drain".into()));
+        let why = failed(&refused);
+        assert!(why.starts_with("m2 would give web back at once: it is drained"), "{why}");
+    }
+
+    #[test]
+    fn a_move_that_another_order_has_overtaken_is_told_as_that() {
+        let ask = Ask::Move { set: "web".into(), machine: "m2".into() };
+        let held = table(Some("m1"), None, false);
+        let mut task = Task::new(&ask, &held);
+        let ago = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
+        let given = Given { at: Some(ago), ..to("m2") };
+        assert_eq!(task.look(&held, Some(&given)), waits("waits for m2 to ask for it"));
+        let mut other = table(Some("m3"), None, false);
+        (other.sets[0].why, other.sets[0].since_ms) = ("operator".into(), 1_000);
+        let Progress::Overtaken(why) = task.look(&other, Some(&given)) else { panic!("it waits") };
+        assert!(
+            why.starts_with("another order came after this one: web is at m3 (backhand"),
+            "{why}"
+        );
+        // An operator brought it there before.
+        other.sets[0].since_ms = 60_000;
+        assert_eq!(task.look(&other, Some(&given)), waits("waits for m2 to ask for it"));
     }
 
     #[test]

@@ -29,15 +29,38 @@ pub(super) fn table(table: &Table) -> String {
     if !table.healthy {
         text += &format!("{} is not healthy: {}\n", table.machine, table.health);
     }
+    if !table.guarded {
+        text += &format!(
+            "There is no guardian: if the program of {} dies, its addresses stay until their leases run out.\n",
+            table.machine
+        );
+    }
     if table.majority == Some(false) {
         text += "There is no majority: sets under quorum are not held here.\n";
     }
-    for set in &table.sets {
-        if let Some(unable) = &set.unable {
-            text += &format!("On {}: {unable}\n", table.machine);
-        }
+    if !table.doubled.is_empty() {
+        text += &format!(
+            "Two machines have been called {}: such a name counts for nobody in addresses.quorum until each has its own and the programs were started anew.\n",
+            table.doubled.join(", ")
+        );
+    }
+    for (why, sets) in unable(table) {
+        text += &format!("On {}: {why} ({})\n", table.machine, sets.join(", "));
     }
     text
+}
+
+/// Why this machine cannot hold sets now: each reason once, with the sets that are not held here because of it.
+fn unable(table: &Table) -> Vec<(&str, Vec<String>)> {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for set in &table.sets {
+        let Some(why) = set.unable.as_deref() else { continue };
+        match reasons.iter_mut().find(|(one, _)| *one == why) {
+            Some((_, sets)) => sets.push(set.called()),
+            None => reasons.push((why, vec![set.called()])),
+        }
+    }
+    reasons
 }
 
 fn standing(table: &Table) -> &str {
@@ -177,8 +200,33 @@ mod tests {
         );
         of.machines.pop();
         assert!(!table(&of).contains("Wackamole"));
+        assert!(!table(&of).contains("guardian"), "there is one");
+        of.guarded = false;
+        assert!(table(&of).contains("There is no guardian: if the program of vm dies"));
         of.sets[0].owner_member = of.sets[0].moving_to_member.clone();
         assert!(table(&of).contains("arriving"));
+    }
+
+    #[test]
+    fn what_keeps_several_sets_away_is_told_once_with_their_names() {
+        let set = |head: &str, unable: Option<&str>| {
+            serde_json::json!({
+                "name": null, "head": head, "addresses": [], "state": "nowhere", "owner": null, "shown": null,
+                "moving_to": null, "why": "unable", "since_ms": 5, "quorum": false, "pending_ms": null, "pinned": false,
+                "blocked_by": null, "here": false, "unable": unable, "listed": true, "candidates": [],
+            })
+        };
+        let [dark, down] = [Some("interface eth1 has no carrier"), Some("interface eth2 is down")];
+        let of: Table = serde_json::from_value(serde_json::json!({
+            "machine": "m1", "stage": "running", "connected": true, "bus": "#w1#m1", "away": false, "majority": null,
+            "healthy": true, "health": "", "guarded": true, "held": [], "decision": 7, "machines": [],
+            "sets": [set("10.0.0.1", dark), set("10.0.0.2", down), set("10.0.0.3", None), set("10.0.0.4", dark)],
+        }))
+        .unwrap();
+        let text = table(&of);
+        assert!(text.contains("-      nowhere  5 ms   unable\n"), "{text}");
+        let end = "m1: running\nOn m1: interface eth1 has no carrier (10.0.0.1, 10.0.0.4)\nOn m1: interface eth2 is down (10.0.0.2)\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

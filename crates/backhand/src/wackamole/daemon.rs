@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
@@ -104,15 +105,17 @@ fn serve(
         info!("assumed: {sentence}");
     }
     let name = config.private_name;
+    let mut lists = !config.sets.is_empty();
     let (tell, told) = channel();
     signals::every(move |ask| {
         // The receiver lives as long as the program runs; after that nobody needs to know.
         let _ = tell.send(ask);
     })?;
     let endpoint = config.daemon.clone().context("no daemon of the bus is named")?;
-    let (pulse, seek, balancer, going) = (None, None, None, None);
+    let (pulse, seek, doubles, balancer, going) = (None, None, None, None, None);
     let (state, key, legacy) = (None, None, None);
-    let setup = Setup { config, endpoint, pulse, seek, balancer, going, state, key, legacy };
+    let setup =
+        Setup { config, endpoint, pulse, seek, doubles, balancer, going, state, key, legacy };
     let (parent, path) = match background {
         Some((parent, path)) => (Some(parent), Some(path)),
         None => (None, line.pid_file.clone()),
@@ -125,7 +128,15 @@ fn serve(
     while let Ok(ask) = told.recv() {
         match ask {
             Ask::Reopen => match read(line, here, name) {
-                Ok((config, _)) => running.handle.reload(config),
+                // A file that is just being written, or could not be: with it everything would be let go.
+                Ok((config, file)) if lists && config.sets.is_empty() => warn!(
+                    "the addresses stay as they are: there are no VirtualInterfaces in {}, and nothing would be held; write them there, or stop the program (SIGTERM) to let go of everything",
+                    file.display()
+                ),
+                Ok((config, _)) => {
+                    lists = !config.sets.is_empty();
+                    running.reload(config);
+                }
                 Err(error) => warn!("the addresses stay as they are: {error}"),
             },
             // Whoever is used to `backhand run` would otherwise end it, and not in order.
@@ -155,6 +166,14 @@ fn serve(
 
 /// Starts the addresses, and then writes the file with the process id: before, it may be that of another who serves.
 fn start(setup: Setup, pid_file: Option<&Path>) -> Result<(Addresses, Option<PidFile>)> {
+    if let Some(path) = pid_file
+        && let Some(other) = other_named(path)
+    {
+        return Err(anyhow!(
+            "the PID file {} names process {other}, another wackamole, which runs; stop that first, or name another file with -p",
+            path.display()
+        ));
+    }
     let running = Addresses::with(setup)?;
     match pid_file.map(PidFile::write).transpose() {
         Ok(file) => Ok((running, file)),
@@ -191,13 +210,38 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        // One that somebody else removed is gone as well.
-        let _ = std::fs::remove_file(&self.0);
+        let own = std::process::id().to_string();
+        // Somebody else may have removed it, or written his own there.
+        if std::fs::read_to_string(&self.0)
+            .is_ok_and(|text| ["", own.as_str()].contains(&text.trim()))
+        {
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
+}
+
+/// The process that a PID file names, if it is another that does what this one does, and runs: whoever stops it by this file is to
+/// stop that one and no other. A number that has been given to another program meanwhile is nobody's.
+fn other_named(path: &Path) -> Option<u32> {
+    let pid: u32 = std::fs::read_to_string(path).ok()?.trim().parse().ok()?;
+    if pid == std::process::id() {
+        return None;
+    }
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    let binary = |of: &str| {
+        let meta = std::fs::metadata(format!("/proc/{of}/exe")).ok()?;
+        Some((meta.dev(), meta.ino()))
+    };
+    let is_same = || binary("self").is_some_and(|own| binary(&pid.to_string()) == Some(own));
+    let has_ended = rest.starts_with(['Z', 'X']);
+    (!has_ended && (name == "wackamole" || is_same())).then_some(pid)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt;
+
     use super::*;
 
     #[test]
@@ -214,5 +258,36 @@ mod tests {
         assert_eq!(written, format!("{}\n", std::process::id()));
         drop(file);
         assert!(!path.exists());
+        // One that another has written since stays.
+        let file = PidFile::write(&path).unwrap();
+        std::fs::write(&path, "1\n").unwrap();
+        drop(file);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_pid_file_is_another_s_while_a_wackamole_of_that_number_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("pid"), folder.path().join("wackamole"));
+        let named = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            other_named(&path)
+        };
+        assert_eq!(other_named(&path), None, "there is no file");
+        assert_eq!([named(""), named("x\n")], [None; 2]);
+        assert_eq!(named(&std::process::id().to_string()), None, "this one itself");
+        std::os::unix::fs::symlink("/bin/sleep", &link).unwrap();
+        let sleeps = |program: &Path| {
+            let mut command = std::process::Command::new(program);
+            command.arg0("sleep").arg("600").spawn().unwrap()
+        };
+        let (mut other, mut stranger) = (sleeps(&link), sleeps(Path::new("/bin/sleep")));
+        assert_eq!(named(&format!("{}\n", other.id())), Some(other.id()));
+        assert_eq!(named(&format!("{}\n", stranger.id())), None);
+        for child in [&mut other, &mut stranger] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(named(&format!("{}\n", other.id())), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use addresses::config::bad_daemon;
 use spread_client::{Endpoint, PrivateName};
 
 /// What `wackamole` was told.
@@ -89,9 +90,13 @@ pub(super) fn daemon(words: &[OsString]) -> Result<Daemon, Instead> {
             's' => {
                 let text = words.value(&flag)?;
                 let text = text.to_string_lossy();
-                let spread =
-                    text.parse().map_err(|error| Instead::Mistake(format!("{flag}: {error}")));
-                line.spread = Some(spread?);
+                let spread = text
+                    .parse::<Endpoint>()
+                    .map_err(|error| Instead::Mistake(format!("{flag}: {error}")))?;
+                if let Some((message, remedy)) = bad_daemon(&spread) {
+                    return Err(Instead::Mistake(format!("{flag}: {message}; {remedy}")));
+                }
+                line.spread = Some(spread);
             }
             'u' => {
                 let text = words.value(&flag)?;
@@ -194,6 +199,7 @@ mod tests {
         assert_eq!(daemon(&["-x"]), "\"-x\" is none of the flags");
         assert_eq!(daemon(&["here"]), "\"here\" is none of the flags");
         assert!(daemon(&["-s", "web1:1"]).starts_with("-s: "));
+        assert!(daemon(&["-s", "4803@a b"]).starts_with("-s: \"a b\" is no name of a host; "));
         assert!(daemon(&["-u", "muchtoolongforthat"]).contains("at most 10"));
         let control = |line: &[&str]| told(control(&words(line)).map(drop));
         assert_eq!(control(&[]), "write one of -l, -f and -s");

@@ -1,5 +1,6 @@
 //! Faults of what a machine stands on: interfaces, hooks, the bus, switches, logs, processors.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_interface_that_comes_later_is_used_then", comes_later),
     ("an_interface_that_goes_takes_its_addresses_elsewhere_and_gets_its_share_back", pulled_out),
     ("an_interface_that_an_administrator_sets_down_is_as_a_pulled_cable", set_down),
+    ("what_a_network_that_is_away_everywhere_had_is_nowhere_and_back_with_it", away_everywhere),
     ("hooks_that_hang_are_killed_and_delay_nothing", hooks),
     ("a_hook_that_fails_is_logged_once", failing_hook),
     ("what_stops_something_as_the_program_stands_still_has_ended_before_it_is_run_again", in_turn),
@@ -134,6 +136,43 @@ fn set_down() -> Result<(), Failed> {
     stand.lab.set_link(Place::Machine(at), "eth1", true)?;
     stand.wait_until_said(at, &["can be held here again"]);
     stand.wait_until_whole(&[0, 1]);
+    Ok(stand.all_live()?)
+}
+
+/// A switch that goes away with all carriers, while the machines meet over another.
+fn away_everywhere() -> Result<(), Failed> {
+    let mut stand = second_network();
+    start_second(&mut stand);
+    for i in stand.all() {
+        stand.wait_until_said(i, &["2 machines:"]);
+    }
+    stand.wait_until_whole(&[0, 1]);
+    for i in stand.all() {
+        stand.lab.machine(i).cut_on(1, Cut::Carrier)?;
+    }
+    stand.until("it is off", || stand.map().is_empty().then_some(()));
+    let head = IpAddr::from(LATER).to_string();
+    for i in stand.all() {
+        stand.wait_until_said(i, &[&head, "is nowhere", "(unable)"]);
+        let listed = stand.listed(i);
+        let set = &listed["sets"][0];
+        assert_eq!((&set["state"], &set["why"]), (&"nowhere".into(), &"unable".into()), "{set}");
+        assert!(set["owner"].is_null() && set["here"] == false, "{set}");
+        let explained = stand.vip(i, &["explain", &head]);
+        assert!(explained.contains("no machine's interfaces can hold it now"), "{explained}");
+        let dark = format!("interface eth1 has no carrier ({head})");
+        assert_eq!(stand.vip(i, &["list"]).matches(&dark).count(), 1);
+    }
+    // Meanwhile a word of each goes round over the network that is left, which shows that nobody was lost.
+    stand.stays(&BTreeMap::new(), Duration::from_millis(1_500));
+    let began = Instant::now();
+    for i in stand.all() {
+        stand.lab.machine(i).heal_on(1)?;
+    }
+    stand.wait_until_whole(&[0, 1]);
+    let took = began.elapsed();
+    println!("held {took:?} after the network is back");
+    assert!(took < Duration::from_secs(2), "it was waited with: {took:?}");
     Ok(stand.all_live()?)
 }
 

@@ -14,6 +14,7 @@ use crate::support::{PATIENCE, PROGRAM};
 pub(crate) const TRIALS: &[Named] = &[
     ("an_address_that_the_kernel_takes_no_more_goes_to_another_machine_and_may_come_back", refused),
     ("an_interface_that_answers_nobody_is_said_once", unanswered),
+    ("a_machine_that_comes_to_answer_nobody_gives_what_it_has_to_one_that_does", hidden),
     ("a_card_that_was_exchanged_is_no_stranger_s", another_card),
     ("a_set_put_under_quorum_by_a_signal_is_held_so_where_it_is", put_under_quorum),
 ];
@@ -78,6 +79,33 @@ fn unanswered() -> Result<(), Failed> {
     stand.lab.set_sysctl(place, setting, "3")?;
     look(4)?;
     stand.until("it is said", || (stand.count(0, &said) == 2).then_some(()));
+    Ok(stand.all_live()?)
+}
+
+/// The same while something is held: it is noticed without any word of the kernel.
+fn hidden() -> Result<(), Failed> {
+    let mut stand = Stand::new(2, 2);
+    let at = stand.holder(&[0, 1], v4(1)).expect("one has it");
+    let (place, setting, other) = (Place::Machine(at), "net/ipv4/conf/eth0/arp_ignore", 1 - at);
+    let began = Instant::now();
+    stand.lab.set_sysctl(place, setting, "8")?;
+    stand.wait_until_whole(&[other]);
+    stand.until("it is off", || stand.held(at).is_empty().then_some(()));
+    println!("held elsewhere {:?} after nobody was answered any more", began.elapsed());
+    let said = "the kernel answers at eth0 no question of a neighbour for any address";
+    stand.wait_until_said(at, &[said, "set net.ipv4.conf.eth0.arp_ignore"]);
+    for words in [vec!["list"], vec!["explain", "10.77.0.101"]] {
+        let told = stand.vip(at, &words);
+        assert!(told.contains(said), "{told}");
+    }
+    // Better there than nowhere, as long as that is so.
+    stand.kill(other);
+    stand.wait_until_whole(&[at]);
+    stand.start(other);
+    stand.wait_until_whole(&[other]);
+    stand.lab.set_sysctl(place, setting, "0")?;
+    stand.wait_until_said(at, &["answers neighbours at eth0 again"]);
+    stand.wait_until_even(&[0, 1]);
     Ok(stand.all_live()?)
 }
 

@@ -18,6 +18,7 @@ mod crowds;
 mod database;
 mod deaths;
 mod disks;
+mod doubles;
 mod eyes;
 mod faults;
 mod holds;
@@ -31,6 +32,7 @@ mod routers;
 mod services;
 mod six;
 mod sizes;
+mod sources;
 mod stand;
 mod stops;
 mod told;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         stops::TRIALS,
         sizes::TRIALS,
         partitions::TRIALS,
+        doubles::TRIALS,
         routers::TRIALS,
         mistakes::TRIALS,
         faults::TRIALS,
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         disks::TRIALS,
         upgrades::TRIALS,
         told::TRIALS,
+        sources::TRIALS,
         without_kernel::TRIALS,
         rights::TRIALS,
     ];

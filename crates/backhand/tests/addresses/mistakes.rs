@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use lab::{Exit, Output, Place, Spawn};
+use lab::{Exit, Output, Place, Signal, Spawn};
 use testkit::trial::Failed;
 
 use crate::eyes::Eyes;
@@ -21,6 +21,7 @@ pub(crate) const TRIALS: &[Named] = &[
     ("an_address_taken_off_by_another_program_is_put_back_and_given_up_in_the_end", taken_off),
     ("an_address_put_on_by_another_program_is_said", put_on),
     ("a_shared_address_that_another_program_has_here_is_left_to_it", not_ours),
+    ("an_address_that_a_machine_has_for_itself_is_taken_by_nobody_and_all_say_whose_it_is", own),
 ];
 
 /// The number of an address that nobody has.
@@ -236,5 +237,67 @@ fn not_ours() -> Result<(), Failed> {
     let held = stand.lab.addresses(Place::Machine(0))?;
     let held = held.into_iter().find(|held| held.address == v4(1));
     assert!(held.is_some_and(|held| held.valid.is_none() && held.prefix == 24));
+    Ok(stand.all_live()?)
+}
+
+/// All machines read their files again, with this section.
+fn read_again(stand: &Stand, section: &str) -> Result<(), Failed> {
+    let said = ["the configuration was read again"];
+    for i in stand.all() {
+        let before = stand.count(i, &said);
+        std::fs::write(stand.path(&format!("m{}.toml", i + 1)), stand.with(i, section))?;
+        stand.run(i).signal(Signal::HUP)?;
+        stand.wait_until_said_again(i, &said, before);
+    }
+    Ok(())
+}
+
+/// Who took it would cut that machine off from all others.
+fn own() -> Result<(), Failed> {
+    let mut stand = Stand::silent(3, (1..=3).map(v4));
+    stand.start_all();
+    let machine = stand.lab.machine(1);
+    let six = machine.address6().map(IpAddr::from);
+    let own: Vec<IpAddr> = std::iter::once(machine.address()).chain(six).collect();
+    let quoted = stand.shared.iter().chain(&own).map(|ip| format!("\"{ip}\""));
+    let section = format!("list = [{}]\n", quoted.collect::<Vec<_>>().join(", "));
+    read_again(&stand, &section)?;
+    for ip in &own {
+        let (here, there) = (
+            format!("{ip} is an address of this machine itself"),
+            format!("{ip} is an address of m2 itself"),
+        );
+        stand.wait_until_said(1, &[&here, "take it out of the list"]);
+        for i in [0, 2] {
+            stand.wait_until_said(i, &[&there, "take it out of the list"]);
+            let explained = stand.vip(i, &["explain", &ip.to_string()]);
+            assert!(explained.contains(&there), "{explained}");
+        }
+        assert!(stand.vip(1, &["list"]).contains(&here));
+    }
+    // The rest of the list works, with that machine.
+    stand.wait_until_even(&[0, 1, 2]);
+    for i in stand.all() {
+        let all = stand.lab.addresses(Place::Machine(i))?;
+        for ip in &own {
+            let held = all.iter().find(|held| held.address == *ip);
+            assert_eq!(held.map(|held| held.valid.is_none()), (i == 1).then_some(true), "{ip}");
+        }
+        let machines = stand.listed(i)["machines"].as_array().map(Vec::len);
+        assert_eq!(machines, Some(3), "{}", stand.said(i));
+        assert_eq!(stand.count(i, &["in the network of no interface"]), 0);
+    }
+    // Nor is it a leftover when its machine starts.
+    stand.kill(1);
+    let text = stand.with(1, &section);
+    stand.start_as(1, &text, Spawn::new(PROGRAM));
+    stand.wait_until_even(&[0, 1, 2]);
+    let usual = stand.list();
+    read_again(&stand, &usual)?;
+    stand.wait_until_even(&[0, 1, 2]);
+    for ip in &own {
+        let all = stand.lab.addresses(Place::Machine(1))?;
+        assert!(all.iter().any(|held| held.address == *ip && held.valid.is_none()), "{ip}");
+    }
     Ok(stand.all_live()?)
 }

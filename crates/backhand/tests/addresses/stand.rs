@@ -253,6 +253,12 @@ impl Stand {
         self.dying.push(run);
     }
 
+    /// Waits until the program of machine `i` ends by itself; how it did, if it has.
+    pub(crate) fn wait_until_ended(&mut self, i: usize) -> Option<Exit> {
+        let run = self.runs[i].take().expect("the machine was started");
+        run.wait_timeout(PATIENCE)
+    }
+
     /// Kills everything of machine `i`.
     pub(crate) fn kill_all(&mut self, i: usize) {
         let run = self.runs[i].take().expect("the machine was started");

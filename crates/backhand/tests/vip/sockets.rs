@@ -20,6 +20,8 @@ pub(crate) const TRIALS: &[Named] = &[
         "a_second_service_at_the_socket_of_a_living_one_does_not_start_and_a_stale_one_is_replaced",
         taken,
     ),
+    ("a_wackamole_without_a_control_socket_is_not_started_twice", twice),
+    ("a_wackamole_conf_without_addresses_is_not_taken_while_it_runs", emptied),
 ];
 
 const LINES: &str = "mature = \"0s\"\nlist = [\"10.77.0.101\"]\ncontrol = \"/run/wack.it\"\n";
@@ -189,5 +191,81 @@ fn taken() -> Result<(), Failed> {
     assert_eq!(third.wait(), lab::Exit::Code(0));
     let told = stage.vip(0, &["list"]).ill(1);
     assert!(told.contains("No such file"), "{told}");
+    Ok(())
+}
+
+const OTHER: &str = "Spread = 4803\nGroup = other\nMature = 0s\nVIFs { eth0:10.77.0.102/32 }\n";
+
+/// A `wackamole` that has its address, beside the daemon of a whole machine.
+fn serving() -> (Stage, [lab::Process; 2]) {
+    let stage = Stage::new(&["m1"], "eth0");
+    let whole = stage.whole(0, LINES);
+    until("it holds its address", || (stage.list(0)?["sets"][0]["here"] == true).then_some(()));
+    let conf = stage.write("other.conf", OTHER);
+    let words = ["-d", "-c", conf.to_str().unwrap(), "-p", "/run/other.pid"];
+    let first = stage.logged(0, "first", "wackamole", &words);
+    until("it serves", || has_other(&stage).then_some(()));
+    (stage, [whole, first])
+}
+
+fn has_other(stage: &Stage) -> bool {
+    let address = ["10.77.0.102".parse().unwrap()];
+    stage.here(0, &address) == address
+}
+
+fn twice() -> Result<(), Failed> {
+    let (stage, [_whole, first]) = serving();
+    let file = first.seen("/run/other.pid");
+    let number = || std::fs::read_to_string(&file).ok().filter(|text| text.ends_with('\n'));
+    let written = until("its number is written", number);
+    let conf = stage.path("other.conf");
+    let words = ["-d", "-c", conf.to_str().unwrap(), "-p", "/run/other.pid"];
+    for (what, words, why) in [
+        ("same", &words[..], "names process"),
+        ("beside", &words[..3], "the group other are managed already by process"),
+    ] {
+        let second = stage.logged(0, what, "wackamole", words);
+        assert_eq!(second.wait_timeout(crate::support::PATIENCE), Some(lab::Exit::Code(1)));
+        let log = stage.log(0, what);
+        assert!(log.contains(why), "{log}");
+        assert!(!log.contains("taken off"), "{log}");
+    }
+    assert!(has_other(&stage) && number().as_ref() == Some(&written));
+    assert!(!stage.log(0, "first").contains("was taken off"), "{}", stage.log(0, "first"));
+    // Where the first was killed, the next one begins.
+    first.kill9()?;
+    assert_eq!(first.wait(), lab::Exit::Signal(9));
+    let next = stage.logged(0, "next", "wackamole", &words);
+    let file = next.seen("/run/other.pid");
+    until("it has written its number", || {
+        let now = std::fs::read_to_string(&file).ok().filter(|text| text.ends_with('\n'))?;
+        (now != written).then_some(())
+    });
+    until("it serves", || has_other(&stage).then_some(()));
+    next.term()?;
+    assert_eq!(next.wait_timeout(crate::support::PATIENCE), Some(lab::Exit::Code(0)));
+    let gone = stage.run(0, "ls", &["/run/other.pid"]);
+    assert_ne!(gone.exit, lab::Exit::Code(0), "{gone:?}");
+    Ok(())
+}
+
+fn emptied() -> Result<(), Failed> {
+    let (stage, [_whole, first]) = serving();
+    for (n, text) in ["", "Spread = 4803\nGroup = other\nMature = 0s\n"].into_iter().enumerate() {
+        stage.write("other.conf", text);
+        first.signal(lab::Signal::HUP)?;
+        until("that is said", || {
+            let log = stage.log(0, "first");
+            (log.matches("there are no VirtualInterfaces in").count() > n).then_some(())
+        });
+        assert!(has_other(&stage));
+    }
+    assert!(!stage.log(0, "first").contains("the configuration was read again"));
+    stage.write("other.conf", OTHER);
+    first.signal(lab::Signal::HUP)?;
+    until("it is read", || {
+        stage.log(0, "first").contains("the configuration was read again").then_some(())
+    });
+    assert!(has_other(&stage));
     Ok(())
 }

@@ -119,6 +119,9 @@ fn unheld(message: &str) -> Option<&str> {
     (value || type_ && wide).then_some(number)
 }
 
+/// Sections that are written once for each of several.
+const TABLES: [&str; 4] = ["route", "addresses.set", "addresses.health", "addresses.hook"];
+
 /// The reader's words apart: what is wrong, and what to write instead.
 fn remedied(message: &str, key: &str) -> (String, String) {
     let section = key.split(['.', '[']).next().unwrap_or_default();
@@ -150,7 +153,14 @@ fn remedied(message: &str, key: &str) -> (String, String) {
                 let remedy = format!("write [[{key}]] in two brackets, once for each");
                 return ("one pair of brackets is a single section".into(), remedy);
             }
+            "a sequence" if TABLES.contains(&key) => {
+                let remedy =
+                    format!("write [[{key}]] in two brackets, once for each, and its keys below");
+                return ("this is a section of several".into(), remedy);
+            }
+            "a sequence" if key.ends_with(".status") => "a list: [200, \"300-399\"]",
             "a sequence" => "a list: [\"a\", \"b\"]",
+            "a map" => "a table: { name = value }",
             structure if structure.starts_with("struct ") => {
                 "a section or a table: { key = value }"
             }

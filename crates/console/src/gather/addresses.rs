@@ -268,6 +268,12 @@ fn sentences(report: &Report) -> Vec<String> {
             report.health.1
         ));
     }
+    if !status.doubled.is_empty() {
+        out.push(format!(
+            "two machines have been called {}: for a majority such a name counts for nobody.",
+            status.doubled.join(", ")
+        ));
+    }
     if status.majority == Some(false) {
         out.push(
             "there is no majority of the machines here, so what may never be held twice is nowhere in this part.".into(),
@@ -355,6 +361,7 @@ mod tests {
                 stage: Stage::Away,
                 view: None,
                 majority: None,
+                doubled: Vec::new(),
                 members: Vec::new(),
                 sets: Vec::new(),
             },

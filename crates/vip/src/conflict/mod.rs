@@ -7,8 +7,10 @@
 //! Rules (RFC 5227 for IPv4; RFC 4862 section 5.4 asks the same way for IPv6):
 //! - Only addresses that nobody in the group's memory held are asked for. A take-over never waits: the old holder's kernel may
 //!   still answer, and its answer is no conflict.
-//! - While asking, whoever says that he has the address, or asks for it as we do, has it (section 2.1.1). What members and machines we
-//!   know say does not count: who of the group takes it is decided by the bus.
+//! - While asking, whoever says that he has the address, or asks for it as we do, has it (section 2.1.1). That a member or a machine
+//!   we know wants it does not count: who of the group takes it is decided by the bus. That one has it does: nobody in the group's
+//!   memory has, so it has the address for itself, as the one that it is reached by. The caller knows whether the group has learned
+//!   of a holder meanwhile.
 //! - While holding, only those who say that they have it count: what a stranger merely asks is answered by the kernel.
 //! - A member of our view may have it for a moment during a move. Nothing is done.
 //! - A machine we know outside of our view has it: the bus is cut and the network is not. It is never defended against; the caller
@@ -79,6 +81,8 @@ pub enum Action {
         address: Address,
         /// Who has it.
         mac: Mac,
+        /// Which machine that is, unless it is a stranger.
+        machine: Option<MachineId>,
     },
 }
 
@@ -109,7 +113,7 @@ pub struct Conflicts {
     asking: BTreeMap<Address, Asking>,
     /// Those that are asked for, by when something is due.
     due: BTreeSet<(Instant, Address)>,
-    taken: VecDeque<(Address, Mac)>,
+    taken: VecDeque<(Address, Mac, Option<MachineId>)>,
     counters: Counters,
 }
 
@@ -159,7 +163,7 @@ impl Conflicts {
     /// dropped. The result comes as [`Action::Free`] or [`Action::Taken`].
     pub fn probe(&mut self, now: Instant, address: Address) {
         if !self.asking.contains_key(&address) {
-            self.taken.retain(|(taken, _)| *taken != address);
+            self.taken.retain(|(taken, ..)| *taken != address);
             let due = now + self.settings.wait.mul_f64(self.random.unit());
             self.plan(address, Asking { left: self.settings.questions.max(1), due });
         }
@@ -167,7 +171,7 @@ impl Conflicts {
 
     /// Ends asking for an address without a result.
     pub fn cancel(&mut self, address: Address) {
-        self.taken.retain(|(taken, _)| *taken != address);
+        self.taken.retain(|(taken, ..)| *taken != address);
         self.end(address);
     }
 
@@ -178,7 +182,18 @@ impl Conflicts {
         if !asking && (!holding || claim == Claim::Wants) {
             return Verdict::Nothing;
         }
-        match self.stations.whose(mac) {
+        let whose = self.stations.whose(mac);
+        let (has, machine) = match whose {
+            Whose::Ours => (false, None),
+            Whose::Member(machine) | Whose::Apart(machine) => (claim == Claim::Has, Some(machine)),
+            Whose::Stranger => (true, None),
+        };
+        if asking && has {
+            self.end(address);
+            self.counters.taken += 1;
+            self.taken.push_back((address, mac, machine));
+        }
+        match whose {
             Whose::Ours => Verdict::Nothing,
             Whose::Member(machine) => {
                 self.counters.expected += 1;
@@ -189,11 +204,6 @@ impl Conflicts {
                 Verdict::Apart { machine }
             }
             Whose::Stranger => {
-                if asking {
-                    self.end(address);
-                    self.counters.taken += 1;
-                    self.taken.push_back((address, mac));
-                }
                 let defend = claim == Claim::Has && self.defend(now, address);
                 Verdict::Stranger { mac, defend }
             }
@@ -202,8 +212,8 @@ impl Conflicts {
 
     /// The next thing to do now, if any.
     pub fn poll(&mut self, now: Instant) -> Option<Action> {
-        if let Some((address, mac)) = self.taken.pop_front() {
-            return Some(Action::Taken { address, mac });
+        if let Some((address, mac, machine)) = self.taken.pop_front() {
+            return Some(Action::Taken { address, mac, machine });
         }
         let (_, address) = self.due.first().filter(|(due, _)| *due <= now).copied()?;
         let left = self.end(address)?.left;

@@ -71,7 +71,7 @@ fn a_stranger_that_answers_has_the_address() {
         while conflicts.poll(at(100)).is_some() {}
         let verdict = conflicts.seen(at(101), address(9), mac(77), claim);
         assert_eq!(verdict, Verdict::Stranger { mac: mac(77), defend: false });
-        let taken = Action::Taken { address: address(9), mac: mac(77) };
+        let taken = Action::Taken { address: address(9), mac: mac(77), machine: None };
         assert_eq!(conflicts.next_timeout(), Some(Instant::ORIGIN));
         assert_eq!(run(&mut conflicts, at(101)), [(at(101), taken)]);
         assert_eq!(conflicts.counters().taken, 1);
@@ -83,20 +83,39 @@ fn a_claim_before_the_first_question_counts_as_well() {
     let mut conflicts = conflicts(1);
     conflicts.probe(at(0), address(9));
     conflicts.seen(at(0), address(9), mac(77), Claim::Has);
-    assert_eq!(conflicts.poll(at(0)), Some(Action::Taken { address: address(9), mac: mac(77) }));
+    let taken = Action::Taken { address: address(9), mac: mac(77), machine: None };
+    assert_eq!(conflicts.poll(at(0)), Some(taken));
 }
 
 #[test]
-fn what_ours_members_and_known_machines_say_does_not_end_asking() {
+fn what_ours_say_and_what_members_and_known_machines_want_does_not_end_asking() {
     let mut conflicts = conflicts(1);
     conflicts.probe(at(0), address(9));
     let mut seen = |n, claim| conflicts.seen(at(1), address(9), mac(n), claim);
+    assert_eq!(seen(1, Claim::Has), Verdict::Nothing);
     assert_eq!(seen(1, Claim::Wants), Verdict::Nothing);
-    assert_eq!(seen(2, Claim::Has), Verdict::Expected { machine: machine(2) });
     assert_eq!(seen(3, Claim::Wants), Verdict::Expected { machine: machine(3) });
-    assert_eq!(seen(4, Claim::Has), Verdict::Apart { machine: machine(4) });
+    assert_eq!(seen(4, Claim::Wants), Verdict::Apart { machine: machine(4) });
     let last = run(&mut conflicts, at(1)).pop().map(|(_, action)| action);
     assert_eq!(last, Some(Action::Free(address(9))));
+    assert_eq!(conflicts.counters().taken, 0);
+}
+
+#[test]
+fn a_machine_that_has_for_itself_what_nobody_of_the_group_had_is_named() {
+    for (n, verdict) in [
+        (2, Verdict::Expected { machine: machine(2) }),
+        (4, Verdict::Apart { machine: machine(4) }),
+    ] {
+        let mut conflicts = conflicts(1);
+        conflicts.probe(at(0), address(9));
+        assert_eq!(conflicts.seen(at(1), address(9), mac(n), Claim::Has), verdict);
+        // It answers each question; there is one result.
+        assert_eq!(conflicts.seen(at(2), address(9), mac(n), Claim::Has), Verdict::Nothing);
+        let taken = Action::Taken { address: address(9), mac: mac(n), machine: Some(machine(n)) };
+        assert_eq!(run(&mut conflicts, at(2)), [(at(2), taken)]);
+        assert_eq!(conflicts.counters().taken, 1);
+    }
 }
 
 #[test]

@@ -36,6 +36,8 @@ fn what_another_program_of_this_machine_holds_is_not_left_behind() {
         // Older kernels do not keep the mark.
         ("10.0.0.1", Some(3), None, true, true),
         ("10.0.0.1", None, None, false, false),
+        // This machine's own, which it has from another machine for a while (DHCP).
+        ("10.0.0.1", Some(3_600), None, false, false),
         ("10.0.0.2", Some(3), marked, false, true),
         ("10.0.0.2", Some(3), None, false, false),
     ] {
