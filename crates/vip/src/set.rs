@@ -7,8 +7,8 @@ use core::net::IpAddr;
 /// Most addresses of one set.
 pub const ADDRESSES_PER_SET_MAX: usize = 64;
 
-/// Which set is meant, in messages and tables: a digest of its addresses, so that two machines that list it differently mean
-/// two different sets.
+/// Which set is meant, in messages and tables: a digest of its addresses and of whether they are put on interfaces, so that two machines
+/// that list it differently mean two different sets.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetKey(pub u64);
 
@@ -24,6 +24,8 @@ pub struct Set {
     head: IpAddr,
     /// All of them, ascending.
     addresses: Vec<IpAddr>,
+    /// They are on no interface, and programs bring them to the machine.
+    hooks_only: bool,
     key: SetKey,
 }
 
@@ -37,8 +39,21 @@ impl Set {
         if all.len() > ADDRESSES_PER_SET_MAX {
             return None;
         }
-        let key = digest(head, &all);
-        Some(Self { head, addresses: all, key })
+        let key = digest(head, &all, false);
+        Some(Self { head, addresses: all, hooks_only: false, key })
+    }
+
+    /// The same set where its addresses are put on no interface: only programs are run. It is another one for messages and tables: of
+    /// machines that list it so and otherwise, what one has would be nothing at another.
+    #[must_use]
+    pub fn hooks_only(self) -> Self {
+        let key = digest(self.head, &self.addresses, true);
+        Self { hooks_only: true, key, ..self }
+    }
+
+    /// Whether its addresses are put on no interface.
+    pub fn is_hooks_only(&self) -> bool {
+        self.hooks_only
     }
 
     /// The address by which the set is named.
@@ -64,7 +79,7 @@ impl Set {
 }
 
 /// FNV-1a, which is enough against accidents; members of the group are trusted.
-fn digest(head: IpAddr, addresses: &[IpAddr]) -> SetKey {
+fn digest(head: IpAddr, addresses: &[IpAddr], hooks_only: bool) -> SetKey {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     for ip in core::iter::once(&head).chain(addresses) {
@@ -73,6 +88,9 @@ fn digest(head: IpAddr, addresses: &[IpAddr]) -> SetKey {
             IpAddr::V6(ip) => ip.octets().into_iter().for_each(&mut eat),
         }
         eat(if ip.is_ipv4() { 4 } else { 6 });
+    }
+    if hooks_only {
+        eat(0);
     }
     SetKey(hash)
 }
@@ -100,6 +118,14 @@ mod tests {
         let (one, both) = (set(&["10.0.0.1"]), set(&["10.0.0.1", "10.0.0.2"]));
         assert!(one.contradicts(&both) && both.contradicts(&one));
         assert!(!one.contradicts(&one) && !one.contradicts(&set(&["10.0.0.2"])));
+    }
+
+    #[test]
+    fn what_is_on_interfaces_and_what_only_programs_bring_contradict_each_other() {
+        let (one, other) = (set(&["10.0.0.1"]), set(&["10.0.0.1"]).hooks_only());
+        assert!(one.contradicts(&other) && other.contradicts(&one));
+        assert!(!one.is_hooks_only() && other.is_hooks_only());
+        assert_eq!(other, set(&["10.0.0.1"]).hooks_only());
     }
 
     #[test]

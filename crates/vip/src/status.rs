@@ -117,6 +117,8 @@ pub struct SetStatus {
     pub pinned: bool,
     /// The head of a set that shares an address and has precedence.
     pub blocked_by: Option<IpAddr>,
+    /// Its addresses are put on no interface.
+    pub hooks_only: bool,
     /// Whether the addresses are on this machine's interfaces.
     pub here: bool,
     /// What each member is for it.
@@ -274,6 +276,7 @@ impl Vip {
             pending: row.pending.map(|until| until.since(now)).filter(|left| !left.is_zero()),
             pinned: row.pinned,
             blocked_by: row.blocked_by.and_then(|by| self.table.row(by)).map(|by| by.set.head()),
+            hooks_only: row.set.is_hooks_only(),
             here: self.locals.get(&key).is_some_and(|local| local.hold == Hold::Up),
             candidates: (0..self.members.len()).map(candidate).collect(),
         }

@@ -224,7 +224,8 @@ pub struct SetSection {
     pub addresses: Vec<AddressItem>,
 
     /// Whether the addresses are put on interfaces. With false only hooks are run: for networks in which an address is moved by
-    /// asking somebody, and for roles that have no address of their own.
+    /// asking somebody, and for roles that have no address of their own. Machines that differ in it list the set differently: it stays
+    /// where it is until they agree, and all say so.
     ///
     /// Default true.
     pub kernel: Option<bool>,

@@ -612,6 +612,7 @@ mod tests {
             pending: None,
             pinned: false,
             blocked_by: None,
+            hooks_only: false,
             here: false,
             candidates: vec![Candidate::Good { preferred: false }; 3],
         }];

@@ -11,6 +11,7 @@ use vip::{Set, SetKey};
 use super::clock;
 use super::holding::{Holding, Placed, State};
 use super::places::{Place, Places};
+use super::setup::core_set;
 use super::worker::{Terms, Worker};
 use crate::config;
 use crate::guardian::Guardian;
@@ -56,11 +57,10 @@ pub(super) fn adopt(
             }
             Place::NotNow(_) => None,
         };
-        let ips: Vec<_> = set.addresses.iter().map(|address| address.ip).collect();
         // Under quorum nothing is held on the strength of what was decided before.
         let placed: Option<Vec<Placed>> = set.addresses.iter().map(place).collect();
         let (Some(placed), Some(core), true, false) =
-            (placed, Set::new(&ips), set.kernel, set.quorum)
+            (placed, core_set(set), set.kernel, set.quorum)
         else {
             continue;
         };

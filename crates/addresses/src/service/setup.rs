@@ -29,7 +29,8 @@ pub(super) fn keyed(config: &Config) -> BTreeMap<SetKey, config::Set> {
 
 pub(super) fn core_set(set: &config::Set) -> Option<Set> {
     let ips: Vec<IpAddr> = set.addresses.iter().map(|address| address.ip).collect();
-    Set::new(&ips)
+    let core = Set::new(&ips)?;
+    Some(if set.kernel { core } else { core.hooks_only() })
 }
 
 pub(super) fn kernel_addresses(config: &Config) -> impl Iterator<Item = IpAddr> + '_ {

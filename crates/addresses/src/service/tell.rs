@@ -132,7 +132,11 @@ impl Service {
                     let set = sets.iter().find(|set| set.head == head && fits(set.blocked_by));
                     let all = set.map_or_else(|| vec![head], |set| set.addresses.clone());
                     let all: Vec<String> = all.iter().map(ToString::to_string).collect();
-                    format!("[{}]", all.join(", "))
+                    let how = match set.is_some_and(|set| set.hooks_only) {
+                        true => " with kernel = false",
+                        false => "",
+                    };
+                    format!("[{}]{how}", all.join(", "))
                 };
                 let (stays, waits) =
                     (form(by, &|other| other.is_none()), form(head, &|other| other == Some(by)));

@@ -9,8 +9,10 @@ use crate::Named;
 use crate::stand::{Stand, v4};
 use crate::support::PROGRAM;
 
-pub(crate) const TRIALS: &[Named] =
-    &[("an_address_that_is_a_call_comes_and_goes_by_programs_at_a_death_and_at_a_stop", called)];
+pub(crate) const TRIALS: &[Named] = &[
+    ("an_address_that_is_a_call_comes_and_goes_by_programs_at_a_death_and_at_a_stop", called),
+    ("machines_of_which_only_some_have_an_address_in_the_kernel_say_so_and_leave_it_there", differ),
+];
 
 fn start(stand: &mut Stand, i: usize) {
     let hook = |event: &str| {
@@ -65,5 +67,33 @@ fn called() -> Result<(), Failed> {
         fs::read_to_string(&rounds).is_ok_and(|rounds| rounds == "api::\n").then_some(())
     });
     assert!(stand.map().is_empty(), "a kernel has it: {:?}", stand.map());
+    Ok(stand.all_live()?)
+}
+
+fn differ() -> Result<(), Failed> {
+    let mut stand = Stand::silent(2, [v4(1)]);
+    let set = |kernel: bool| {
+        format!(
+            "[[addresses.set]]\nname = \"api\"\naddresses = [\"{}\"]\nkernel = {kernel}\n",
+            v4(1)
+        )
+    };
+    let start = |stand: &mut Stand, i: usize, kernel: bool| {
+        let text = stand.with(i, &set(kernel));
+        stand.start_as(i, &text, Spawn::new(PROGRAM));
+    };
+    start(&mut stand, 0, true);
+    stand.wait_until_whole(&[0]);
+    start(&mut stand, 1, false);
+    let (stays, waits) =
+        (format!("[{}] stays", v4(1)), format!("[{}] with kernel = false waits", v4(1)));
+    for i in stand.all() {
+        stand.wait_until_said(i, &["machines list", &stays, &waits]);
+    }
+    assert_eq!(stand.holder(&[0, 1], v4(1)), Some(0));
+    // Alone it has it in its way.
+    stand.stop(0);
+    stand.wait_until_said(1, &[&v4(1).to_string(), "is up here"]);
+    assert!(stand.map().is_empty(), "{:?}", stand.map());
     Ok(stand.all_live()?)
 }

@@ -142,6 +142,9 @@ impl State {
     }
 }
 
+/// Added to the number of its addresses where a set is on no interface.
+const HOOKS_ONLY: usize = 128;
+
 impl Said {
     fn write(&self, out: &mut Writer) {
         let set = &self.set;
@@ -160,7 +163,7 @@ impl Said {
             out.bytes(&boot.to_le_bytes());
             out.time(*time);
         }
-        out.number(set.addresses().len() as u64);
+        out.number((set.addresses().len() + usize::from(set.is_hooks_only()) * HOOKS_ONLY) as u64);
         let head = set.head();
         out.ip(head);
         set.addresses().iter().filter(|ip| **ip != head).for_each(|ip| out.ip(*ip));
@@ -172,9 +175,14 @@ impl Said {
         let lost = (0..count)
             .map(|_| Ok((u64::from_le_bytes(from.array()?), from.time()?)))
             .collect::<Result<_, Malformed>>()?;
-        let count = from.count(ADDRESSES_PER_SET_MAX)?;
+        let count = from.count(HOOKS_ONLY + ADDRESSES_PER_SET_MAX)?;
+        let (count, hooks_only) = match count.checked_sub(HOOKS_ONLY) {
+            Some(count) => (count, true),
+            None => (count, false),
+        };
         let addresses = (0..count).map(|_| from.ip()).collect::<Result<Vec<_>, _>>()?;
         let set = Set::new(&addresses).ok_or(Malformed::Wrong("a set"))?;
+        let set = if hooks_only { set.hooks_only() } else { set };
         Ok(Self { set, listed, able, held, known, preferred, quorum, pinned, going, lost })
     }
 }

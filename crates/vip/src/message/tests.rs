@@ -58,6 +58,7 @@ fn state() -> State {
         sets: vec![
             said(set(&["10.0.0.9", "fd00::1", "10.0.0.3"]), true),
             said(set(&["fe80::1"]), false),
+            said(set(&["10.0.0.4"]).hooks_only(), true),
         ],
         silent: vec!["#spuser#m2".into()],
     }
