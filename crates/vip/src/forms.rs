@@ -45,11 +45,12 @@ pub(crate) fn contradictions(
     let mut strengths: Vec<Strength> = (table.rows.iter().zip(&goes))
         .map(|(row, goes)| {
             let (held, listings) = (row.destined().is_some(), row.listings());
-            // A held one that nobody lists any more makes way.
-            (false, held && listings > 0 && !goes, listings, Reverse(row.set.key()))
+            // A held one that nobody lists any more makes way, and so does one that goes with its holder.
+            let listings = if *goes { 0 } else { listings };
+            (false, held && listings > 0, listings, Reverse(row.set.key()))
         })
         .collect();
-    for at in favoured(table, &pairs, &strengths) {
+    for at in favoured(table, &pairs, &strengths, &goes) {
         strengths[at].0 = true;
     }
     for (a, b) in &mut pairs {
@@ -172,7 +173,12 @@ fn goes_with_its_holder(
 
 /// The forms of one machine's list, for each group of contradictions of which the strongest alone would leave an address to nobody
 /// that can be had.
-fn favoured(table: &Table, pairs: &[(usize, usize)], strengths: &[Strength]) -> Vec<usize> {
+fn favoured(
+    table: &Table,
+    pairs: &[(usize, usize)],
+    strengths: &[Strength],
+    goes: &[bool],
+) -> Vec<usize> {
     let mut favoured = Vec::new();
     if pairs.len() < 2 {
         return favoured;
@@ -182,9 +188,10 @@ fn favoured(table: &Table, pairs: &[(usize, usize)], strengths: &[Strength]) -> 
         near[a].push(b);
         near[b].push(a);
     }
-    let can_be_had = |row: &Row| {
+    let can_be_had = |at: &&usize| {
+        let row = &table.rows[**at];
         let may = |may: &May| may.listed && may.able && !may.failed;
-        row.destined().is_some() || row.may.iter().any(may)
+        !goes[**at] && (row.destined().is_some() || row.may.iter().any(may))
     };
     let mut seen = alloc::vec![false; table.rows.len()];
     for begin in 0..table.rows.len() {
@@ -203,10 +210,9 @@ fn favoured(table: &Table, pairs: &[(usize, usize)], strengths: &[Strength]) -> 
             }
         }
         group.sort_by_key(|at| Reverse(strengths[*at]));
-        let all: BTreeSet<IpAddr> =
-            addresses(table, group.iter().filter(|at| can_be_had(&table.rows[**at])));
+        let all: BTreeSet<IpAddr> = addresses(table, group.iter().filter(can_be_had));
         let live = |chosen: &[usize]| -> usize {
-            addresses(table, chosen.iter().filter(|at| can_be_had(&table.rows[**at]))).len()
+            addresses(table, chosen.iter().filter(can_be_had)).len()
         };
         let best = live(&independent(&group, &near));
         if best == all.len() {

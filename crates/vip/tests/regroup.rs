@@ -368,3 +368,30 @@ fn whoever_goes_with_a_form_that_nobody_else_lists_waits_until_the_others_have_i
         }
     }
 }
+
+#[test]
+fn who_is_drained_with_forms_that_cross_those_of_all_others_gives_them_away() {
+    // A 1, B 2, S 3, T 4.
+    let lists = [
+        grouped(&[&[1, 2], &[3], &[4]]),
+        grouped(&[&[1, 3], &[2, 4]]),
+        grouped(&[&[1], &[2, 3, 4]]),
+    ];
+    for first in 0..3 {
+        let mut cluster = Cluster::new(1, &lists[first]);
+        cluster.together();
+        cluster.pass(Duration::from_secs(5));
+        for list in (0..3).filter(|at| *at != first) {
+            cluster.add(lists[list].clone());
+        }
+        cluster.together();
+        cluster.pass(ROUND * 2);
+        assert_eq!(map(&cluster, 4), [[0], [0], [0], [0]]);
+        cluster.never_away = addresses(4);
+        cluster.nodes[0].vip.order("m1", vip::Order::Drain).unwrap();
+        cluster.run();
+        cluster.pass(ROUND);
+        assert!(!map(&cluster, 4).contains(&vec![0]), "list {first}: {:?}", map(&cluster, 4));
+        assert!(map(&cluster, 4).iter().all(|holders| holders.len() == 1));
+    }
+}
