@@ -293,11 +293,25 @@ impl Vip {
             lost.runs.retain(|boot, _| !boots.contains(boot));
             !lost.runs.is_empty()
         });
+        self.learn_of_holders();
         self.tell_differences();
         self.settle_claims(now, &claims);
         self.wait_for_leases(now);
         self.recall_where();
         self.count_view();
+    }
+
+    /// Who had a set that this machine could not have, because somebody answered for it whom it did not know, may be here now: it is
+    /// not tried less than others.
+    fn learn_of_holders(&mut self) {
+        for row in self.table.rows.iter().filter(|row| row.known) {
+            let key = row.set.key();
+            let state = self.able.get_mut(&key).filter(|_| !self.memory.known.contains(&key));
+            if let Some(state @ Able::FailedUntil(_)) = state {
+                *state = Able::Yes;
+                self.changed = true;
+            }
+        }
     }
 
     /// A majority counts its views.

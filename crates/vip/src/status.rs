@@ -282,6 +282,11 @@ impl Vip {
         }
     }
 
+    /// Whether a set was up at somebody of the cluster, as far as is known: what has its addresses is no stranger that was there before.
+    pub fn is_known(&self, key: SetKey) -> bool {
+        self.memory.known.contains(&key)
+    }
+
     /// Whether this machine is the first to have a set, as far as the group knows: nobody has had it, and nobody else has it or lets go of
     /// it. Nothing while that is not known, as the members are being heard.
     pub fn is_new_here(&self, key: SetKey) -> Option<bool> {

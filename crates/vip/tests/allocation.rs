@@ -472,3 +472,21 @@ fn a_set_whose_interfaces_are_missing_everywhere_is_nowhere_because_of_that() {
     assert_eq!(why(&cluster, 0), (false, Reason::Unable));
     assert_eq!(why(&cluster, 1), (true, Reason::Unowned));
 }
+
+#[test]
+fn who_took_a_machine_of_the_cluster_for_a_stranger_has_what_that_leaves_at_once_after_they_have_met()
+ {
+    let mut cluster = cluster(1, &singles(1));
+    let late = cluster.add(singles(1));
+    cluster.nodes[late].refuses.insert(ip(1));
+    cluster.split(&[vec![0], vec![late]]);
+    cluster.pass(Duration::from_secs(6));
+    assert_eq!(cluster.counts(), [1, 0]);
+    cluster.nodes[late].refuses.clear();
+    cluster.together();
+    cluster.pass(Duration::from_millis(100));
+    assert_eq!(cluster.counts(), [1, 0]);
+    cluster.kill(0);
+    cluster.pass(Duration::from_millis(100));
+    assert_eq!(cluster.holders(ip(1)), [late]);
+}

@@ -1,6 +1,6 @@
 //! What the kernel takes no more of what is held here: a set that cannot be kept goes in order and is not tried for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base::Instant;
@@ -22,6 +22,8 @@ const STRANGER_FOR: Duration = Duration::from_secs(30);
 pub(super) struct Refusals {
     /// Sets that could not be kept, until when they are not tried again, and why.
     sets: BTreeMap<SetKey, (Instant, String)>,
+    /// Those of them of which another machine of the cluster has an address, for itself as it seemed.
+    machine_s: BTreeSet<SetKey>,
     /// Addresses whose renewals are refused: since when, and when the last one was.
     renewals: BTreeMap<kernel::Address, (Instant, Instant)>,
     /// Sets that are not here because a stranger has an address of theirs, until when that is remembered, and what is to be said of it.
@@ -64,7 +66,19 @@ impl Refusals {
     fn forget(&mut self, now: Instant) -> bool {
         let before = self.sets.len();
         self.sets.retain(|_, (until, _)| *until > now);
+        self.machine_s.retain(|key| self.sets.contains_key(key));
         self.sets.len() < before
+    }
+
+    /// Who answered for an address was no stranger, and had it for the cluster, if that is `known` by now. Whether there were such.
+    fn reconsider(&mut self, known: impl Fn(SetKey) -> bool) -> bool {
+        self.strangers.retain(|key, _| !known(*key));
+        let over: Vec<SetKey> = self.machine_s.iter().copied().filter(|key| known(*key)).collect();
+        for key in &over {
+            self.machine_s.remove(key);
+            self.sets.remove(key);
+        }
+        !over.is_empty()
     }
 
     /// A renewal was refused. Whether that has been so for most of a lease: then the kernel is about to let the address go, and it is
@@ -114,13 +128,22 @@ impl Service {
     pub(super) fn is_a_machine_s(&mut self, now: Instant, key: SetKey, why: String) {
         self.unable.insert(key, why.clone());
         self.refusals.refuse(key, now + A_MACHINE_S_FOR, why);
+        self.refusals.machine_s.insert(key);
         self.vip.handle_able(now, key, false, false);
+    }
+
+    /// Parts of the cluster have met: who answered for an address before was one of them, if somebody has had it.
+    pub(super) fn reconsider_refusals(&mut self, now: Instant) {
+        let vip = &self.vip;
+        if self.refusals.reconsider(|key| vip.is_known(key)) {
+            self.interfaces_changed(now, &BTreeSet::new());
+        }
     }
 
     /// What was refused long enough ago is tried again.
     pub(super) fn try_again(&mut self, now: Instant) {
         if self.refusals.forget(now) {
-            self.interfaces_changed(now, &std::collections::BTreeSet::new());
+            self.interfaces_changed(now, &BTreeSet::new());
         }
     }
 }
@@ -180,5 +203,16 @@ mod tests {
         assert_eq!(refusals.of(key).map(String::as_str), Some("no"));
         assert!(refusals.forget(at(10_000)));
         assert_eq!((refusals.of(key), refusals.next_timeout()), (None, None));
+        // Of one that the cluster is known to have had by now, nothing is refused because it answered.
+        let other = vip::Set::new(&[[10, 0, 0, 9].into()]).unwrap().key();
+        for one in [key, other] {
+            refusals.refuse(one, at(60_000), "it is another machine's".into());
+        }
+        refusals.machine_s.insert(other);
+        refusals.of_a_stranger(at(1), other, "a stranger has it".into());
+        assert!(!refusals.reconsider(|_| false));
+        assert!(refusals.reconsider(|_| true));
+        assert_eq!((refusals.of(key).is_some(), refusals.of(other)), (true, None));
+        assert_eq!(refusals.strangers(at(1)).count(), 0);
     }
 }

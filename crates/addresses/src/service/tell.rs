@@ -93,6 +93,7 @@ impl Service {
                     self.machines.pop_first();
                 }
                 self.air.neighbours.tell_all();
+                self.reconsider_refusals(now);
             }
             Event::Mature => self.note(None, "mature: this machine takes part".into()),
             Event::Owner { head, from, to, reason } => {
