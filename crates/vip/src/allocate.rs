@@ -8,7 +8,6 @@ use core::cmp::Ordering;
 
 use base::Instant;
 
-use crate::peer::Peer;
 use crate::reason::Reason;
 use crate::set::SetKey;
 use crate::settings::PerRound;
@@ -41,7 +40,7 @@ pub(crate) fn refusal(row: &Row, at: usize, members: &[Member], majority: bool) 
         Some(Reason::Unlisted)
     } else if !(may.able || keeps) || may.failed {
         Some(Reason::Unable)
-    } else if peer.leaving && !returns_to_nobody(peer, at, members) {
+    } else if peer.leaving {
         Some(Reason::Leaving)
     } else if !peer.mature {
         Some(Reason::Immature)
@@ -52,13 +51,6 @@ pub(crate) fn refusal(row: &Row, at: usize, members: &[Member], majority: bool) 
     } else {
         None
     }
-}
-
-/// Whether this member is about to be back (an upgrade), and nobody is there to have anything until then: its next image goes on
-/// with what it has, also with what others had that have died since it said so.
-fn returns_to_nobody(peer: &Peer, at: usize, members: &[Member]) -> bool {
-    let alone = || (0..members.len()).all(|other| other == at || members[other].speaks().is_none());
-    peer.back_within.is_some() && alone()
 }
 
 /// What makes its holder want to give a set away.

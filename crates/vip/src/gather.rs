@@ -201,6 +201,7 @@ impl Vip {
         self.phase = Phase::Run;
         self.meet(now);
         self.mature_together();
+        self.stay_for_the_next_image(now);
         self.make_table(now);
         self.announce_winners();
         self.settle(now);
@@ -211,6 +212,18 @@ impl Vip {
             self.members.iter().filter_map(Member::speaks).any(|peer| !peer.quorum.is_empty());
         let majority = lists.then_some(self.standing.majority);
         self.events.push_back(Event::Gathered { machines, took: now.since(since), majority });
+    }
+
+    /// This machine goes and is about to be back (an upgrade), and nobody is there any more to have anything until then: its next image
+    /// goes on with what it has, also with what others had that have died since. Not with what those keep that are about to be back, too.
+    fn stay_for_the_next_image(&mut self, now: Instant) {
+        let others = self.members.iter().enumerate().filter(|(at, _)| *at != self.me);
+        let alone = others.filter_map(|(_, member)| member.speaks()).count() == 0;
+        let waited_for = self.memory.expected.values().any(|until| *until > now);
+        let own = self.members.get_mut(self.me).and_then(|member| member.peer.as_mut());
+        if let Some(own) = own.filter(|own| own.back_within.is_some() && alone && !waited_for) {
+            own.leaving = false;
+        }
     }
 
     /// Members that are new here, or are another run of the program than before.

@@ -547,3 +547,19 @@ fn whoever_is_upgraded_has_everything_when_the_last_other_dies_meanwhile() {
     cluster.run();
     assert_eq!(cluster.counts()[0], 0);
 }
+
+#[test]
+fn of_two_that_are_upgraded_at_once_none_takes_what_the_other_keeps_for_its_next_image() {
+    let mut cluster = Cluster::new(2, &singles(4));
+    cluster.together();
+    cluster.pass(Duration::from_secs(5));
+    let now = cluster.now;
+    for node in &mut cluster.nodes {
+        node.vip.leave(now, Some(Duration::from_secs(60)));
+    }
+    cluster.run();
+    let before = cluster.counts();
+    assert_eq!(before.iter().sum::<usize>(), 4);
+    cluster.split(&[vec![0], vec![1]]);
+    assert_eq!(cluster.counts(), before);
+}
