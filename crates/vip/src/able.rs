@@ -1,6 +1,7 @@
 //! What this machine can hold: interfaces that come and go, and standstills.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use base::Instant;
@@ -57,6 +58,9 @@ impl Vip {
         if before == Some(next) {
             return false;
         }
+        if let (Able::After(_), Some(Able::No(since))) = (next, before) {
+            self.dark.insert(key, since);
+        }
         self.able.insert(key, next);
         if matches!(next, Able::No(_))
             && let Some(local) = self.locals.get_mut(&key)
@@ -70,6 +74,18 @@ impl Vip {
             self.actions.push_back(Action::Remove { set, reason: Reason::Unable });
         }
         true
+    }
+
+    /// What waits since its interface has come back need not wait any longer once nobody else has it and nobody else can have taken it.
+    pub(crate) fn look_after_returned(&mut self) {
+        let able = &self.able;
+        self.dark.retain(|key, _| matches!(able.get(key), Some(Able::After(_))));
+        let free = self.dark.iter().filter(|(key, since)| self.is_free_since(**key, **since));
+        for key in free.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.able.insert(key, Able::Yes);
+            self.dark.remove(&key);
+            self.changed = true;
+        }
     }
 
     /// Whether nobody of the cluster can have taken a set since then without this machine having heard of it: nobody else has it in

@@ -56,6 +56,8 @@ pub struct Vip {
     pub(crate) damping: Damping,
     pub(crate) locals: BTreeMap<SetKey, Local>,
     pub(crate) able: BTreeMap<SetKey, Able>,
+    /// Since when sets could not be held here whose interfaces have come back since, and which wait for others to be met.
+    pub(crate) dark: BTreeMap<SetKey, Instant>,
     /// Sets that nobody would find here, and whether this machine would have them all the same, as it says.
     pub(crate) hidden: BTreeMap<SetKey, bool>,
     pub(crate) mature: bool,
@@ -126,6 +128,7 @@ impl Vip {
             damping: Damping::default(),
             locals: BTreeMap::new(),
             able: BTreeMap::new(),
+            dark: BTreeMap::new(),
             hidden: BTreeMap::new(),
             mature: false,
             mature_at: None,
@@ -529,6 +532,7 @@ impl Vip {
 
     /// What all inputs end with: the table's consequences here, and what is to be said of it.
     pub(crate) fn finish(&mut self, now: Instant) {
+        self.look_after_returned();
         self.reconcile(now);
         self.offer_hidden();
         let Some(view) = self.view else { return };

@@ -97,16 +97,37 @@ fn a_carrier_that_is_back_while_all_were_there_all_the_time_is_used_at_once() {
 }
 
 #[test]
-fn a_carrier_that_is_back_before_a_word_has_gone_round_is_waited_with() {
+fn a_carrier_that_is_back_before_a_word_has_gone_round_is_waited_with_until_one_has() {
     let mut cluster = cluster(2, &singles(2));
     carriers(&mut cluster, &[0, 1], false);
     carriers(&mut cluster, &[0, 1], true);
-    cluster.pass(RECLAIM_AFTER - Duration::from_millis(1));
     assert_eq!(cluster.counts(), [0, 0]);
-    cluster.pass(Duration::from_millis(2));
+    cluster.pass(A_WORD);
     assert_eq!(cluster.counts().iter().sum::<usize>(), 2);
     cluster.pass(ROUND * 2);
     cluster.sound();
+}
+
+#[test]
+fn a_carrier_that_is_lost_while_another_is_just_back_costs_no_wait_for_who_was_there_all_the_time()
+{
+    let mut cluster = cluster(2, &singles(4));
+    carriers(&mut cluster, &[0], false);
+    assert_eq!(cluster.counts(), [0, 4]);
+    cluster.pass(A_WORD);
+    carriers(&mut cluster, &[0], true);
+    cluster.pass(Duration::from_millis(300));
+    assert_eq!(cluster.counts(), [0, 4], "what another has is waited for");
+    carriers(&mut cluster, &[1], false);
+    assert_eq!(cluster.counts(), [4, 0]);
+    // Not so when the other has left: it may be there, and have everything.
+    carriers(&mut cluster, &[1], true);
+    cluster.pass(RECLAIM_AFTER * 2);
+    carriers(&mut cluster, &[0], false);
+    cluster.pass(A_WORD);
+    carriers(&mut cluster, &[0], true);
+    cluster.split(&[vec![0], vec![1]]);
+    assert_eq!(cluster.counts(), [0, 4]);
 }
 
 #[test]
